@@ -1,0 +1,88 @@
+import type * as wire from './generated/runledger/v1/events.js';
+import type { JsonObject, Refine, Wire } from './json.js';
+import type { Plan } from './plan.js';
+
+export type CancelMode = 'graceful' | 'immediate';
+export type Failure = Wire<wire.Failure>;
+
+/** Every event type and its data; the keys are the message names of events.proto. */
+export type EventData = {
+  ExecutionRequested: Refine<Wire<wire.ExecutionRequested>, { plan: Plan }>;
+  ExecutionStarted: Wire<wire.ExecutionStarted>;
+  ExecutionPaused: Wire<wire.ExecutionPaused>;
+  ExecutionResumed: Wire<wire.ExecutionResumed>;
+  ExecutionCancelRequested: Refine<Wire<wire.ExecutionCancelRequested>, { mode: CancelMode }>;
+  ExecutionCancelled: Wire<wire.ExecutionCancelled>;
+  ExecutionCompleted: Wire<wire.ExecutionCompleted>;
+  ExecutionFailed: Wire<wire.ExecutionFailed>;
+  TaskStarted: Wire<wire.TaskStarted>;
+  TaskCompleted: Wire<wire.TaskCompleted>;
+  TaskFailed: Wire<wire.TaskFailed>;
+  TaskTimedOut: Wire<wire.TaskTimedOut>;
+  TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
+  TaskSkipped: Wire<wire.TaskSkipped>;
+  TaskCancelled: Wire<wire.TaskCancelled>;
+  TaskResultIgnored: Wire<wire.TaskResultIgnored>;
+  StepStarted: Wire<wire.StepStarted>;
+  StepCompleted: Wire<wire.StepCompleted>;
+  StepFailed: Wire<wire.StepFailed>;
+  StepSkipped: Wire<wire.StepSkipped>;
+};
+
+export type EventType = keyof EventData;
+
+/** What an event says, without who, when and why: what the core decides and folds. */
+export type Fact = { readonly [T in EventType]: { readonly type: T; readonly data: EventData[T] } }[EventType];
+
+type Envelope = {
+  /** RFC 3339, UTC, milliseconds; never before the previous event of the execution. */
+  readonly at: string;
+  /** Command id, or `<task>/<attempt>` for what an attempt brought about. */
+  readonly cause: string;
+  readonly actor: string;
+  readonly correlationId: string;
+};
+
+export type Event = Fact & Envelope;
+
+const types: Record<EventType, true> = {
+  ExecutionRequested: true,
+  ExecutionStarted: true,
+  ExecutionPaused: true,
+  ExecutionResumed: true,
+  ExecutionCancelRequested: true,
+  ExecutionCancelled: true,
+  ExecutionCompleted: true,
+  ExecutionFailed: true,
+  TaskStarted: true,
+  TaskCompleted: true,
+  TaskFailed: true,
+  TaskTimedOut: true,
+  TaskRetryScheduled: true,
+  TaskSkipped: true,
+  TaskCancelled: true,
+  TaskResultIgnored: true,
+  StepStarted: true,
+  StepCompleted: true,
+  StepFailed: true,
+  StepSkipped: true,
+};
+
+/** All event types this version knows. */
+export const eventTypes = Object.keys(types) as readonly EventType[];
+
+export const isEventType = (type: string): type is EventType => Object.hasOwn(types, type);
+
+/** One message of the log; see commit.proto. */
+export type Commit = {
+  readonly id: string;
+  readonly version: number;
+  readonly previous: string;
+  readonly events: readonly Event[];
+};
+
+/** `<execution>/<version>/<index>`: unique, stable, derivable; index counts from 0. */
+export const eventId = (execution: string, version: number, index: number): string =>
+  `${execution}/${version}/${index}`;
+
+export type { JsonObject };

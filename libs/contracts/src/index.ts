@@ -1,0 +1,27 @@
+export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
+export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
+export {
+  type CancelMode,
+  type Commit,
+  type Event,
+  type EventData,
+  type EventType,
+  type Fact,
+  type Failure,
+  eventId,
+  eventTypes,
+  isEventType,
+} from './events.js';
+export {
+  type ExecutionRef,
+  SHARDS,
+  feedSubject,
+  isToken,
+  logSubject,
+  outputFilter,
+  outputSubject,
+  parseLogSubject,
+  shardFilter,
+  shardOf,
+} from './subjects.js';
+export { type ExecutionStatus, type StepStatus, type TaskStatus } from './statuses.js';

@@ -1,0 +1,62 @@
+import type { ExecutionRef, Failure, JsonObject } from '#libs/contracts';
+
+/** A fault in a runner's input; path is a JSON pointer below the input, such as `/argv/0`. */
+export type InputProblem = { readonly path: string; readonly message: string };
+
+/** How an attempt ended. `error.retryable` says whether another attempt may help. */
+export type Outcome =
+  | { readonly ok: true; readonly result: JsonObject }
+  | { readonly ok: false; readonly error: Failure; readonly result?: JsonObject };
+
+/** Progress inside a task. A started step closes the open one as completed. */
+export type StepReport =
+  | { readonly kind: 'started'; readonly name: string; readonly metadata: Readonly<Record<string, string>> }
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'failed'; readonly error: string };
+
+export type OutputStream = 'stdout' | 'stderr';
+
+/** A piece of output as it was read; bytes are never decoded. Headers of the message it becomes: see OutputChunk in commands.proto. */
+export type OutputChunk = {
+  readonly attempt: number;
+  readonly stream: OutputStream;
+  /** 1, 2, 3 … over both streams of an attempt, in the order read. */
+  readonly chunk: number;
+  readonly time: string;
+  readonly truncated: boolean;
+  readonly bytes: Uint8Array;
+};
+
+/** Where output goes. Resolves once stored; rejects when it can't be, which never fails the task. */
+export type OutputSink = (chunk: OutputChunk) => Promise<void>;
+
+/** One attempt of one task, as a runner sees it. */
+export type Attempt = {
+  readonly ref: ExecutionRef;
+  readonly taskId: string;
+  readonly attempt: number;
+  /** The task's own input, checked by the runner's `check` when the plan was accepted. */
+  readonly input: JsonObject;
+  /** The execution's input. */
+  readonly executionInput: JsonObject;
+  /** `<execution>/<task>`: the same at every attempt, for services that deduplicate. */
+  readonly idempotencyKey: string;
+  /** Aborted when the attempt has to end now (cancelled, timed out, executor stopping). */
+  readonly signal: AbortSignal;
+  readonly output: OutputSink;
+  readonly step: (report: StepReport) => void;
+};
+
+/** What a task can be. */
+export type Runner = {
+  readonly name: string;
+  /**
+   * False where running twice and not running at all can't be told apart from outside: such an attempt may run before
+   * its start is committed, so that start and end share one commit.
+   */
+  readonly sideEffects: boolean;
+  /** Faults in a task's input; none when it can be run. Pure. */
+  check(input: JsonObject): readonly InputProblem[];
+  /** Runs to the end, also of everything it started. Throws only on a bug: failures are outcomes. */
+  run(attempt: Attempt): Outcome | Promise<Outcome>;
+};
