@@ -1,0 +1,52 @@
+import type { CancelMode, Event, Fact, Failure, JsonObject, Plan } from '#libs/contracts';
+
+/** What a client asks for. */
+export type ClientCommand =
+  | {
+      readonly type: 'RequestExecution';
+      /** As parsePlan returned it. */
+      readonly plan: Plan;
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly input: JsonObject;
+      readonly dialect: string;
+    }
+  | { readonly type: 'PauseExecution'; readonly reason?: string }
+  | { readonly type: 'ResumeExecution'; readonly reason?: string }
+  | { readonly type: 'CancelExecution'; readonly mode: CancelMode; readonly reason?: string };
+
+/** What the owner of an execution tells it. */
+export type OwnerCommand =
+  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string }
+  | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
+  | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
+  | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }
+  /** Applies what time has brought about and what is left of earlier decisions. */
+  | { readonly type: 'Advance' };
+
+export type Command = ClientCommand | OwnerCommand;
+
+export type TaskOutcome =
+  | { readonly ok: true; readonly result: JsonObject }
+  | { readonly ok: false; readonly error: Failure; readonly result?: JsonObject };
+
+export type StepProgress =
+  | { readonly kind: 'started'; readonly name: string; readonly metadata: Readonly<Record<string, string>> }
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'failed'; readonly error: string };
+
+/** What comes in with a command: the core has neither clock nor ids of its own. */
+export type Context = {
+  /** Milliseconds since the epoch. An event is never older than the one before it, whatever the clock says. */
+  readonly now: number;
+  readonly cause: string;
+  readonly actor: string;
+  readonly correlationId: string;
+};
+
+/** Facts as events of this command: the time of each is the clock's, or the last event's where the clock is behind. */
+export const stamp = (facts: readonly Fact[], context: Context, lastAt: number): Event[] => {
+  const { cause, actor, correlationId } = context;
+  const at = new Date(Math.max(context.now, lastAt)).toISOString();
+  return facts.map((fact) => ({ ...fact, at, cause, actor, correlationId }));
+};

@@ -1,0 +1,114 @@
+import type { Fact, Failure, JsonObject } from '#libs/contracts';
+import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
+import { type State, type TaskState, endedWell, isTerminal } from './state.js';
+import { timeOut } from './outcome.js';
+
+/** Why no further task of the execution may start, and whether running ones are given up at once. */
+type Ending = { readonly why: string; readonly abandon: boolean; readonly failure: Failure | undefined };
+
+const failedBy = (state: State, id: string): Failure => {
+  const error = state.tasks.get(id)?.error;
+  return {
+    code: 'TASK_FAILED',
+    message: `task '${id}' failed: ${error?.message ?? 'no reason recorded'}`,
+    retryable: error?.retryable ?? false,
+  };
+};
+
+const endingOf = (state: State, now: number): Ending | undefined => {
+  if (state.cancel) return { why: 'execution cancelled', abandon: false, failure: undefined };
+  if (state.events >= MAX_EVENTS) {
+    const message = `the history has reached its limit of ${MAX_EVENTS} events; split the plan`;
+    return { why: 'history limit', abandon: true, failure: { code: 'HISTORY_LIMIT', message, retryable: false } };
+  }
+  if (state.deadlineAt !== undefined && now >= state.deadlineAt) {
+    const message = `the execution did not end within ${state.plan.timeoutMs} ms`;
+    return { why: 'execution timed out', abandon: true, failure: { code: 'EXECUTION_TIMED_OUT', message, retryable: true } };
+  }
+  if (state.stoppedBy !== undefined) {
+    return { why: `task '${state.stoppedBy}' failed`, abandon: false, failure: failedBy(state, state.stoppedBy) };
+  }
+  return undefined;
+};
+
+const endTask = (task: TaskState, ending: Ending): Fact | undefined => {
+  if (task.status === 'pending') return { type: 'TaskSkipped', data: { taskId: task.id, why: ending.why } };
+  // A wait has no process that could end in its own way.
+  if (task.status === 'running' && (ending.abandon || task.executor === '')) {
+    return { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt } };
+  }
+  return undefined;
+};
+
+const skipOrphan = (state: State, task: TaskState): Fact | undefined => {
+  if (task.status !== 'pending' || task.waitingFor === 0) return undefined;
+  for (const id of state.graph.task.get(task.id)?.dependsOn ?? []) {
+    const dependency = state.tasks.get(id);
+    if (!dependency || !isTerminal(dependency.status)) continue;
+    if (!endedWell(dependency, state.graph.task.get(id))) {
+      return { type: 'TaskSkipped', data: { taskId: task.id, why: `dependency '${id}' ${dependency.status}` } };
+    }
+  }
+  return undefined;
+};
+
+const resultOf = (state: State): JsonObject => {
+  const results: Record<string, JsonObject> = {};
+  let room = MAX_RESULT_BYTES;
+  for (const task of state.tasks.values()) {
+    if (task.result === undefined || state.graph.dependents.has(task.id)) continue;
+    room -= JSON.stringify(task.result).length;
+    if (room < 0) break;
+    results[task.id] = task.result;
+  }
+  return results;
+};
+
+const end = (state: State, ending: Ending | undefined): Fact => {
+  if (state.cancel) {
+    const { reason } = state.cancel;
+    return { type: 'ExecutionCancelled', data: reason === undefined ? {} : { reason } };
+  }
+  if (ending?.failure) return { type: 'ExecutionFailed', data: { reason: ending.failure } };
+  if (state.failedTask !== undefined) {
+    return { type: 'ExecutionFailed', data: { reason: failedBy(state, state.failedTask) } };
+  }
+  return { type: 'ExecutionCompleted', data: { result: resultOf(state) } };
+};
+
+/** True for a state that can still change. */
+const isLive = (state: State): boolean => state.status !== undefined && !isTerminal(state.status);
+
+/**
+ * What follows from the state alone, one level deep: tasks to skip or cancel, then the end. Empty when settled. `now` counts only
+ * for the execution's own deadline.
+ */
+export const consequences = (state: State, now: number): readonly Fact[] => {
+  if (!isLive(state)) return [];
+  const ending = endingOf(state, now);
+  if (state.open === 0) return [end(state, ending)];
+  if (!ending && state.failedTask === undefined) return [];
+  const facts: Fact[] = [];
+  for (const task of state.tasks.values()) {
+    const fact = ending ? endTask(task, ending) : skipOrphan(state, task);
+    if (fact) facts.push(fact);
+    if (facts.length >= MAX_CONSEQUENCES) break;
+  }
+  return facts;
+};
+
+/** What the time alone brings about: waits that are over and attempts past their deadline. */
+export const due = (state: State, now: number): readonly Fact[] => {
+  if (!isLive(state) || state.running === 0) return [];
+  const facts: Fact[] = [];
+  for (const task of state.tasks.values()) {
+    if (task.status !== 'running') continue;
+    if (task.wakeAt !== undefined && now >= task.wakeAt) {
+      facts.push({ type: 'TaskCompleted', data: { taskId: task.id, attempt: task.attempt, result: {} } });
+    } else if (task.deadlineAt !== undefined && now >= task.deadlineAt) {
+      facts.push(...timeOut(state, task, now));
+    }
+    if (facts.length >= MAX_CONSEQUENCES) break;
+  }
+  return facts;
+};

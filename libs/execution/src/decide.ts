@@ -1,0 +1,109 @@
+import type { Event, Fact } from '#libs/contracts';
+import type { Command, Context } from './commands.js';
+import { stamp } from './commands.js';
+import { consequences, due } from './consequences.js';
+import { fold } from './evolve.js';
+import { MAX_CONSEQUENCES } from './limits.js';
+import { startable } from './next.js';
+import { recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
+import { Refused } from './refused.js';
+import { type State, isTerminal } from './state.js';
+
+const reasonOf = (command: { readonly reason?: string }): { reason?: string } =>
+  command.reason === undefined ? {} : { reason: command.reason };
+
+const refuseEnded = (state: State, verb: string): never => {
+  const reason = state.reason ? ` (${state.reason.message})` : '';
+  throw new Refused(
+    'EXECUTION_TERMINAL',
+    `the execution is ${state.status}${reason} and can't be ${verb}; request a new one`,
+  );
+};
+
+const startTask = (state: State, taskId: string, executor: string, now: number): Fact[] => {
+  const plan = state.graph.task.get(taskId);
+  const task = state.tasks.get(taskId);
+  if (!plan || !task || !startable(state, task, now)) {
+    throw new Refused('TASK_NOT_STARTABLE', `task '${taskId}' is not due to start`);
+  }
+  const facts: Fact[] = [];
+  if (state.startedAt === undefined) {
+    const { timeoutMs } = state.plan;
+    facts.push({
+      type: 'ExecutionStarted',
+      data: timeoutMs === undefined ? {} : { deadlineAt: new Date(now + timeoutMs).toISOString() },
+    });
+  }
+  const attempt = task.attempt + 1;
+  const wait = plan.runner === 'wait' ? { executor: '', wakeAt: wakeAt(plan.input, now) } : { executor };
+  const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
+  facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
+  return facts;
+};
+
+const wakeAt = (input: { readonly [key: string]: unknown }, now: number): string =>
+  typeof input['until'] === 'string'
+    ? new Date(Date.parse(input['until'])).toISOString()
+    : new Date(now + Number(input['durationMs'] ?? 0)).toISOString();
+
+/** What the command itself says, before what follows from it. */
+const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
+  if (command.type === 'RequestExecution') {
+    if (state.status === undefined) {
+      const { plan, name, labels, input, dialect } = command;
+      return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect } }];
+    }
+    if (state.applied.has(context.cause)) return [];
+    throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
+  }
+  if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
+  switch (command.type) {
+    case 'PauseExecution':
+      if (state.applied.has(context.cause) || state.status === 'paused') return [];
+      if (isTerminal(state.status)) return refuseEnded(state, 'paused');
+      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be paused");
+      return [{ type: 'ExecutionPaused', data: reasonOf(command) }];
+    case 'ResumeExecution':
+      if (state.applied.has(context.cause) || state.status === 'running' || state.status === 'pending') return [];
+      if (isTerminal(state.status)) return refuseEnded(state, 'resumed');
+      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be resumed");
+      return [{ type: 'ExecutionResumed', data: reasonOf(command) }];
+    case 'CancelExecution': {
+      if (state.applied.has(context.cause) || state.status === 'cancelled') return [];
+      if (isTerminal(state.status)) return refuseEnded(state, 'cancelled');
+      const stronger = state.cancel?.mode === 'graceful' && command.mode === 'immediate';
+      if (state.cancel && !stronger) return [];
+      return [{ type: 'ExecutionCancelRequested', data: { mode: command.mode, ...reasonOf(command) } }];
+    }
+    case 'StartTask':
+      return startTask(state, command.taskId, command.executor, now);
+    case 'RecordOutcome':
+      return recordOutcome(state, command.taskId, command.attempt, command.outcome, now);
+    case 'RecordLostAttempt':
+      return recordLostAttempt(state, command.taskId, command.attempt, now);
+    case 'RecordStep':
+      return recordStep(state, command.taskId, command.attempt, command.step);
+    case 'Advance':
+      return due(state, now);
+  }
+};
+
+/**
+ * What the command changes, with everything that follows from it: a cancelled execution's tasks skipped, the end of the last
+ * task as the end of the execution. Empty: already satisfied, answer as before. Of very many consequences the first come with
+ * the command, the others at the next Advance. Throws Refused.
+ */
+export const decide = (command: Command, state: State, context: Context): readonly Event[] => {
+  const now = Math.max(context.now, state.at);
+  const events = stamp(respond(command, state, context, now), context, state.at);
+  // Only time that an owner looks at counts, so that a client's command never reports a timeout.
+  const until = command.type === 'Advance' ? now : 0;
+  let settled = fold(state, events);
+  while (events.length < MAX_CONSEQUENCES) {
+    const following = stamp(consequences(settled, until), context, settled.at);
+    if (following.length === 0) break;
+    events.push(...following);
+    settled = fold(settled, following);
+  }
+  return events;
+};

@@ -1,0 +1,159 @@
+import type { Event, PlanTask } from '#libs/contracts';
+import { Refused } from './refused.js';
+import { type State, type TaskState, endedWell, graphOf, isTerminal } from './state.js';
+
+type Draft = { -readonly [K in keyof State]: State[K] } & { tasks: Map<string, TaskState>; applied: Set<string> };
+
+const timeOf = (value: string | undefined): number | undefined => (value === undefined ? undefined : Date.parse(value));
+
+const pendingTask = (task: PlanTask): TaskState => ({
+  id: task.id,
+  status: 'pending',
+  attempt: 0,
+  failures: 0,
+  losses: 0,
+  waitingFor: task.dependsOn.length,
+  executor: '',
+  deadlineAt: undefined,
+  wakeAt: undefined,
+  retryAt: undefined,
+  result: undefined,
+  error: undefined,
+  steps: 0,
+  openStep: undefined,
+});
+
+/** Replaces one task and keeps the counts and its dependents' waits true. */
+const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => {
+  const before = draft.tasks.get(id);
+  if (!before) return;
+  const after: TaskState = { ...before, ...changes };
+  draft.tasks.set(id, after);
+  draft.running += Number(after.status === 'running') - Number(before.status === 'running');
+  if (isTerminal(before.status) || !isTerminal(after.status)) return;
+  draft.open -= 1;
+  const plan = draft.graph.task.get(id);
+  if (endedWell(after, plan)) {
+    for (const dependent of draft.graph.dependents.get(id) ?? []) {
+      const waiting = draft.tasks.get(dependent);
+      if (waiting) draft.tasks.set(dependent, { ...waiting, waitingFor: waiting.waitingFor - 1 });
+    }
+  } else if (after.status === 'failed') {
+    draft.failedTask ??= id;
+    if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
+  }
+};
+
+const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, openStep: undefined } as const;
+
+const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
+  change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
+
+const apply = (draft: Draft, event: Event): void => {
+  draft.at = Date.parse(event.at);
+  draft.events += 1;
+  switch (event.type) {
+    case 'ExecutionRequested': {
+      const { plan, name, labels, input } = event.data;
+      draft.status = 'pending';
+      Object.assign(draft, { plan, name, labels, input, graph: graphOf(plan) });
+      draft.tasks = new Map(plan.tasks.map((task) => [task.id, pendingTask(task)]));
+      draft.open = plan.tasks.length;
+      draft.applied.add(event.cause);
+      return;
+    }
+    case 'ExecutionStarted':
+      draft.status = 'running';
+      draft.startedAt = draft.at;
+      draft.deadlineAt = timeOf(event.data.deadlineAt);
+      return;
+    case 'ExecutionPaused':
+      draft.status = 'paused';
+      draft.applied.add(event.cause);
+      return;
+    case 'ExecutionResumed':
+      draft.status = draft.startedAt === undefined ? 'pending' : 'running';
+      draft.applied.add(event.cause);
+      return;
+    case 'ExecutionCancelRequested':
+      draft.status = 'cancelling';
+      draft.cancel = { mode: event.data.mode, reason: event.data.reason };
+      draft.applied.add(event.cause);
+      return;
+    case 'ExecutionCancelled':
+      draft.status = 'cancelled';
+      return;
+    case 'ExecutionCompleted':
+      draft.status = 'completed';
+      return;
+    case 'ExecutionFailed':
+      draft.status = 'failed';
+      draft.reason = event.data.reason;
+      return;
+    case 'TaskStarted':
+      change(draft, event.data.taskId, {
+        status: 'running',
+        attempt: event.data.attempt,
+        executor: event.data.executor,
+        deadlineAt: timeOf(event.data.deadlineAt),
+        wakeAt: timeOf(event.data.wakeAt),
+        retryAt: undefined,
+        steps: 0,
+        openStep: undefined,
+      });
+      return;
+    case 'TaskCompleted':
+      change(draft, event.data.taskId, { ...idle, status: 'completed', result: event.data.result, error: undefined });
+      return;
+    case 'TaskFailed': {
+      const { taskId, error, final, result } = event.data;
+      const task = draft.tasks.get(taskId);
+      const count =
+        error.code === 'ATTEMPT_LOST' ? { losses: (task?.losses ?? 0) + 1 } : { failures: (task?.failures ?? 0) + 1 };
+      attemptFailed(draft, taskId, final, { ...count, error, result });
+      return;
+    }
+    case 'TaskTimedOut': {
+      const { taskId, timeoutMs, final } = event.data;
+      const error = { code: 'TASK_TIMED_OUT', message: `no end within ${timeoutMs} ms`, retryable: true };
+      attemptFailed(draft, taskId, final, { failures: (draft.tasks.get(taskId)?.failures ?? 0) + 1, error });
+      return;
+    }
+    case 'TaskRetryScheduled':
+      change(draft, event.data.taskId, { retryAt: Date.parse(event.data.at) });
+      return;
+    case 'TaskSkipped':
+      change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined });
+      return;
+    case 'TaskCancelled':
+      change(draft, event.data.taskId, { ...idle, status: 'cancelled', result: event.data.result });
+      return;
+    case 'TaskResultIgnored':
+      draft.ignored += 1;
+      return;
+    case 'StepStarted':
+      change(draft, event.data.taskId, {
+        openStep: event.data.stepId,
+        steps: (draft.tasks.get(event.data.taskId)?.steps ?? 0) + 1,
+      });
+      return;
+    case 'StepCompleted':
+    case 'StepFailed':
+    case 'StepSkipped':
+      change(draft, event.data.taskId, { openStep: undefined });
+      return;
+  }
+  // Reached only by data from a later version: who decides on a history must know all of it.
+  const unknown: { type: string } = event;
+  throw new Refused('EVENT_UNKNOWN', `event type ${unknown.type} is not known to this version; upgrade before going on`);
+};
+
+/** Folds events in order; the state handed in stays as it was. Throws Refused EVENT_UNKNOWN. */
+export const fold = (state: State, events: readonly Event[]): State => {
+  if (events.length === 0) return state;
+  const draft: Draft = { ...state, tasks: new Map(state.tasks), applied: new Set(state.applied) };
+  for (const event of events) apply(draft, event);
+  return draft;
+};
+
+export const evolve = (state: State, event: Event): State => fold(state, [event]);

@@ -1,0 +1,16 @@
+/** Tasks of one plan. */
+export const MAX_TASKS = 10_000;
+/** Events of one execution; past it the execution fails with HISTORY_LIMIT, with room for what that takes. */
+export const MAX_EVENTS = 50_000;
+/** Events that one decision adds of itself; what is left follows in further commits. */
+export const MAX_CONSEQUENCES = 400;
+/** Attempts of one task that may be lost with their executor before the task fails. */
+export const MAX_LOSSES = 10;
+/** Steps of one attempt; later ones are not recorded. */
+export const MAX_STEPS = 1_000;
+/** TaskResultIgnored events of one execution. */
+export const MAX_IGNORED = 20;
+/** Bytes of JSON that ExecutionCompleted carries of its tasks' results. */
+export const MAX_RESULT_BYTES = 64 * 1024;
+/** Longest timeout, delay or wait in milliseconds: 366 days. */
+export const MAX_DURATION_MS = 366 * 24 * 3_600_000;

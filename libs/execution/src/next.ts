@@ -1,0 +1,60 @@
+import { consequences, due } from './consequences.js';
+import { type State, type TaskState, isTerminal } from './state.js';
+
+/** What has to happen next with an execution. Never stored: it follows from the state and the time. */
+export type Next = {
+  /** Tasks to start now, in the plan's order, as many as the plan's own limit leaves room for. */
+  readonly start: readonly string[];
+  /** True when an Advance would decide something now. */
+  readonly advance: boolean;
+  /** Milliseconds since the epoch when to look again; undefined when no timer is set. */
+  readonly wakeAt: number | undefined;
+};
+
+/** True when the task may start now. */
+export const startable = (state: State, task: TaskState, now: number): boolean =>
+  (state.status === 'running' || state.status === 'pending') &&
+  state.stoppedBy === undefined &&
+  task.status === 'pending' &&
+  task.waitingFor === 0 &&
+  (task.retryAt === undefined || task.retryAt <= now);
+
+/** What the state calls for at `now` (milliseconds since the epoch). */
+export const next = (state: State, clock: number): Next => {
+  if (state.status === undefined || isTerminal(state.status)) return { start: [], advance: false, wakeAt: undefined };
+  const now = Math.max(clock, state.at);
+  const advance = due(state, now).length > 0 || consequences(state, now).length > 0;
+  const mayStart = state.status === 'running' || state.status === 'pending';
+  const timers: number[] = state.deadlineAt === undefined ? [] : [state.deadlineAt];
+  const start: string[] = [];
+  let room = (state.plan.concurrency ?? Infinity) - state.running;
+  for (const task of state.tasks.values()) {
+    if (task.status === 'running') {
+      if (task.wakeAt !== undefined) timers.push(task.wakeAt);
+      if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
+    } else if (mayStart && room > 0 && startable(state, task, now)) {
+      start.push(task.id);
+      room -= 1;
+    } else if (mayStart && task.status === 'pending' && task.retryAt !== undefined && task.retryAt > now) {
+      timers.push(task.retryAt);
+    }
+  }
+  const wakeAt = timers.reduce<number | undefined>((first, at) => (first === undefined || at < first ? at : first), undefined);
+  return { start: advance ? [] : start, advance, wakeAt };
+};
+
+/** Attempts that run now, with who runs them (empty for a wait). */
+export const runningAttempts = (
+  state: State,
+): readonly { readonly taskId: string; readonly attempt: number; readonly executor: string }[] =>
+  state.running === 0
+    ? []
+    : [...state.tasks.values()]
+        .filter((task) => task.status === 'running')
+        .map(({ id, attempt, executor }) => ({ taskId: id, attempt, executor }));
+
+/** True when the attempt has to be ended: it is no longer current, or the execution is cancelled at once. */
+export const mustStop = (state: State, taskId: string, attempt: number): boolean => {
+  const task = state.tasks.get(taskId);
+  return task?.status !== 'running' || task.attempt !== attempt || state.cancel?.mode === 'immediate';
+};

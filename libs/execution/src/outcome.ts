@@ -1,0 +1,116 @@
+import type { Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
+import type { StepProgress, TaskOutcome } from './commands.js';
+import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
+import { backoffMs, maxAttempts } from './retry.js';
+import { type State, type TaskState, isTerminal } from './state.js';
+
+const planOf = (state: State, task: TaskState): PlanTask | undefined => state.graph.task.get(task.id);
+
+/** False once the execution is on its way to its end: then a failed attempt is the last one. */
+const mayRetry = (state: State): boolean => !state.cancel && state.stoppedBy === undefined && !isTerminal(state.status);
+
+const retryAfter = (task: TaskState, now: number, delayMs: number): Fact => ({
+  type: 'TaskRetryScheduled',
+  data: { taskId: task.id, attempt: task.attempt + 1, at: new Date(now + delayMs).toISOString() },
+});
+
+const closeStep = (task: TaskState, error: string | undefined): Fact[] => {
+  if (task.openStep === undefined) return [];
+  const data = { taskId: task.id, stepId: task.openStep };
+  return error === undefined
+    ? [{ type: 'StepCompleted', data }]
+    : [{ type: 'StepFailed', data: { ...data, error } }];
+};
+
+const failAttempt = (
+  state: State,
+  task: TaskState,
+  now: number,
+  failed: (final: boolean) => Fact,
+  retryable: boolean,
+): Fact[] => {
+  const plan = planOf(state, task);
+  const failures = task.failures + 1;
+  if (!plan || !retryable || !mayRetry(state) || failures >= maxAttempts(plan)) return [failed(true)];
+  return [failed(false), retryAfter(task, now, backoffMs(plan, failures))];
+};
+
+/** The running attempt has passed its deadline. Whoever runs it has to end it: it is no longer the current one. */
+export const timeOut = (state: State, task: TaskState, now: number): readonly Fact[] => {
+  const timeoutMs = planOf(state, task)?.timeoutMs ?? 0;
+  const { id: taskId, attempt } = task;
+  return [
+    ...closeStep(task, `no end within ${timeoutMs} ms`),
+    ...failAttempt(state, task, now, (final) => ({ type: 'TaskTimedOut', data: { taskId, attempt, timeoutMs, final } }), true),
+  ];
+};
+
+const withResult = (result: JsonObject | undefined): { result?: JsonObject } => (result === undefined ? {} : { result });
+
+const ignore = (state: State, taskId: string, attempt: number): readonly Fact[] => {
+  if (state.ignored >= MAX_IGNORED || !state.tasks.has(taskId)) return [];
+  const task = state.tasks.get(taskId);
+  const why = isTerminal(state.status)
+    ? `execution ${state.status}`
+    : `attempt ${task?.attempt ?? 0} is ${task?.status ?? 'unknown'}`;
+  return [{ type: 'TaskResultIgnored', data: { taskId, attempt, why } }];
+};
+
+/** The task when `attempt` is the one that runs now. */
+const current = (state: State, taskId: string, attempt: number): TaskState | undefined => {
+  const task = state.tasks.get(taskId);
+  return task?.status === 'running' && task.attempt === attempt && !isTerminal(state.status) ? task : undefined;
+};
+
+export const recordOutcome = (
+  state: State,
+  taskId: string,
+  attempt: number,
+  outcome: TaskOutcome,
+  now: number,
+): readonly Fact[] => {
+  const task = current(state, taskId, attempt);
+  if (!task) return ignore(state, taskId, attempt);
+  if (outcome.ok) {
+    return [...closeStep(task, undefined), { type: 'TaskCompleted', data: { taskId, attempt, result: outcome.result } }];
+  }
+  const { error } = outcome;
+  const steps = closeStep(task, error.message);
+  if (state.cancel?.mode === 'immediate') {
+    return [...steps, { type: 'TaskCancelled', data: { taskId, attempt, ...withResult(outcome.result) } }];
+  }
+  const failed = (final: boolean): Fact => ({
+    type: 'TaskFailed',
+    data: { taskId, attempt, error, final, ...withResult(outcome.result) },
+  });
+  return [...steps, ...failAttempt(state, task, now, failed, error.retryable)];
+};
+
+export const recordLostAttempt = (state: State, taskId: string, attempt: number, now: number): readonly Fact[] => {
+  const task = current(state, taskId, attempt);
+  if (!task || task.executor === '') return [];
+  const message = `its executor ${task.executor} is gone`;
+  const steps = closeStep(task, message);
+  if (state.cancel) return [...steps, { type: 'TaskCancelled', data: { taskId, attempt } }];
+  const again = mayRetry(state) && planOf(state, task)?.onLost !== 'fail' && task.losses + 1 < MAX_LOSSES;
+  const error: Failure = { code: 'ATTEMPT_LOST', message, retryable: again };
+  const failed: Fact = { type: 'TaskFailed', data: { taskId, attempt, error, final: !again } };
+  return again ? [...steps, failed, retryAfter(task, now, 0)] : [...steps, failed];
+};
+
+export const recordStep = (state: State, taskId: string, attempt: number, step: StepProgress): readonly Fact[] => {
+  const task = current(state, taskId, attempt);
+  if (!task) return [];
+  switch (step.kind) {
+    case 'completed':
+      return closeStep(task, undefined);
+    case 'failed':
+      return closeStep(task, step.error);
+    case 'started': {
+      if (task.steps >= MAX_STEPS) return [];
+      const stepId = `${taskId}.${attempt}.${task.steps + 1}`;
+      const { name, metadata } = step;
+      return [...closeStep(task, undefined), { type: 'StepStarted', data: { taskId, attempt, stepId, name, metadata } }];
+    }
+  }
+};

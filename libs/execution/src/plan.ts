@@ -1,0 +1,176 @@
+import type { JsonObject, Plan, PlanTask, RetryPolicy } from '#libs/contracts';
+import { findCycle } from './cycle.js';
+import { MAX_DURATION_MS, MAX_TASKS } from './limits.js';
+
+/** A fault in a plan. `path` is a JSON pointer from the plan, such as `/tasks/3/dependsOn/0`. */
+export type PlanProblem = { readonly path: string; readonly message: string };
+
+/** Per runner name, what is wrong with a task's input; paths are JSON pointers from the input. */
+export type RunnerInputs = ReadonlyMap<string, (input: JsonObject) => readonly PlanProblem[]>;
+
+const MAX_PROBLEMS = 20;
+const MAX_DEPTH = 64;
+const MAX_VALUES = 50_000;
+// The rule of subject tokens: a task's id is one in its output's subject.
+const id = /^[A-Za-z0-9_-]{1,64}$/;
+// oxlint-disable-next-line no-control-regex
+const unprintable = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
+
+type Fields = { readonly [key: string]: unknown };
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const at = (path: string, key: string | number): string => `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+class Parser {
+  readonly problems: PlanProblem[] = [];
+  private values = 0;
+
+  constructor(private readonly runners: RunnerInputs) {}
+
+  fault(path: string, message: string): void {
+    if (this.problems.length < MAX_PROBLEMS) this.problems.push({ path, message });
+  }
+
+  only(path: string, fields: Fields, known: readonly string[]): void {
+    for (const key of Object.keys(fields)) {
+      if (!known.includes(key)) this.fault(at(path, key.slice(0, 64)), `unknown field; known are ${known.join(', ')}`);
+    }
+  }
+
+  integer(path: string, value: unknown, min: number, max: number): void {
+    if (value === undefined) return;
+    if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
+      this.fault(path, `must be an integer from ${min} to ${max}`);
+    }
+  }
+
+  oneOf(path: string, value: unknown, known: readonly string[]): void {
+    if (value !== undefined && !known.includes(value as string)) this.fault(path, `must be one of ${known.join(', ')}`);
+  }
+
+  text(path: string, value: unknown, max: number): void {
+    if (typeof value !== 'string' || value.length === 0 || value.length > max || unprintable.test(value)) {
+      this.fault(path, `must be text of 1 to ${max} printable characters`);
+    }
+  }
+
+  /** Bounds depth and number of values, so that folding, hashing and sending them stays cheap, and refuses broken text. */
+  json(path: string, value: unknown, depth = 0): void {
+    this.values += 1;
+    if (this.problems.length > 0) return;
+    if (this.values > MAX_VALUES) return this.fault(path, `more than ${MAX_VALUES} values in one plan`);
+    if (depth > MAX_DEPTH) return this.fault(path, `nested deeper than ${MAX_DEPTH} levels`);
+    if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) return this.fault(path, 'holds half a character (a lone surrogate)');
+    if (typeof value === 'number' && !Number.isFinite(value)) return this.fault(path, 'must be a finite number');
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, member] of Object.entries(value)) {
+      if (key === '__proto__') return this.fault(at(path, key), 'this key is not allowed');
+      this.json(at(path, key), member, depth + 1);
+    }
+  }
+
+  retry(path: string, value: unknown): void {
+    if (value === undefined) return;
+    if (!isObject(value)) return this.fault(path, 'must be an object');
+    this.only(path, value, ['maxAttempts', 'backoff', 'delayMs', 'maxDelayMs']);
+    if (value['maxAttempts'] === undefined) this.fault(at(path, 'maxAttempts'), 'is required: 1 to 100');
+    this.integer(at(path, 'maxAttempts'), value['maxAttempts'], 1, 100);
+    this.oneOf(at(path, 'backoff'), value['backoff'], ['fixed', 'linear', 'exponential']);
+    this.integer(at(path, 'delayMs'), value['delayMs'], 0, MAX_DURATION_MS);
+    this.integer(at(path, 'maxDelayMs'), value['maxDelayMs'], 0, MAX_DURATION_MS);
+  }
+
+  input(path: string, runner: unknown, value: unknown): void {
+    if (!isObject(value)) return this.fault(path, 'must be an object');
+    const before = this.problems.length;
+    this.json(path, value);
+    if (typeof runner !== 'string' || this.problems.length > before) return;
+    for (const problem of this.runners.get(runner)?.(value as JsonObject) ?? []) {
+      this.fault(path + problem.path, problem.message);
+    }
+  }
+
+  task(path: string, value: unknown): void {
+    if (!isObject(value)) return this.fault(path, 'must be an object');
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'onFailure', 'onLost'];
+    this.only(path, value, known);
+    const { id: taskId, runner, input = {}, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
+    if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
+    if (typeof runner !== 'string' || !this.runners.has(runner)) {
+      this.fault(at(path, 'runner'), `unknown runner; known are ${[...this.runners.keys()].join(', ')}`);
+    }
+    this.input(at(path, 'input'), runner, input);
+    if (!Array.isArray(dependsOn)) this.fault(at(path, 'dependsOn'), 'must be a list of task ids');
+    this.retry(at(path, 'retry'), retry);
+    this.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
+    this.oneOf(at(path, 'onFailure'), onFailure, ['skip', 'stop', 'continue']);
+    this.oneOf(at(path, 'onLost'), onLost, ['retry', 'fail']);
+  }
+
+  edges(tasks: readonly Fields[]): void {
+    const index = new Map<unknown, number>();
+    tasks.forEach((task, i) => {
+      const first = index.get(task['id']);
+      if (first === undefined) index.set(task['id'], i);
+      else this.fault(`/tasks/${i}/id`, `duplicate id: /tasks/${first} has it already`);
+    });
+    tasks.forEach((task, i) => {
+      const seen = new Set<unknown>();
+      ((task['dependsOn'] ?? []) as unknown[]).forEach((dependency, j) => {
+        const path = `/tasks/${i}/dependsOn/${j}`;
+        if (!index.has(dependency)) this.fault(path, `unknown task ${JSON.stringify(dependency)?.slice(0, 80)}`);
+        else if (seen.has(dependency)) this.fault(path, `${JSON.stringify(dependency)} is listed twice`);
+        seen.add(dependency);
+      });
+    });
+    if (this.problems.length > 0) return;
+    const cycle = findCycle(tasks as unknown as readonly PlanTask[]);
+    if (cycle) {
+      const path = `/tasks/${index.get(cycle[0])}/dependsOn`;
+      this.fault(path, `cycle: ${cycle.join(' depends on ')}; no task of it could ever start`);
+    }
+  }
+
+  plan(value: unknown): void {
+    if (!isObject(value)) return this.fault('', 'a plan is an object with name and tasks');
+    this.only('', value, ['name', 'tasks', 'concurrency', 'timeoutMs']);
+    this.text('/name', value['name'], 200);
+    this.integer('/concurrency', value['concurrency'], 1, MAX_TASKS);
+    this.integer('/timeoutMs', value['timeoutMs'], 1, MAX_DURATION_MS);
+    const { tasks } = value;
+    if (!Array.isArray(tasks) || tasks.length === 0) return this.fault('/tasks', 'must be a list of at least one task');
+    if (tasks.length > MAX_TASKS) return this.fault('/tasks', `${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
+    tasks.forEach((task, i) => this.task(`/tasks/${i}`, task));
+    if (this.problems.length === 0) this.edges(tasks as readonly Fields[]);
+  }
+}
+
+const normalTask = (task: PlanTask): PlanTask => {
+  const { id: taskId, runner, input = {}, dependsOn = [] } = task as Partial<PlanTask> & PlanTask;
+  const { retry, timeoutMs, onFailure, onLost } = task;
+  return {
+    id: taskId,
+    runner,
+    input,
+    dependsOn,
+    ...(retry && { retry: retry as RetryPolicy }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(onFailure && { onFailure }),
+    ...(onLost && { onLost }),
+  };
+};
+
+/**
+ * A plan as it came from outside, checked and with `input` and `dependsOn` of every task present; or its faults, at most
+ * 20, each with the path to it.
+ */
+export const parsePlan = (
+  value: unknown,
+  runners: RunnerInputs,
+): { readonly plan: Plan } | { readonly problems: readonly PlanProblem[] } => {
+  const parser = new Parser(runners);
+  parser.plan(value);
+  if (parser.problems.length > 0) return { problems: parser.problems };
+  const plan = value as Plan;
+  return { plan: { ...plan, tasks: plan.tasks.map(normalTask) } };
+};

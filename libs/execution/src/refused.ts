@@ -1,0 +1,21 @@
+/** Why a command was not applied. The edge maps codes to HTTP status once. */
+export type RefusalCode =
+  | 'EXECUTION_EXISTS'
+  | 'EXECUTION_NOT_FOUND'
+  | 'EXECUTION_TERMINAL'
+  | 'EXECUTION_CANCELLING'
+  | 'TASK_NOT_STARTABLE'
+  | 'EVENT_UNKNOWN';
+
+/** A command that the state does not allow; nothing was decided. Trying again as it stands is refused again. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  readonly retryable = false;
+
+  constructor(
+    readonly code: RefusalCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}

@@ -1,0 +1,114 @@
+import type {
+  CancelMode,
+  ExecutionStatus,
+  Failure,
+  JsonObject,
+  Plan,
+  PlanTask,
+  TaskStatus,
+} from '#libs/contracts';
+
+/** One task of an execution. All times are milliseconds since the epoch. */
+export type TaskState = {
+  readonly id: string;
+  readonly status: TaskStatus;
+  /** The current or last attempt; 0 before the first. */
+  readonly attempt: number;
+  /** Attempts that failed or timed out: what the retry policy counts. */
+  readonly failures: number;
+  /** Attempts that ended with their executor; they do not count against the retry policy. */
+  readonly losses: number;
+  /** Dependencies that have not ended well yet. */
+  readonly waitingFor: number;
+  /** While running: the incarnation that runs it; empty for a wait. */
+  readonly executor: string;
+  readonly deadlineAt: number | undefined;
+  readonly wakeAt: number | undefined;
+  /** While pending after a failed attempt: not before. */
+  readonly retryAt: number | undefined;
+  readonly result: JsonObject | undefined;
+  readonly error: Failure | undefined;
+  /** Steps of the current attempt. */
+  readonly steps: number;
+  readonly openStep: string | undefined;
+};
+
+/** The plan's edges, computed once. */
+export type Graph = {
+  readonly task: ReadonlyMap<string, PlanTask>;
+  readonly dependents: ReadonlyMap<string, readonly string[]>;
+};
+
+/** An execution as its events tell it. `status` is undefined before the first event. */
+export type State = {
+  readonly status: ExecutionStatus | undefined;
+  readonly plan: Plan;
+  readonly graph: Graph;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly input: JsonObject;
+  readonly tasks: ReadonlyMap<string, TaskState>;
+  /** Tasks that have not ended, and of those the ones that run. */
+  readonly open: number;
+  readonly running: number;
+  /** Time of the last event; no later event is older. */
+  readonly at: number;
+  readonly startedAt: number | undefined;
+  readonly deadlineAt: number | undefined;
+  readonly cancel: { readonly mode: CancelMode; readonly reason: string | undefined } | undefined;
+  /** The task whose failure decides the execution's: the first that failed and was not to be passed over. */
+  readonly failedTask: string | undefined;
+  /** The task whose failure stops the execution (onFailure: stop). */
+  readonly stoppedBy: string | undefined;
+  /** Causes of the client commands applied so far, so that a repeated one changes nothing. */
+  readonly applied: ReadonlySet<string>;
+  readonly events: number;
+  readonly ignored: number;
+  readonly reason: Failure | undefined;
+};
+
+const nothing: Plan = { name: '', tasks: [] };
+
+export const initial: State = {
+  status: undefined,
+  plan: nothing,
+  graph: { task: new Map(), dependents: new Map() },
+  name: '',
+  labels: {},
+  input: {},
+  tasks: new Map(),
+  open: 0,
+  running: 0,
+  at: 0,
+  startedAt: undefined,
+  deadlineAt: undefined,
+  cancel: undefined,
+  failedTask: undefined,
+  stoppedBy: undefined,
+  applied: new Set(),
+  events: 0,
+  ignored: 0,
+  reason: undefined,
+};
+
+/** The plan's edges by task id. */
+export const graphOf = (plan: Plan): Graph => {
+  const dependents = new Map<string, string[]>();
+  for (const task of plan.tasks) {
+    for (const dependency of task.dependsOn) {
+      const known = dependents.get(dependency);
+      if (known) known.push(task.id);
+      else dependents.set(dependency, [task.id]);
+    }
+  }
+  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents };
+};
+
+const ended = new Set<string | undefined>(['completed', 'failed', 'cancelled', 'skipped']);
+
+/** True for a status that nothing changes any more, of an execution, a task or a step. */
+export const isTerminal = (status: string | undefined): boolean => ended.has(status);
+
+/** True when what depends on the task may run. */
+export const endedWell = (task: TaskState, plan: PlanTask | undefined): boolean =>
+  task.status === 'completed' || (task.status === 'failed' && plan?.onFailure === 'continue');
