@@ -1,0 +1,24 @@
+export {
+  BrokenHistory,
+  type Execution,
+  advance,
+  hashOf,
+  isKnown,
+  parseCommit,
+  replay,
+  seal,
+  unborn,
+} from './chain.js';
+export { append, load, refresh, submit } from './ledger.js';
+export {
+  type Append,
+  type AppendResult,
+  type FollowHandler,
+  type Follower,
+  LogError,
+  type LogErrorCode,
+  type LogStore,
+  MAX_COMMIT_BYTES,
+  type Position,
+  type StoredCommit,
+} from './store.js';
