@@ -1,0 +1,83 @@
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+
+/** A setting that can't be used; the message names it, what is wrong and what would do. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly code = 'SETTING_INVALID';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const integer = (env: Environment, name: string, fallback: number, min: number, max: number): number => {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new SettingsError(`${name}=${text} is not an integer from ${min} to ${max}; unset it for the default ${fallback}`);
+};
+
+const oneOf = <T extends string>(env: Environment, name: string, known: readonly T[], fallback: T): T => {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  if ((known as readonly string[]).includes(text)) return text as T;
+  throw new SettingsError(`${name}=${text} is not one of ${known.join(', ')}`);
+};
+
+const list = (env: Environment, name: string): readonly string[] =>
+  (env[name] ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '');
+
+/** Every setting of the apps, read once at start. */
+export type Settings = {
+  readonly natsUrl: string;
+  /** Absolute; what the apps keep on disk lies below it, and all of it can be rebuilt but for the log itself. */
+  readonly home: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tenant: string;
+  readonly node: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Bytes; 0 lets provisioning choose. */
+  readonly logMaxBytes: number;
+  readonly executor: {
+    /** Commands and HTTP calls that one executor runs at once. */
+    readonly concurrency: number;
+    readonly graceMs: number;
+    /** Directories a plan's absolute `cwd` may lie in. */
+    readonly roots: readonly string[];
+    /** Addresses or networks (CIDR) that http tasks may reach although they are not public. */
+    readonly httpAllow: readonly string[];
+  };
+};
+
+const loopback = new Set(['127.0.0.1', 'localhost', '::1']);
+
+/** Throws SettingsError. */
+export const readSettings = (env: Environment): Settings => {
+  const host = env['RUNLEDGER_HOST'] || '127.0.0.1';
+  if (!loopback.has(host) && env['RUNLEDGER_INSECURE_NO_AUTH'] !== 'true') {
+    throw new SettingsError(
+      `RUNLEDGER_HOST=${host} would let everyone who reaches this machine run commands, without credentials; ` +
+        'listen on 127.0.0.1, or set RUNLEDGER_INSECURE_NO_AUTH=true where something else guards the port',
+    );
+  }
+  const tenant = env['RUNLEDGER_TENANT'] || 'default';
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(tenant)) throw new SettingsError(`RUNLEDGER_TENANT must match ^[A-Za-z0-9_-]{1,64}$`);
+  const roots = list(env, 'RUNLEDGER_ROOTS');
+  return {
+    natsUrl: env['NATS_URL'] || 'nats://127.0.0.1:4222',
+    home: resolve(env['RUNLEDGER_HOME'] || '.runledger'),
+    host,
+    port: integer(env, 'RUNLEDGER_PORT', 8080, 0, 65_535),
+    tenant,
+    node: env['RUNLEDGER_NODE'] || hostname(),
+    logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
+    logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
+    executor: {
+      concurrency: integer(env, 'RUNLEDGER_CONCURRENCY', 32, 1, 10_000),
+      graceMs: integer(env, 'RUNLEDGER_GRACE_MS', 5_000, 0, 600_000),
+      roots: (roots.length > 0 ? roots : [process.cwd()]).map((root) => resolve(root)),
+      httpAllow: list(env, 'RUNLEDGER_HTTP_ALLOW'),
+    },
+  };
+};
