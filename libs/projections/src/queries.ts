@@ -1,0 +1,111 @@
+import type { ExecutionStatus, Failure, JsonObject, StepStatus, TaskStatus } from '#libs/contracts';
+
+// What the gateway asks the projector, over NATS request/reply; subjects are these names.
+export const queries = {
+  execution: 'runledger.query.status.execution',
+  list: 'runledger.query.status.list',
+  tasks: 'runledger.query.status.tasks',
+  stats: 'runledger.query.stats',
+} as const;
+
+/** Every answer says up to which log sequence it knows. `found` is undefined where there is no such execution. */
+export type Answer<T> = { readonly asOfSeq: number; readonly found: T | undefined };
+
+/** An execution as lists show it. Times are RFC 3339; null until they are known. */
+export type ExecutionSummary = {
+  readonly id: string;
+  readonly name: string;
+  readonly status: ExecutionStatus;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly dialect: string;
+  readonly requestedAt: string;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly tasks: { readonly total: number; readonly ended: number; readonly failed: number };
+  /** Version and log sequence of its last commit. */
+  readonly version: number;
+  readonly sequence: number;
+};
+
+export type ExecutionDetail = ExecutionSummary & {
+  readonly input: JsonObject;
+  readonly result: JsonObject | null;
+  readonly reason: Failure | null;
+  readonly cancel: { readonly mode: string; readonly reason: string | null } | null;
+};
+
+export type StepView = {
+  readonly id: string;
+  readonly name: string;
+  readonly status: StepStatus;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  readonly error: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+};
+
+export type TaskView = {
+  readonly id: string;
+  readonly runner: string;
+  readonly status: TaskStatus;
+  readonly dependsOn: readonly string[];
+  readonly attempt: number;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  /** While pending after a failed attempt: not before. */
+  readonly retryAt: string | null;
+  readonly result: JsonObject | null;
+  readonly error: Failure | null;
+  /** Why it was skipped. */
+  readonly why: string | null;
+  readonly steps: readonly StepView[];
+};
+
+/** Filters are combined with and. Times are RFC 3339 and filter by requestedAt: from <= t < until. */
+export type ListQuery = {
+  readonly tenant: string;
+  readonly status?: readonly ExecutionStatus[];
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Exact, or with a trailing `*` a prefix. */
+  readonly name?: string;
+  readonly from?: string;
+  readonly until?: string;
+  /** 1 to 1000. */
+  readonly limit: number;
+  /** As an earlier answer gave it. */
+  readonly cursor?: string;
+};
+
+/** Newest first; `next` is the cursor of the following page, null on the last. */
+export type ListAnswer = {
+  readonly asOfSeq: number;
+  readonly executions: readonly ExecutionSummary[];
+  readonly next: string | null;
+};
+
+/** Milliseconds; null where nothing ended. Percentiles are right to 10 %. */
+export type Durations = {
+  readonly count: number;
+  readonly mean: number | null;
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+};
+
+export type StatsAnswer = {
+  readonly asOfSeq: number;
+  readonly executions: { readonly total: number; readonly byStatus: Readonly<Record<ExecutionStatus, number>>; readonly durations: Durations };
+  readonly tasks: { readonly byStatus: Readonly<Record<TaskStatus, number>>; readonly durations: Durations };
+  /** Tasks, per runner. */
+  readonly byRunner: Readonly<Record<string, { readonly byStatus: Readonly<Record<TaskStatus, number>>; readonly durations: Durations }>>;
+  /** Executions, per label `key=value`; the 100 most frequent. */
+  readonly byLabel: Readonly<Record<string, { readonly byStatus: Readonly<Record<ExecutionStatus, number>> }>>;
+  /** The last 60 minutes that saw something, newest last. */
+  readonly throughput: readonly {
+    readonly minute: string;
+    readonly requested: number;
+    readonly completed: number;
+    readonly failed: number;
+    readonly cancelled: number;
+  }[];
+};
