@@ -59,6 +59,7 @@ const apply = (draft: Draft, event: Event): void => {
       Object.assign(draft, { plan, name, labels, input, graph: graphOf(plan) });
       draft.tasks = new Map(plan.tasks.map((task) => [task.id, pendingTask(task)]));
       draft.open = plan.tasks.length;
+      draft.correlationId = event.correlationId;
       draft.applied.add(event.cause);
       return;
     }

@@ -62,6 +62,13 @@ const current = (state: State, taskId: string, attempt: number): TaskState | und
   return task?.status === 'running' && task.attempt === attempt && !isTerminal(state.status) ? task : undefined;
 };
 
+/** True when this very outcome is what the attempt ended with: reported twice, it changes nothing. */
+const isRecorded = (state: State, taskId: string, attempt: number, outcome: TaskOutcome): boolean => {
+  const task = state.tasks.get(taskId);
+  if (task?.attempt !== attempt) return false;
+  return outcome.ok ? task.status === 'completed' : task.error?.code === outcome.error.code;
+};
+
 export const recordOutcome = (
   state: State,
   taskId: string,
@@ -70,7 +77,7 @@ export const recordOutcome = (
   now: number,
 ): readonly Fact[] => {
   const task = current(state, taskId, attempt);
-  if (!task) return ignore(state, taskId, attempt);
+  if (!task) return isRecorded(state, taskId, attempt, outcome) ? [] : ignore(state, taskId, attempt);
   if (outcome.ok) {
     return [...closeStep(task, undefined), { type: 'TaskCompleted', data: { taskId, attempt, result: outcome.result } }];
   }

@@ -47,6 +47,8 @@ export type State = {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly input: JsonObject;
+  /** Of the request; what the owner does for it carries the same. */
+  readonly correlationId: string;
   readonly tasks: ReadonlyMap<string, TaskState>;
   /** Tasks that have not ended, and of those the ones that run. */
   readonly open: number;
@@ -76,6 +78,7 @@ export const initial: State = {
   name: '',
   labels: {},
   input: {},
+  correlationId: '',
   tasks: new Map(),
   open: 0,
   running: 0,

@@ -1,0 +1,102 @@
+import type { ExecutionRef, Failure, JsonObject, PlanTask } from '#libs/contracts';
+import type { TaskOutcome } from '#libs/execution';
+import type { OutputChunk, Runner, StepReport } from '#libs/runners';
+
+const MAX_RESULT_BYTES = 32 * 1024;
+
+/** One attempt that runs in this process. */
+export type Run = {
+  readonly taskId: string;
+  readonly attempt: number;
+  /** Ends the attempt and everything it started; its outcome follows. */
+  abort(): void;
+  readonly aborted: boolean;
+};
+
+/** What an attempt tells while and when it runs. */
+export type RunReports = {
+  step(report: StepReport): void;
+  ended(outcome: TaskOutcome): void;
+};
+
+const failed = (code: string, message: string, retryable: boolean): { ok: false; error: Failure } => ({
+  ok: false,
+  error: { code, message, retryable },
+});
+
+/** A result that would not fit its place in the log is a failure of the task, not of the log. */
+const bounded = (outcome: TaskOutcome): TaskOutcome => {
+  const bytes = outcome.result === undefined ? 0 : Buffer.byteLength(JSON.stringify(outcome.result));
+  if (bytes <= MAX_RESULT_BYTES) return outcome;
+  const message = `a result of ${bytes} bytes; at most ${MAX_RESULT_BYTES} are kept: write it to a file or to the output`;
+  return failed('RESULT_TOO_LARGE', message, false);
+};
+
+export type RunnerHost = {
+  readonly runners: ReadonlyMap<string, Runner>;
+  readonly output: (ref: ExecutionRef, taskId: string, chunk: OutputChunk) => Promise<void>;
+};
+
+/** True where the attempt may run before its start is committed. */
+export const isEffectFree = (host: RunnerHost, task: PlanTask): boolean => host.runners.get(task.runner)?.sideEffects === false;
+
+/**
+ * Runs an attempt without side effects on the spot. Undefined when its runner needs time: then it is started as any other.
+ */
+export const runOnTheSpot = (
+  host: RunnerHost,
+  ref: ExecutionRef,
+  task: PlanTask,
+  attempt: number,
+  executionInput: JsonObject,
+): TaskOutcome | undefined => {
+  const runner = host.runners.get(task.runner);
+  if (!runner) return undefined;
+  try {
+    const outcome = runner.run({
+      ...{ ref, taskId: task.id, attempt, input: task.input ?? {}, executionInput },
+      idempotencyKey: `${ref.execution}/${task.id}`,
+      signal: new AbortController().signal,
+      output: () => Promise.resolve(),
+      step: () => undefined,
+    });
+    return outcome instanceof Promise ? undefined : bounded(outcome);
+  } catch (error) {
+    return failed('RUNNER_BROKEN', `runner ${task.runner} threw: ${String(error)}`, true);
+  }
+};
+
+/** Starts an attempt whose start is committed. Reports exactly one outcome, never before this call has returned. */
+export const startRun = (
+  host: RunnerHost,
+  ref: ExecutionRef,
+  task: PlanTask,
+  attempt: number,
+  executionInput: JsonObject,
+  reports: RunReports,
+): Run => {
+  const controller = new AbortController();
+  const runner = host.runners.get(task.runner);
+  const run = async (): Promise<TaskOutcome> => {
+    if (!runner) return failed('RUNNER_UNKNOWN', `this executor has no runner ${task.runner}`, false);
+    return await runner.run({
+      ...{ ref, taskId: task.id, attempt, input: task.input ?? {}, executionInput },
+      idempotencyKey: `${ref.execution}/${task.id}`,
+      signal: controller.signal,
+      output: (chunk) => host.output(ref, task.id, chunk),
+      step: reports.step,
+    });
+  };
+  void Promise.resolve()
+    .then(run)
+    .catch((error: unknown) => failed('RUNNER_BROKEN', `runner ${task.runner} threw: ${String(error)}`, true))
+    .then((outcome) => reports.ended(bounded(outcome)));
+  return {
+    taskId: task.id,
+    attempt,
+    abort: () => controller.abort(),
+    get aborted() {
+      return controller.signal.aborted;
+    },
+  };
+};
