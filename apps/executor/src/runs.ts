@@ -15,8 +15,8 @@ export type Run = {
 
 /** What an attempt tells while and when it runs. */
 export type RunReports = {
-  step(report: StepReport): void;
-  ended(outcome: TaskOutcome): void;
+  readonly step: (report: StepReport) => void;
+  readonly ended: (outcome: TaskOutcome) => void;
 };
 
 const failed = (code: string, message: string, retryable: boolean): { ok: false; error: Failure } => ({
@@ -60,7 +60,10 @@ export const runOnTheSpot = (
       output: () => Promise.resolve(),
       step: () => undefined,
     });
-    return outcome instanceof Promise ? undefined : bounded(outcome);
+    if (!(outcome instanceof Promise)) return bounded(outcome);
+    // It is run again once its start is committed; this outcome is nobody's.
+    outcome.catch(() => undefined);
+    return undefined;
   } catch (error) {
     return failed('RUNNER_BROKEN', `runner ${task.runner} threw: ${String(error)}`, true);
   }

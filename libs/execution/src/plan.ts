@@ -1,4 +1,4 @@
-import type { JsonObject, Plan, PlanTask, RetryPolicy } from '#libs/contracts';
+import type { JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { findCycle } from './cycle.js';
 import { MAX_DURATION_MS, MAX_TASKS } from './limits.js';
 
@@ -145,15 +145,17 @@ class Parser {
   }
 }
 
-const normalTask = (task: PlanTask): PlanTask => {
-  const { id: taskId, runner, input = {}, dependsOn = [] } = task as Partial<PlanTask> & PlanTask;
+type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 'input' | 'dependsOn'>>;
+
+const normalTask = (task: LooseTask): PlanTask => {
+  const { id: taskId, runner, input = {}, dependsOn = [] } = task;
   const { retry, timeoutMs, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
     input,
     dependsOn,
-    ...(retry && { retry: retry as RetryPolicy }),
+    ...(retry && { retry }),
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(onFailure && { onFailure }),
     ...(onLost && { onLost }),

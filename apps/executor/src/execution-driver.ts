@@ -1,0 +1,339 @@
+import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
+import {
+  type Context,
+  type OwnerCommand,
+  Refused,
+  type State,
+  type TaskOutcome,
+  decide,
+  fold,
+  isTerminal,
+  mustStop,
+  next,
+  runningAttempts,
+} from '#libs/execution';
+import {
+  BrokenHistory,
+  type Execution,
+  LogError,
+  type LogStore,
+  type StoredCommit,
+  advance,
+  append,
+  refresh,
+} from '#libs/ledger';
+import { type Run, type RunnerHost, isEffectFree, runOnTheSpot, startRun } from './runs.js';
+import type { Slots } from './slots.js';
+
+/** Events decided into one commit at most, so that results of 32 KiB each still fit. */
+const MAX_EVENTS_PER_COMMIT = 200;
+const MAX_RESULT_BYTES_PER_COMMIT = 128 * 1024;
+/** setTimeout takes no more; a longer timer is set again when it rings. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const RETRY_MS = { first: 50, last: 5_000 } as const;
+
+type Report = { readonly command: OwnerCommand; readonly cause: string; readonly bytes: number };
+
+const neverStarted: TaskOutcome = {
+  ok: false,
+  error: { code: 'COMMAND_ABORTED', message: 'cancelled before it was started', retryable: false },
+};
+
+/** What a driver needs of the process around it. */
+export type Surroundings = {
+  readonly log: LogStore;
+  readonly host: RunnerHost;
+  /** This executor process, as TaskStarted names it. */
+  readonly incarnation: string;
+  readonly slots: Slots<ExecutionDriver>;
+  readonly clock: () => number;
+  /** True while the execution's shard is this executor's. */
+  owns(ref: ExecutionRef): boolean;
+  /** True once that shard's log has been read to its end, too. */
+  mayDrive(ref: ExecutionRef): boolean;
+  /** Nothing is left to do here: it has ended, or is another executor's and nothing of it runs in this process. */
+  done(driver: ExecutionDriver): void;
+  alarm(ref: ExecutionRef, code: string, message: string): void;
+};
+
+/**
+ * Drives one execution: folds its commits, derives what is due, runs it, commits what happened. At most one append is in
+ * flight; what is reported meanwhile is decided together into the next commit.
+ */
+export class ExecutionDriver {
+  private readonly runs = new Map<string, Run>();
+  private readonly reports: Report[] = [];
+  /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
+  private readonly slotsHeld = new Set<string>();
+  /** A position known to exist beyond what is folded. */
+  private behind = 0;
+  private busy = false;
+  private again = false;
+  private halted = false;
+  private failures = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private execution: Execution,
+    /** Position of its first commit, as far as this process knows: what checkpoints go by. */
+    readonly firstSequence: number,
+    private readonly around: Surroundings,
+  ) {}
+
+  get ref(): ExecutionRef {
+    return this.execution.ref;
+  }
+
+  get sequence(): number {
+    return this.execution.sequence;
+  }
+
+  get state(): State {
+    return this.execution.state;
+  }
+
+  /** True while something of it runs here or is being committed. */
+  get isBusy(): boolean {
+    return this.busy || this.runs.size > 0 || (this.reports.length > 0 && !this.halted);
+  }
+
+  get runningHere(): number {
+    return this.runs.size;
+  }
+
+  /** A commit as the log delivers it; one that was known already, being our own, changes nothing. */
+  delivered(stored: StoredCommit): void {
+    if (stored.sequence <= this.execution.sequence || this.halted) return;
+    if (this.busy) {
+      this.behind = stored.sequence;
+      this.again = true;
+      return;
+    }
+    try {
+      this.execution = advance(this.execution, stored);
+    } catch (error) {
+      if (!(error instanceof BrokenHistory || error instanceof Refused)) throw error;
+      this.halt(error);
+      return;
+    }
+    if (this.around.mayDrive(this.ref) || this.runs.size > 0) this.drive();
+    else if (this.isFinished()) this.close();
+  }
+
+  /** Reads what others have committed, where nobody delivers it: for attempts that outlive the ownership of their shard. */
+  lookUp(): void {
+    this.behind = Infinity;
+    this.drive();
+  }
+
+  /** An attempt of an executor that is gone. */
+  attemptLost(taskId: string, attempt: number): void {
+    this.report({ type: 'RecordLostAttempt', taskId, attempt }, attempt);
+  }
+
+  /** Ends what runs here; attempts that had no time to end are recorded as lost, so that another executor runs them anew. */
+  abandon(): void {
+    for (const run of this.runs.values()) run.abort();
+  }
+
+  /** Looks at what is due now; to be called whenever something may have changed. */
+  drive(): void {
+    if (this.halted) return;
+    this.again = true;
+    if (this.busy) return;
+    this.busy = true;
+    void this.turn().finally(() => {
+      this.busy = false;
+      if (this.again && this.timer === undefined && !this.halted) this.drive();
+      else if (this.isFinished()) this.close();
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.around.slots.forget(this);
+    this.around.done(this);
+  }
+
+  private isFinished(): boolean {
+    if (this.runs.size > 0 || this.reports.length > 0 || this.halted) return false;
+    return isTerminal(this.state.status) || !this.around.owns(this.ref);
+  }
+
+  private async turn(): Promise<void> {
+    while (this.again && !this.halted) {
+      this.again = false;
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      try {
+        if (this.behind > this.execution.sequence) this.execution = await refresh(this.around.log, this.execution);
+        this.behind = 0;
+        await this.commit();
+        this.failures = 0;
+      } catch (error) {
+        this.recover(error);
+      }
+    }
+  }
+
+  private async commit(): Promise<void> {
+    const { events, taken } = this.decideAll();
+    if (events.length > 0) {
+      const appended = await append(this.around.log, this.execution, events);
+      if (appended) {
+        this.execution = appended;
+        this.reports.splice(0, taken);
+      } else {
+        this.execution = await refresh(this.around.log, this.execution);
+        this.again = true;
+      }
+    } else {
+      this.reports.splice(0, taken);
+    }
+    this.follow();
+  }
+
+  /** Events of one commit: what was reported, what is due, and what may start, as far as it fits. */
+  private decideAll(): { readonly events: readonly Event[]; readonly taken: number } {
+    const now = this.around.clock();
+    const events: Event[] = [];
+    let { state } = this.execution;
+    let bytes = 0;
+    const apply = (command: OwnerCommand, cause: string): void => {
+      const decided = decide(command, state, this.context(now, cause));
+      state = fold(state, decided);
+      events.push(...decided);
+    };
+    const hasRoom = (): boolean => events.length < MAX_EVENTS_PER_COMMIT && bytes < MAX_RESULT_BYTES_PER_COMMIT;
+
+    let taken = 0;
+    for (; taken < this.reports.length && hasRoom(); taken++) {
+      const report = this.reports[taken]!;
+      apply(report.command, report.cause);
+      bytes += report.bytes;
+    }
+    if (!this.around.mayDrive(this.ref)) return { events, taken };
+
+    for (let progress = true; progress && hasRoom(); ) {
+      progress = false;
+      const due = next(state, now);
+      if (due.advance) {
+        apply({ type: 'Advance' }, 'timer');
+        progress = true;
+      }
+      for (const taskId of due.start) {
+        const task = state.graph.task.get(taskId);
+        const attempt = (state.tasks.get(taskId)?.attempt ?? 0) + 1;
+        if (!hasRoom() || !task || this.runs.has(taskId) || !this.mayStart(task)) continue;
+        const cause = `${taskId}/${attempt}`;
+        apply({ type: 'StartTask', taskId, executor: this.around.incarnation }, cause);
+        progress = true;
+        if (!isEffectFree(this.around.host, task)) continue;
+        const outcome = runOnTheSpot(this.around.host, this.ref, task, attempt, state.input);
+        if (!outcome) continue;
+        apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
+        bytes += JSON.stringify(outcome).length;
+      }
+    }
+    if (!hasRoom()) this.again = true;
+    return { events, taken };
+  }
+
+  private mayStart(task: PlanTask): boolean {
+    if (task.runner === 'wait' || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
+    if (!this.around.slots.take(this)) return false;
+    this.slotsHeld.add(task.id);
+    return true;
+  }
+
+  /** Makes this process agree with the state: starts what the log says runs here, ends what it says does not, sets the timer. */
+  private follow(): void {
+    const { state } = this;
+    for (const run of this.runs.values()) {
+      if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
+    }
+    for (const { taskId, attempt, executor } of runningAttempts(state)) {
+      if (executor === this.around.incarnation && !this.runs.has(taskId)) this.start(taskId, attempt);
+    }
+    for (const taskId of this.slotsHeld) {
+      if (!this.runs.has(taskId)) this.releaseSlot(taskId);
+    }
+    this.setTimer();
+  }
+
+  private start(taskId: string, attempt: number): void {
+    const task = this.state.graph.task.get(taskId);
+    if (!task) return;
+    if (mustStop(this.state, taskId, attempt)) {
+      // Cancelled between the commit of its start and the start itself.
+      this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
+      return;
+    }
+    const run = startRun(this.around.host, this.ref, task, attempt, this.state.input, {
+      step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
+      ended: (outcome) => this.ended(run, outcome),
+    });
+    this.runs.set(taskId, run);
+  }
+
+  private ended(run: Run, outcome: TaskOutcome): void {
+    const { taskId, attempt } = run;
+    this.runs.delete(taskId);
+    this.releaseSlot(taskId);
+    const task = this.state.tasks.get(taskId);
+    const isCurrent = task?.status === 'running' && task.attempt === attempt;
+    // Ended because the log has its end already: there is nothing to add, but the next attempt may be waiting for it.
+    if (run.aborted && !isCurrent) this.drive();
+    else if (run.aborted && !outcome.ok && !mustStop(this.state, taskId, attempt)) this.attemptLost(taskId, attempt);
+    else this.report({ type: 'RecordOutcome', taskId, attempt, outcome }, attempt);
+  }
+
+  private releaseSlot(taskId: string): void {
+    if (this.slotsHeld.delete(taskId)) this.around.slots.release();
+  }
+
+  private report(command: OwnerCommand & { readonly taskId: string }, attempt: number): void {
+    const result = command.type === 'RecordOutcome' ? command.outcome.result : undefined;
+    const bytes = result === undefined ? 0 : JSON.stringify(result).length;
+    this.reports.push({ command, cause: `${command.taskId}/${attempt}`, bytes });
+    this.drive();
+  }
+
+  private setTimer(): void {
+    if (!this.around.mayDrive(this.ref)) return;
+    const { wakeAt } = next(this.state, this.around.clock());
+    if (wakeAt !== undefined) this.wakeIn(wakeAt - this.around.clock());
+  }
+
+  private wakeIn(delayMs: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.drive();
+    }, Math.min(Math.max(delayMs, 1), MAX_TIMER_MS));
+  }
+
+  private context(now: number, cause: string): Context {
+    const actor = `executor/${this.around.incarnation}`;
+    return { now, cause, actor, correlationId: this.state.correlationId };
+  }
+
+  private halt(error: { readonly code: string; readonly message: string }): void {
+    this.halted = true;
+    this.abandon();
+    for (const taskId of this.slotsHeld) if (!this.runs.has(taskId)) this.releaseSlot(taskId);
+    this.around.alarm(this.ref, error.code, error.message);
+  }
+
+  private recover(error: unknown): void {
+    if (error instanceof BrokenHistory || error instanceof Refused) return this.halt(error);
+    if (!(error instanceof LogError)) throw error;
+    if (!error.retryable) return this.halt(error);
+    // Before anything else is decided, an append with an unknown outcome is looked up.
+    if (error.code === 'OUTCOME_UNKNOWN') this.behind = Infinity;
+    this.again = false;
+    this.failures += 1;
+    this.wakeIn(Math.min(RETRY_MS.first * 2 ** this.failures, RETRY_MS.last));
+  }
+}
