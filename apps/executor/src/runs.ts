@@ -1,6 +1,6 @@
 import type { ExecutionRef, Failure, JsonObject, PlanTask } from '#libs/contracts';
 import type { TaskOutcome } from '#libs/execution';
-import type { OutputChunk, Runner, StepReport } from '#libs/runners';
+import type { Attempt, OutputChunk, Runner, StepReport } from '#libs/runners';
 
 const MAX_RESULT_BYTES = 32 * 1024;
 
@@ -37,6 +37,18 @@ export type RunnerHost = {
   readonly output: (ref: ExecutionRef, taskId: string, chunk: OutputChunk) => Promise<void>;
 };
 
+type Identity = Pick<Attempt, 'ref' | 'taskId' | 'attempt' | 'input' | 'executionInput' | 'idempotencyKey'>;
+
+const identify = (ref: ExecutionRef, task: PlanTask, attempt: number, executionInput: JsonObject): Identity => ({
+  ref,
+  taskId: task.id,
+  attempt,
+  input: task.input ?? {},
+  executionInput,
+  // The same at every attempt, so that a service that deduplicates does the work once.
+  idempotencyKey: `${ref.execution}/${task.id}`,
+});
+
 /** True where the attempt may run before its start is committed. */
 export const isEffectFree = (host: RunnerHost, task: PlanTask): boolean => host.runners.get(task.runner)?.sideEffects === false;
 
@@ -54,8 +66,7 @@ export const runOnTheSpot = (
   if (!runner) return undefined;
   try {
     const outcome = runner.run({
-      ...{ ref, taskId: task.id, attempt, input: task.input ?? {}, executionInput },
-      idempotencyKey: `${ref.execution}/${task.id}`,
+      ...identify(ref, task, attempt, executionInput),
       signal: new AbortController().signal,
       output: () => Promise.resolve(),
       step: () => undefined,
@@ -83,8 +94,7 @@ export const startRun = (
   const run = async (): Promise<TaskOutcome> => {
     if (!runner) return failed('RUNNER_UNKNOWN', `this executor has no runner ${task.runner}`, false);
     return await runner.run({
-      ...{ ref, taskId: task.id, attempt, input: task.input ?? {}, executionInput },
-      idempotencyKey: `${ref.execution}/${task.id}`,
+      ...identify(ref, task, attempt, executionInput),
       signal: controller.signal,
       output: (chunk) => host.output(ref, task.id, chunk),
       step: reports.step,
