@@ -1,0 +1,199 @@
+// Executions per second over HTTP with every app running, and where the time goes.
+// usage: npm run build && node bench/executions.mjs [--count 2000] [--clients 100] [--tasks 1] [--json]
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+
+const { values: options } = parseArgs({
+  options: {
+    count: { type: 'string', default: '2000' },
+    clients: { type: 'string', default: '100' },
+    tasks: { type: 'string', default: '1' },
+    runner: { type: 'string', default: 'noop' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const count = Number(options.count);
+const clients = Number(options.clients);
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+const home = mkdtempSync(join(tmpdir(), 'runledger-bench-'));
+const [port, natsPort] = [await freePort(), await freePort()];
+const up = spawn(process.execPath, ['dist/apps/cli/src/main.js', 'up'], {
+  env: { ...process.env, RUNLEDGER_HOME: home, RUNLEDGER_PORT: String(port), RUNLEDGER_NATS_PORT: String(natsPort) },
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+const stop = async () => {
+  up.kill('SIGTERM');
+  if (up.exitCode === null) await new Promise((resolve) => up.once('exit', resolve));
+  rmSync(home, { recursive: true, force: true });
+};
+
+const agent = new Agent({ keepAlive: true, maxSockets: clients });
+const call = (method, path, body) =>
+  new Promise((resolve, reject) => {
+    const outgoing = request({ agent, host: '127.0.0.1', port, method, path, headers: body && { 'content-type': 'application/json' } }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8').on('data', (piece) => (text += piece)).on('end', () => {
+        if (answer.statusCode >= 300) reject(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 300)}`));
+        else resolve(JSON.parse(text));
+      });
+    });
+    outgoing.on('error', reject).end(body);
+  });
+
+const ready = async () => {
+  for (const until = Date.now() + 60_000; Date.now() < until; ) {
+    try {
+      await call('GET', '/readyz');
+      await call('GET', '/api/v1/stats');
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  throw new Error('not ready within 60 s');
+};
+
+/** CPU seconds so far, by what each process of this run is. */
+const cpu = () => {
+  const seconds = {};
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(home) && !readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(home)) continue;
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
+      const name = /apps\/(\w+)\//.exec(line)?.[1] ?? (line.includes('nats-server') ? 'nats-server' : 'other');
+      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
+      seconds[name] = (seconds[name] ?? 0) + (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return seconds;
+};
+
+const percentile = (sorted, p) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
+
+try {
+  await ready();
+  const nc = await connect({ servers: `127.0.0.1:${natsPort}` });
+  const manager = await jetstreamManager(nc);
+  const startedAt = new Map();
+  const latencies = [];
+  let commits = 0;
+  let finished;
+  const allDone = new Promise((resolve) => (finished = resolve));
+  const waiting = new Map();
+  const consumer = await jetstream(nc).consumers.get('LOG', { filter_subjects: 'log.>' });
+  const messages = await consumer.consume({
+    max_messages: 5_000,
+    callback: (message) => {
+      commits += 1;
+      const id = message.subject.slice(message.subject.lastIndexOf('.') + 1);
+      const { events } = message.json();
+      const last = events[events.length - 1].type;
+      if (last === 'ExecutionCompleted') {
+        const at = startedAt.get(id);
+        if (at === undefined) waiting.set(id, performance.now());
+        else ended(performance.now() - at);
+      } else if (last === 'ExecutionFailed') throw new Error(`execution ${id} failed`);
+    },
+  });
+  const ended = (ms) => {
+    latencies.push(ms);
+    if (latencies.length === total) finished();
+  };
+
+  const tasks = Array.from({ length: Number(options.tasks) }, (_, i) => ({
+    id: `t${i}`,
+    runner: options.runner,
+    ...(options.runner === 'command' && { input: { argv: ['/bin/true'] } }),
+    ...(i > 0 && { dependsOn: [`t${i - 1}`] }),
+  }));
+  const body = JSON.stringify({ plan: { name: 'bench', tasks } });
+  const accepts = [];
+  let total = 0;
+  const drive = async (n) => {
+    let left = n;
+    await Promise.all(
+      Array.from({ length: clients }, async () => {
+        while (left-- > 0) {
+          const from = performance.now();
+          const { id } = await call('POST', '/api/v1/executions', body);
+          accepts.push(performance.now() - from);
+          const done = waiting.get(id);
+          if (done === undefined) startedAt.set(id, from);
+          else ended(done - from);
+        }
+      }),
+    );
+  };
+
+  // Just-in-time compilation is not what is measured.
+  total = Math.min(500, count);
+  const warm = Math.min(500, count);
+  const warmed = allDone;
+  await drive(warm);
+  await warmed;
+  latencies.length = accepts.length = 0;
+  commits = 0;
+  total = count;
+  const measured = new Promise((resolve) => (finished = resolve));
+
+  const lags = [];
+  const sampler = setInterval(async () => {
+    const from = performance.now();
+    const head = (await manager.streams.info('LOG')).state.last_seq;
+    let stats;
+    do stats = await call('GET', '/api/v1/executions?limit=1');
+    while (stats.asOfSeq < head && performance.now() - from < 10_000);
+    lags.push(performance.now() - from);
+  }, 100);
+  const before = cpu();
+  const from = performance.now();
+  await drive(count);
+  const accepted = performance.now();
+  await measured;
+  const to = performance.now();
+  clearInterval(sampler);
+  const after = cpu();
+  await messages.close();
+  await nc.drain();
+
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const acceptSorted = accepts.toSorted((a, b) => a - b);
+  const lagSorted = lags.toSorted((a, b) => a - b);
+  const seconds = (to - from) / 1000;
+  const figures = {
+    executions: count,
+    clients,
+    tasksEach: Number(options.tasks),
+    runner: options.runner,
+    executionsPerSecond: Math.round(count / seconds),
+    acceptedPerSecond: Math.round(count / ((accepted - from) / 1000)),
+    acceptMs: { p50: percentile(acceptSorted, 0.5).toFixed(1), p99: percentile(acceptSorted, 0.99).toFixed(1) },
+    requestToCompletedMs: { p50: percentile(sorted, 0.5).toFixed(1), p99: percentile(sorted, 0.99).toFixed(1) },
+    statusLagMs: lagSorted.length > 0 ? { p50: percentile(lagSorted, 0.5).toFixed(0), p99: percentile(lagSorted, 0.99).toFixed(0) } : 'too short to sample',
+    commitsPerExecution: (commits / count).toFixed(2),
+    cpuSecondsPerThousand: Object.fromEntries(
+      Object.entries(after).map(([name, value]) => [name, (((value - (before[name] ?? 0)) / count) * 1000).toFixed(2)]),
+    ),
+  };
+  if (options.json) console.log(JSON.stringify(figures, null, 2));
+  else console.table(Object.fromEntries(Object.entries(figures).map(([key, value]) => [key, typeof value === 'object' ? JSON.stringify(value) : value])));
+} finally {
+  await stop();
+}
