@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import type { Child } from './launch.js';
+import { Output } from './output.js';
+import type { Attempt } from './runner.js';
+import { StepMarkers } from './step-markers.js';
+
+const STDERR_TAIL_BYTES = 2 * 1024;
+/** Left to the sink even when the pipes took all of the time there was. */
+const MIN_SINK_MS = 1_000;
+
+/** What a command wrote, for its result. */
+export type OutputSummary = {
+  /** Of both streams, also what was dropped. */
+  readonly outputBytes: number;
+  readonly truncated: boolean;
+  /** Present when the sink lost some. */
+  readonly outputLostChunks?: number;
+};
+
+export type Reading = {
+  /** The last 2 KiB of standard error as text, invalid bytes replaced. */
+  stderrTail(): string;
+  /** Resolves when all is read and stored, or `withinMs` (and at most a second) later. */
+  finish(withinMs: number): Promise<OutputSummary>;
+};
+
+/** Reads both pipes to their ends: into the sink, and into step reports if `markers`. */
+export function readOutput(
+  { stdout, stderr }: Child,
+  attempt: Attempt,
+  { maxBytes, markers }: { readonly maxBytes: number; readonly markers: boolean },
+): Reading {
+  const output = new Output(attempt, maxBytes, (paused) => {
+    for (const pipe of [stdout, stderr]) {
+      if (paused) pipe.pause();
+      else pipe.resume();
+    }
+  });
+  const steps = markers ? new StepMarkers((report) => attempt.step(report)) : undefined;
+  let tail = Buffer.alloc(0);
+  stdout.on('data', (bytes: Buffer) => {
+    output.write('stdout', bytes);
+    steps?.read(bytes);
+  });
+  stderr.on('data', (bytes: Buffer) => {
+    output.write('stderr', bytes);
+    tail = Buffer.concat([tail, bytes.subarray(-STDERR_TAIL_BYTES)]).subarray(-STDERR_TAIL_BYTES);
+  });
+  const closed = Promise.allSettled([once(stdout, 'close'), once(stderr, 'close')]);
+
+  return {
+    stderrTail: () => tail.toString(),
+    async finish(withinMs) {
+      const startedAt = performance.now();
+      await before(withinMs, closed);
+      // Whoever still holds a pipe now is none of the attempt's processes.
+      stdout.destroy();
+      stderr.destroy();
+      steps?.end();
+      await output.finish(Math.max(MIN_SINK_MS, withinMs - (performance.now() - startedAt)));
+      return {
+        outputBytes: output.bytes,
+        truncated: output.truncated,
+        ...(output.lostChunks > 0 && { outputLostChunks: output.lostChunks }),
+      };
+    },
+  };
+}
+
+async function before(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
+  clearTimeout(timer);
+}

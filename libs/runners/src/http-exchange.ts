@@ -1,0 +1,69 @@
+import { lookup as resolveHost } from 'node:dns';
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+import { AddressRefused, isPublicAddress } from './addresses.js';
+
+/** One request: where to, what, and within which bounds. */
+export type Exchange = {
+  readonly url: URL;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly maxBytes: number;
+  readonly signal: AbortSignal;
+  /** Addresses that are not public and may be reached all the same. */
+  readonly allowAddress: (ip: string) => boolean;
+};
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly truncated: boolean;
+};
+
+/**
+ * Sends one request on a connection of its own and follows no redirect. The very addresses that are connected to are
+ * judged, so that a name that resolves differently a moment later gains nothing. Rejects with AddressRefused, with an
+ * AbortError, or with what the network said.
+ */
+export async function exchange({ url, method, headers, body, maxBytes, signal, allowAddress }: Exchange): Promise<Reply> {
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const allowed = (address: string): boolean => isPublicAddress(address) || allowAddress(address);
+  // An address in the URL is connected to without any lookup.
+  if (isIP(host) !== 0 && !allowed(host)) throw new AddressRefused(host, host);
+  const send = url.protocol === 'https:' ? requestTls : requestPlain;
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    send(url, { method, headers, signal, agent: false, lookup: guarded(allowed) }, resolve)
+      .on('error', reject) // for good: an abort is reported here also after the answer has begun
+      .end(body);
+  });
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of response as AsyncIterable<Buffer>) {
+    parts.push(part);
+    size += part.length;
+    if (size > maxBytes) break; // Leaving the loop closes the connection.
+  }
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    body: Buffer.concat(parts).subarray(0, maxBytes),
+    truncated: size > maxBytes,
+  };
+}
+
+/** A lookup that fails when any of a host's addresses may not be reached. */
+const guarded =
+  (allowed: (address: string) => boolean): LookupFunction =>
+  (host, options, callback) => {
+    resolveHost(host, { ...options, all: true }, (error, addresses) => {
+      const refused = addresses?.find(({ address }) => !allowed(address));
+      const [first] = addresses ?? [];
+      if (error) callback(error, []);
+      else if (refused) callback(new AddressRefused(refused.address, host), []);
+      else if (options.all || !first) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };

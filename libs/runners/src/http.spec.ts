@@ -1,0 +1,261 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { JsonObject } from '#libs/contracts';
+import { httpRunner } from './http.js';
+import type { Attempt, Outcome } from './runner.js';
+
+const servers: Server[] = [];
+
+/** A server on the loopback address, gone with the test. */
+async function serve(listener: (...asked: Parameters<RequestListener>) => unknown): Promise<string> {
+  const server = createServer((message, response) => void listener(message, response)).listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+const attemptOf = (input: JsonObject, signal = new AbortController().signal): Attempt => ({
+  ref: { tenant: 'acme', execution: 'run' },
+  taskId: 'call',
+  attempt: 1,
+  input,
+  executionInput: {},
+  idempotencyKey: 'run/call',
+  signal,
+  output: async () => {},
+  step: () => {},
+});
+
+const request = async (
+  input: JsonObject,
+  allowAddress: (ip: string) => boolean = (ip) => ip === '127.0.0.1',
+): Promise<Outcome> => httpRunner({ allowAddress }).run(attemptOf(input));
+
+const codeOf = (outcome: Outcome): unknown => (outcome.ok ? 'ok' : [outcome.error.code, outcome.error.retryable]);
+
+async function bodyOf(message: IncomingMessage): Promise<string> {
+  let body = '';
+  for await (const part of message.setEncoding('utf8') as AsyncIterable<string>) body += part;
+  return body;
+}
+
+describe('a request', () => {
+  it('carries the attempt’s idempotency key, unless the plan gives one', async () => {
+    const seen: unknown[] = [];
+    const url = await serve((message, response) => {
+      seen.push(message.headers['idempotency-key']);
+      response.end();
+    });
+    await request({ url });
+    await request({ url, headers: { 'Idempotency-Key': 'own' } });
+    expect(seen).toEqual(['run/call', 'own']);
+  });
+
+  it('sends a string as it is and anything else as JSON', async () => {
+    const seen: unknown[] = [];
+    const url = await serve(async (message, response) => {
+      seen.push([message.method, message.headers['content-type'], await bodyOf(message)]);
+      response.end();
+    });
+    await request({ url, method: 'POST', body: 'plain ü' });
+    await request({ url, method: 'PUT', body: { a: [1, null] } });
+    await request({ url, method: 'PATCH', body: '<a/>', headers: { 'Content-Type': 'text/xml' } });
+    expect(seen).toEqual([
+      ['POST', 'text/plain; charset=utf-8', 'plain ü'],
+      ['PUT', 'application/json', '{"a":[1,null]}'],
+      ['PATCH', 'text/xml', '<a/>'],
+    ]);
+  });
+});
+
+describe('an answer', () => {
+  const answer = (status: number, type: string, body: string | Buffer): Promise<string> =>
+    serve((_, response) => response.writeHead(status, { 'Content-Type': type, 'X-Secret': 'no' }).end(body));
+
+  it('becomes the result: JSON where it is JSON, else text', async () => {
+    expect(await request({ url: await answer(201, 'application/problem+json; charset=utf-8', '{"a":1}') })).toEqual({
+      ok: true,
+      result: {
+        status: 201,
+        headers: { 'content-type': 'application/problem+json; charset=utf-8' },
+        body: { a: 1 },
+        truncated: false,
+        durationMs: expect.any(Number),
+      },
+    });
+    const text = await request({ url: await answer(200, 'text/plain', Buffer.from([0x61, 0xff])) });
+    expect(text.result?.['body']).toBe('a\ufffd');
+    const broken = await request({ url: await answer(200, 'application/json', '{') });
+    expect(broken.result?.['body']).toBe('{');
+    const deep = '['.repeat(10_000) + ']'.repeat(10_000);
+    expect((await request({ url: await answer(200, 'application/json', deep) })).result?.['body']).toBe(deep);
+  });
+
+  it('is cut at the limit, and says so, however long it goes on', async () => {
+    const url = await serve((_, response) => {
+      const more = (): void => {
+        while (response.write(Buffer.alloc(16_384, 'x')));
+      };
+      response.on('drain', more);
+      more();
+    });
+    const cut = await request({ url });
+    expect([cut.result?.['body'], cut.result?.['truncated']]).toEqual(['x'.repeat(32_768), true]);
+    const exact = await request({ url: await answer(200, 'text/plain', 'abc'), maxResponseBytes: 3 });
+    expect(exact.result).toMatchObject({ body: 'abc', truncated: false });
+  });
+
+  it.each<[number, JsonObject, unknown]>([
+    [204, {}, 'ok'],
+    [400, {}, ['HTTP_STATUS', false]],
+    [404, {}, ['HTTP_STATUS', false]],
+    [404, { expectStatus: [404] }, 'ok'],
+    [200, { expectStatus: [201] }, ['HTTP_STATUS', false]],
+    [429, {}, ['HTTP_STATUS', true]],
+    [500, {}, ['HTTP_STATUS', true]],
+    [503, {}, ['HTTP_STATUS', true]],
+  ])('%i with %j is %j', async (status, input, expected) => {
+    const outcome = await request({ url: await answer(status, 'text/plain', ''), ...input });
+    expect([codeOf(outcome), outcome.result?.['status']]).toEqual([expected, status]);
+  });
+
+  it('that never comes may be waited for again', async () => {
+    const url = await serve((message) => message.socket.destroy());
+    expect(codeOf(await request({ url }))).toEqual(['HTTP_FAILED', true]);
+    const half = await serve((_, response) => {
+      response.writeHead(200, { 'Content-Length': '10' });
+      response.write('half', () => response.destroy());
+    });
+    expect(codeOf(await request({ url: half }))).toEqual(['HTTP_FAILED', true]);
+  });
+});
+
+describe('an abort', () => {
+  it.each(['before', 'after'])('ends the attempt %s the answer has begun', async (when) => {
+    const controller = new AbortController();
+    const url = await serve((_, response) => {
+      if (when === 'before') return controller.abort();
+      response.write('begun', () => setImmediate(() => controller.abort()));
+    });
+    const runner = httpRunner({ allowAddress: () => true });
+    expect(codeOf(await runner.run(attemptOf({ url }, controller.signal)))).toEqual(['HTTP_ABORTED', false]);
+    expect(codeOf(await runner.run(attemptOf({ url }, controller.signal)))).toEqual(['HTTP_ABORTED', false]);
+  });
+});
+
+describe('an address that is not public', () => {
+  it.each([
+    'http://127.0.0.1/',
+    'http://127.1/',
+    'http://2130706433/',
+    'http://0x7f000001/',
+    'http://0177.0.0.1/',
+    'http://0.0.0.0/',
+    'http://[::1]/',
+    'http://[::ffff:127.0.0.1]/',
+    'http://[::ffff:a9fe:a9fe]/',
+    'http://[fd00:ec2::254]/',
+    'http://169.254.169.254/latest/meta-data/',
+    'https://10.0.0.1/',
+    'http://localhost/',
+  ])('is refused: %s', async (url) => {
+    expect(codeOf(await request({ url }, () => false))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
+  });
+
+  it('is refused by default, and the server is never asked', async () => {
+    let asked = 0;
+    const url = await serve((_, response) => {
+      asked += 1;
+      response.end();
+    });
+    const outcome = await httpRunner({}).run(attemptOf({ url }));
+    expect([codeOf(outcome), asked]).toEqual([['HTTP_ADDRESS_REFUSED', false], 0]);
+  });
+
+  it('is judged by what the name resolves to when connecting', async () => {
+    const url = (await serve((_, response) => response.end('in'))).replace('127.0.0.1', 'localhost');
+    expect(await request({ url }, (ip) => ['127.0.0.1', '::1'].includes(ip))).toMatchObject({ ok: true });
+    expect(codeOf(await request({ url }, () => false))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
+  });
+
+  it.each(['http://169.254.169.254/', 'http://[::ffff:127.0.0.1]/', '//0.0.0.0/x'])(
+    'is refused as the target of a redirect: %s',
+    async (location) => {
+      const url = await serve((_, response) => response.writeHead(302, { Location: location }).end());
+      expect(codeOf(await request({ url }))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
+    },
+  );
+});
+
+describe('a redirect', () => {
+  it('is followed five times and no further', async () => {
+    const url = await serve((message, response) => {
+      const left = Number(message.url?.slice(1));
+      if (left > 0) response.writeHead(302, { Location: `/${left - 1}` }).end();
+      else response.end('there');
+    });
+    expect((await request({ url: `${url}/5` })).result?.['body']).toBe('there');
+    expect(codeOf(await request({ url: `${url}/6` }))).toEqual(['HTTP_REDIRECT_REFUSED', false]);
+  });
+
+  it('to another scheme or with credentials is refused', async () => {
+    for (const location of ['file:///etc/passwd', 'http://user:pw@127.0.0.1/', 'http://[']) {
+      const url = await serve((_, response) => response.writeHead(307, { Location: location }).end());
+      expect(codeOf(await request({ url }))).toEqual(['HTTP_REDIRECT_REFUSED', false]);
+    }
+  });
+
+  it('is an answer when the plan expects its status', async () => {
+    const url = await serve((_, response) => response.writeHead(302, { Location: '/next' }).end());
+    expect(await request({ url, expectStatus: [302] })).toMatchObject({
+      ok: true,
+      result: { status: 302, headers: { location: '/next' } },
+    });
+  });
+
+  it('takes credentials along within an origin only', async () => {
+    const seen: unknown[] = [];
+    const note: RequestListener = ({ headers }, response) => {
+      seen.push([headers.authorization, headers.cookie, headers['x-other']]);
+      response.end();
+    };
+    const other = await serve(note);
+    const url = await serve((message, response) => {
+      if (message.url === '/away') response.writeHead(307, { Location: other }).end();
+      else if (message.url === '/near') response.writeHead(307, { Location: '/here' }).end();
+      else note(message, response);
+    });
+    const headers = { Authorization: 'Bearer x', COOKIE: 'a=b', 'X-Other': 'c' };
+    await request({ url: `${url}/near`, headers });
+    await request({ url: `${url}/away`, headers });
+    expect(seen).toEqual([
+      ['Bearer x', 'a=b', 'c'],
+      [undefined, undefined, 'c'],
+    ]);
+  });
+
+  it.each<[number, string, string]>([
+    [301, 'GET', ''],
+    [302, 'GET', ''],
+    [303, 'GET', ''],
+    [307, 'POST', '{"a":1}'],
+    [308, 'POST', '{"a":1}'],
+  ])('%i of a POST becomes %s with the body %j', async (status, method, body) => {
+    let seen: unknown;
+    const url = await serve(async (message, response) => {
+      if (message.url === '/') response.writeHead(status, { Location: '/next' });
+      else seen = [message.method, message.headers['content-type'], await bodyOf(message)];
+      response.end();
+    });
+    await request({ url, method: 'POST', body: { a: 1 } });
+    expect(seen).toEqual([method, body ? 'application/json' : undefined, body]);
+  });
+});

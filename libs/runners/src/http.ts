@@ -1,0 +1,136 @@
+import type { Json, JsonObject } from '#libs/contracts';
+import { AddressRefused } from './addresses.js';
+import { failed, invalidInput } from './failed.js';
+import { exchange, type Reply } from './http-exchange.js';
+import { type HttpInput, httpInputProblems, urlFault } from './http-input.js';
+import type { Attempt, Outcome, Runner } from './runner.js';
+
+export type HttpOptions = {
+  /** Addresses that are not public and may be reached all the same; default none. Never the plan's to say. */
+  readonly allowAddress?: (ip: string) => boolean;
+};
+
+const MAX_REDIRECTS = 5;
+const MAX_RESPONSE_BYTES = 32 * 1024;
+const MAX_JSON_DEPTH = 64;
+/** Not of an origin's making, so that the next one may not have them. */
+const CREDENTIALS = new Set(['authorization', 'cookie']);
+
+type Request = { url: URL; method: string; headers: Record<string, string>; body?: string };
+
+/** Sends a request, follows redirects, and reports the answer. */
+export function httpRunner({ allowAddress = () => false }: HttpOptions): Runner {
+  return {
+    name: 'http',
+    sideEffects: true,
+    check: httpInputProblems,
+    async run(attempt) {
+      const problems = httpInputProblems(attempt.input);
+      if (problems.length > 0) return invalidInput(problems);
+      const input = attempt.input as HttpInput;
+      const startedAt = performance.now();
+      try {
+        const reply = await follow(firstRequest(input, attempt), input, attempt.signal, allowAddress);
+        return outcome(reply, input, Math.round(performance.now() - startedAt));
+      } catch (error) {
+        if (attempt.signal.aborted) return failed('HTTP_ABORTED', 'stopped on request', false);
+        if (error instanceof AddressRefused || error instanceof RedirectRefused) {
+          return failed(error.code, error.message, false);
+        }
+        return failed('HTTP_FAILED', `no answer from ${new URL(input.url).host}: ${reason(error)}`, true);
+      }
+    },
+  };
+}
+
+class RedirectRefused extends Error {
+  readonly code = 'HTTP_REDIRECT_REFUSED';
+}
+
+function firstRequest({ url, method = 'GET', headers = {}, body }: HttpInput, { idempotencyKey }: Attempt): Request {
+  const defaults: Record<string, string> = { 'idempotency-key': idempotencyKey, 'accept-encoding': 'identity' };
+  if (body !== undefined) {
+    defaults['content-type'] = typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json';
+  }
+  const own = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return {
+    url: new URL(url),
+    method,
+    headers: { ...defaults, ...Object.fromEntries(own) },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  };
+}
+
+async function follow(
+  first: Request,
+  { expectStatus = [], maxResponseBytes: maxBytes = MAX_RESPONSE_BYTES }: HttpInput,
+  signal: AbortSignal,
+  allowAddress: (ip: string) => boolean,
+): Promise<Reply> {
+  let request = first;
+  for (let redirects = 0; ; redirects++) {
+    const reply = await exchange({ ...request, maxBytes, signal, allowAddress });
+    const { location } = reply.headers;
+    const redirected = [301, 302, 303, 307, 308].includes(reply.status) && !expectStatus.includes(reply.status);
+    if (!redirected || location === undefined) return reply;
+    if (redirects === MAX_REDIRECTS) throw new RedirectRefused(`more than ${MAX_REDIRECTS} redirects`);
+    request = redirect(request, reply.status, location);
+  }
+}
+
+function redirect({ url, method, headers, body }: Request, status: number, location: string): Request {
+  const target = URL.canParse(location, url.href) ? new URL(location, url.href) : undefined;
+  const fault = target ? urlFault(target) : 'must be a URL';
+  if (!target || fault) throw new RedirectRefused(`${url.host} redirects to a URL that ${fault}`);
+  const becomesGet = (status === 303 && method !== 'HEAD') || (status < 303 && method === 'POST');
+  const kept = Object.entries(headers).filter(
+    ([name]) =>
+      !(target.origin !== url.origin && CREDENTIALS.has(name)) && !(becomesGet && name.startsWith('content-')),
+  );
+  return {
+    url: target,
+    method: becomesGet ? 'GET' : method,
+    headers: Object.fromEntries(kept),
+    ...(body !== undefined && !becomesGet && { body }),
+  };
+}
+
+function outcome({ status, headers, body, truncated }: Reply, { expectStatus }: HttpInput, durationMs: number): Outcome {
+  const type = headers['content-type'];
+  const result: JsonObject = {
+    status,
+    headers: {
+      ...(type !== undefined && { 'content-type': type }),
+      ...(headers.location !== undefined && { location: headers.location }),
+    },
+    body: content(body, type, truncated),
+    truncated,
+    durationMs,
+  };
+  const expected = expectStatus ? expectStatus.includes(status) : status >= 200 && status <= 299;
+  if (expected) return { ok: true, result };
+  return failed('HTTP_STATUS', `answered ${status}`, status >= 500 || status === 429, result);
+}
+
+/** JSON where the answer says it is and can be read as such, else text with invalid bytes replaced. */
+function content(bytes: Buffer, type: string | undefined, truncated: boolean): Json {
+  const text = bytes.toString();
+  if (truncated || !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type ?? '')) return text;
+  try {
+    const value = JSON.parse(text) as Json;
+    return isWithinDepth(value, MAX_JSON_DEPTH) ? value : text;
+  } catch {
+    return text;
+  }
+}
+
+/** What is nested deeper can overflow the stack of whoever writes it down. */
+function isWithinDepth(value: Json, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depth > 0 && Object.values(value).every((inner: Json) => isWithinDepth(inner, depth - 1));
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}

@@ -1,0 +1,16 @@
+export {
+  type Attempt,
+  type InputProblem,
+  type Outcome,
+  type OutputChunk,
+  type OutputSink,
+  type OutputStream,
+  type Runner,
+  type StepReport,
+} from './runner.js';
+export { type CommandInput } from './command-input.js';
+export { type HttpInput } from './http-input.js';
+export { type InputCheck } from './input.js';
+export { runnerInputs } from './runner-inputs.js';
+export { createRunners, type RunnerOptions } from './runners.js';
+export { waitInput } from './wait-input.js';

@@ -1,0 +1,89 @@
+import type { Json, JsonObject } from '#libs/contracts';
+import type { InputProblem } from './runner.js';
+
+/** Faults of a whole input; none when the runner can run it. Pure. */
+export type InputCheck = (input: JsonObject) => readonly InputProblem[];
+/** Faults of one value found at `path`. */
+export type ValueCheck = (value: Json, path: string) => readonly InputProblem[];
+
+/** Enough to correct a plan by; a hostile input gets no longer answer than this. */
+const MAX_PROBLEMS = 20;
+
+const problem = (path: string, message: string): readonly InputProblem[] => [{ path, message }];
+
+/** A JSON pointer (RFC 6901) one level further down. */
+const below = (path: string, key: string | number): string =>
+  `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+
+const isObject = (value: Json): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Only the named fields, each as its check says, the required ones present. */
+export const fields =
+  (known: Readonly<Record<string, ValueCheck>>, required: readonly string[] = []): InputCheck =>
+  (input) => {
+    const missing = required
+      .filter((name) => !Object.hasOwn(input, name))
+      .map((name) => ({ path: below('', name), message: 'is required' }));
+    const faults = Object.entries(input).flatMap(([name, value]) => {
+      const check = Object.hasOwn(known, name) ? known[name] : undefined;
+      const path = below('', name);
+      return check ? check(value, path) : problem(path, `unknown field; allowed: ${Object.keys(known).join(', ')}`);
+    });
+    return [...missing, ...faults].slice(0, MAX_PROBLEMS);
+  };
+
+export const anything: ValueCheck = () => [];
+
+/** Text without NUL, which neither arguments nor headers can carry; lengths in UTF-16 units. */
+export const text =
+  ({ min = 0, max }: { min?: number; max: number }): ValueCheck =>
+  (value, path) => {
+    if (typeof value !== 'string') return problem(path, 'must be a string');
+    if (value.length < min) return problem(path, min === 1 ? 'must not be empty' : `needs at least ${min} characters`);
+    if (value.length > max) return problem(path, `has ${value.length} characters; at most ${max} are allowed`);
+    return value.includes('\0') ? problem(path, 'must not contain a NUL character') : [];
+  };
+
+export const integer =
+  (min: number, max: number): ValueCheck =>
+  (value, path) =>
+    Number.isInteger(value) && Number(value) >= min && Number(value) <= max
+      ? []
+      : problem(path, `must be an integer from ${min} to ${max}`);
+
+export const boolean: ValueCheck = (value, path) =>
+  typeof value === 'boolean' ? [] : problem(path, 'must be true or false');
+
+export const oneOf =
+  (...allowed: readonly string[]): ValueCheck =>
+  (value, path) =>
+    typeof value === 'string' && allowed.includes(value)
+      ? []
+      : problem(path, `must be one of ${allowed.map((word) => JSON.stringify(word)).join(', ')}`);
+
+export const object: ValueCheck = (value, path) => (isObject(value) ? [] : problem(path, 'must be an object'));
+
+export const listOf =
+  (item: ValueCheck, { min, max }: { min: number; max: number }): ValueCheck =>
+  (value, path) => {
+    if (!Array.isArray(value)) return problem(path, 'must be a list');
+    const list = value as readonly Json[];
+    if (list.length < min || list.length > max) {
+      return problem(path, `has ${list.length} entries; ${min} to ${max} are allowed`);
+    }
+    return list.flatMap((entry, index) => item(entry, below(path, index)));
+  };
+
+/** An object as a map: `key` returns what is wrong with a name, if anything. */
+export const mapOf =
+  (key: (name: string) => string | undefined, item: ValueCheck, max: number): ValueCheck =>
+  (value, path) => {
+    if (!isObject(value)) return problem(path, 'must be an object');
+    const entries = Object.entries(value);
+    if (entries.length > max) return problem(path, `has ${entries.length} entries; at most ${max} are allowed`);
+    return entries.flatMap(([name, entry]) => {
+      const fault = key(name);
+      return fault === undefined ? item(entry, below(path, name)) : problem(below(path, name), fault);
+    });
+  };

@@ -1,0 +1,16 @@
+import { commandRunner } from './command.js';
+import type { CommandOptions } from './command-run.js';
+import { httpRunner, type HttpOptions } from './http.js';
+import { noop } from './noop.js';
+import type { Runner } from './runner.js';
+
+export type RunnerOptions = CommandOptions & HttpOptions;
+
+/** The runners of one executor process by their names; `wait` is the core's own. Throws RangeError on bad options. */
+export function createRunners(options: RunnerOptions): ReadonlyMap<string, Runner> {
+  // It becomes part of environments and of the reaper's arguments.
+  if (!/^[A-Za-z0-9._-]{1,128}$/.test(options.incarnation)) {
+    throw new RangeError(`not an incarnation: ${JSON.stringify(options.incarnation)}`);
+  }
+  return new Map([noop, commandRunner(options), httpRunner(options)].map((runner) => [runner.name, runner]));
+}

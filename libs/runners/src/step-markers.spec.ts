@@ -1,0 +1,65 @@
+import type { StepReport } from './runner.js';
+import { StepMarkers } from './step-markers.js';
+
+function stepsIn(...pieces: readonly (string | Buffer)[]): StepReport[] {
+  const reports: StepReport[] = [];
+  const markers = new StepMarkers((report) => reports.push(report));
+  for (const piece of pieces) markers.read(Buffer.from(piece as string));
+  markers.end();
+  return reports;
+}
+
+const started = (name: string, metadata: Record<string, string> = {}): StepReport => ({ kind: 'started', name, metadata });
+
+it('finds markers anywhere in a line, in any case, however the bytes arrive', () => {
+  const text = 'noise\n2026 INFO step_Start:über uns k=v\r\nnoise\nSTEP_COMPLETE:über uns\nSTEP_START:b\nx STEP_ERROR: it broke \n';
+  const expected = [started('über uns', { k: 'v' }), { kind: 'completed' }, started('b'), { kind: 'failed', error: 'it broke' }];
+  expect(stepsIn(text)).toEqual(expected);
+  expect(stepsIn(...[...Buffer.from(text)].map((byte) => Buffer.from([byte])))).toEqual(expected);
+});
+
+it('reads metadata in its three spellings', () => {
+  expect(stepsIn('STEP_START:a b k=v=w --long.name=x {c:d} stray __proto__=x e=')).toEqual([
+    started('a b', { k: 'v=w', 'long.name': 'x', c: 'd', e: '' }),
+  ]);
+});
+
+it('takes a start before an end, and an end before an error, when a line has several', () => {
+  expect(stepsIn('STEP_ERROR:x STEP_COMPLETE:x STEP_START:a\nSTEP_ERROR:x STEP_COMPLETE:a\n')).toEqual([
+    started('a'),
+    { kind: 'completed' },
+  ]);
+});
+
+it('reports an end only of a step that is open', () => {
+  expect(stepsIn('STEP_COMPLETE:a\nSTEP_ERROR:b\nSTEP_START:\nSTEP_START:c\nSTEP_COMPLETE:c\nSTEP_COMPLETE:c\n')).toEqual([
+    started('c'),
+    { kind: 'completed' },
+  ]);
+});
+
+it('passes over lines of more than 8 KiB, and reads the next one', () => {
+  const long = `STEP_START:a ${'x'.repeat(8 * 1024)}`;
+  expect(stepsIn(long.slice(0, 5000), long.slice(5000), '\nSTEP_START:b\n')).toEqual([started('b')]);
+});
+
+it('stays bounded in number and time over a million markers', () => {
+  const reports: StepReport[] = [];
+  const markers = new StepMarkers((report) => reports.push(report));
+  const piece = Buffer.from('STEP_START:again k=v\nSTEP_START:'.repeat(1_000));
+  const startedAt = performance.now();
+  for (let i = 0; i < 1_000; i++) markers.read(piece);
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(reports.filter(({ kind }) => kind === 'started')).toHaveLength(1_000);
+  expect(reports.at(-1)).toEqual({ kind: 'completed' });
+  expect(reports).toHaveLength(1_001);
+});
+
+it.each(['STEP_START:'.repeat(700), `STEP_START:${' '.repeat(8_000)}x`, `STEP_START:${'a='.repeat(4_000)}`])(
+  'takes no time over a line made to be slow',
+  (line) => {
+    const startedAt = performance.now();
+    for (let i = 0; i < 50; i++) stepsIn(line);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  },
+);
