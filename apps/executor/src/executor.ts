@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { Checkpoints, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
+import { type Logger, type Settings, announceReady } from '#libs/platform';
+import { createRunners } from '#libs/runners';
+import { Owner } from './owner.js';
+
+/** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
+const DRAIN_MS = 3_000;
+
+/** Starts an executor and returns what stops it in order. Throws ProvisioningError, LogError. */
+export const startExecutor = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
+  const incarnation = randomUUID();
+  const nats = await connectNats({ url: settings.natsUrl, name: `runledger executor ${incarnation}`, wait: true });
+  await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
+  const output = new OutputStore(nats);
+  const runners = createRunners({
+    incarnation,
+    allowedRoots: settings.executor.roots,
+    workRoot: join(settings.home, 'work'),
+    graceMs: settings.executor.graceMs,
+  });
+  const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
+  const owner = new Owner({
+    log: new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`)),
+    host: { runners, output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
+    members,
+    checkpoints: await Checkpoints.open(nats),
+    incarnation,
+    concurrency: settings.executor.concurrency,
+    logger,
+  });
+  await owner.start();
+  logger.info({ incarnation, ...owner.counts }, 'executor ready');
+  announceReady({ incarnation });
+  return async () => {
+    logger.info(owner.counts, 'executor stopping');
+    await owner.stop(DRAIN_MS, settings.executor.graceMs + 5_000);
+    await members.leave();
+    await nats.close();
+  };
+};

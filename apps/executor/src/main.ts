@@ -1,0 +1,7 @@
+import { createLogger, readSettings, runApp } from '#libs/platform';
+import { startExecutor } from './executor.js';
+
+const settings = readSettings(process.env);
+const logger = createLogger('executor', settings.logLevel);
+
+await runApp(logger, () => startExecutor(settings, logger), settings.executor.graceMs + 20_000);

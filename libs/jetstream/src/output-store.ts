@@ -1,0 +1,60 @@
+import { headers } from '@nats-io/transport-node';
+import { type ExecutionRef, outputFilter, outputSubject } from '#libs/contracts';
+import { parseAnswer } from './codes.js';
+import type { Nats } from './connection.js';
+import { directRange } from './read.js';
+
+/** A piece of a task's output; see OutputChunk in commands.proto. */
+export type OutputPiece = {
+  readonly attempt: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly chunk: number;
+  readonly time: string;
+  readonly truncated: boolean;
+  readonly bytes: Uint8Array;
+};
+
+export type StoredOutput = OutputPiece & { readonly sequence: number; readonly task: string };
+
+const TIMEOUT_MS = 5_000;
+
+/** Output of tasks: stream LOGS. */
+export class OutputStore {
+  constructor(private readonly nats: Nats) {}
+
+  /** Resolves once the broker has it; rejects when it can't be stored. */
+  async append(ref: ExecutionRef, task: string, piece: OutputPiece): Promise<void> {
+    const all = headers();
+    all.set('Runledger-Attempt', String(piece.attempt));
+    all.set('Runledger-Stream', piece.stream);
+    all.set('Runledger-Chunk', String(piece.chunk));
+    all.set('Runledger-Time', piece.time);
+    if (piece.truncated) all.set('Runledger-Truncated', 'true');
+    const subject = outputSubject(ref, task);
+    const answer = await this.nats.connection.request(subject, piece.bytes, { headers: all, timeout: TIMEOUT_MS });
+    const { error } = parseAnswer(answer.data);
+    if (error) throw new Error(`output not stored: ${error.description ?? error.code}`);
+  }
+
+  /** Pieces in the order stored, of one task or of all, behind a sequence. Throws LogError LOG_UNAVAILABLE. */
+  async read(
+    ref: ExecutionRef,
+    task: string | undefined,
+    range: { readonly afterSequence?: number; readonly limit?: number } = {},
+  ): Promise<{ readonly chunks: readonly StoredOutput[]; readonly more: boolean }> {
+    const subject = task === undefined ? outputFilter(ref) : outputSubject(ref, task);
+    const from = (range.afterSequence ?? 0) + 1;
+    const { messages, more } = await directRange(this.nats, 'LOGS', subject, from, range.limit);
+    const chunks = messages.map((message) => ({
+      sequence: message.sequence,
+      task: message.subject.slice(message.subject.lastIndexOf('.') + 1),
+      attempt: Number(message.header('Runledger-Attempt')),
+      stream: message.header('Runledger-Stream') === 'stderr' ? ('stderr' as const) : ('stdout' as const),
+      chunk: Number(message.header('Runledger-Chunk')),
+      time: message.header('Runledger-Time') ?? message.storedAt,
+      truncated: message.header('Runledger-Truncated') === 'true',
+      bytes: message.data,
+    }));
+    return { chunks, more };
+  }
+}

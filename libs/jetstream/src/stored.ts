@@ -1,0 +1,27 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import { parseLogSubject } from '#libs/contracts';
+import { type StoredCommit, hashOf, parseCommit } from '#libs/ledger';
+
+type Raw = {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly storedAt: string;
+  readonly data: Uint8Array;
+};
+
+/** A message of LOG as the commit it is, or why it is none. */
+export const toStored = (raw: Raw): StoredCommit | { readonly unreadable: string } => {
+  const ref = parseLogSubject(raw.subject);
+  if (!ref) return { unreadable: 'its subject is none of an execution' };
+  const commit = parseCommit(raw.data);
+  if ('unreadable' in commit) return commit;
+  const { sequence, storedAt } = raw;
+  return { ref, sequence, storedAt, hash: hashOf(raw.data), bytes: raw.data.length, commit };
+};
+
+export const fromConsumer = (message: JsMsg): Raw => ({
+  subject: message.subject,
+  sequence: message.seq,
+  storedAt: message.time.toISOString(),
+  data: message.data,
+});
