@@ -26,7 +26,7 @@ if new_enough "$binary"; then
   exit 0
 fi
 
-command -v apt-get dpkg >/dev/null || give_up 'this is not Debian'
+command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || give_up 'this is not Debian'
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(SITE) $(REPO_URI)' |
   awk '$1 == "Debian" && $NF !~ /security/ { print $NF; exit }')
 [[ -n $mirror ]] || give_up 'apt knows no Debian mirror; run apt-get update first'
