@@ -115,19 +115,34 @@ export class LogFollower implements Follower {
     }
   }
 
+  /** Hands over in batches of what has arrived together; no more is asked for than the handler keeps up with. */
   private async deliver(messages: ConsumerMessages): Promise<void> {
     let batch: JsMsg[] = [];
-    for await (const message of messages) {
-      if (this.stopped) return;
-      batch.push(message);
-      if (batch.length < BATCH_MAX && messages.getPending() > 0) continue;
+    let scheduled = false;
+    let handing: Promise<void> = Promise.resolve();
+    const flush = (): Promise<void> => {
       const full = batch;
       batch = [];
-      await this.hand(full);
+      handing = handing.then(() => this.hand(full));
+      return handing;
+    };
+    for await (const message of messages) {
+      if (this.stopped) break;
+      batch.push(message);
+      if (batch.length >= BATCH_MAX) await flush();
+      if (scheduled || batch.length === 0) continue;
+      scheduled = true;
+      // Runs once the messages that are here already have been taken.
+      setImmediate(() => {
+        scheduled = false;
+        flush().catch(() => messages.stop());
+      });
     }
+    await handing;
   }
 
   private async hand(batch: readonly JsMsg[]): Promise<void> {
+    if (this.stopped || batch.length === 0) return;
     const commits: StoredCommit[] = [];
     let { delivered, hash } = this;
     for (const message of batch) {

@@ -29,7 +29,8 @@ export class Members {
 
   /** Joins, and knows all others when it resolves. */
   static async join(nats: Nats, self: MembershipOptions): Promise<Members> {
-    if (!isToken(self.incarnation)) throw new RangeError(`not an incarnation: ${self.incarnation}`);
+    const { incarnation } = self;
+    if (!isToken(incarnation)) throw new RangeError(`not an incarnation: ${String(incarnation)}`);
     const bucket = await new Kvm(nats.connection).create('members', { ttl: TTL_MS, history: 1 });
     const members = new Members(nats, bucket, self);
     await members.start();
