@@ -5,7 +5,7 @@ export class AddressRefused extends Error {
   readonly code = 'HTTP_ADDRESS_REFUSED';
 
   constructor(address: string, host: string) {
-    super(address === host ? `${host} is not a public address` : `${host} is ${address}, which is not a public address`);
+    super(`${address === host ? host : `${host} is ${address}, which`} is not a public address`);
     this.name = 'AddressRefused';
   }
 }

@@ -29,7 +29,8 @@ const environmentName = (name: string): string | undefined => {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
     return 'is not a variable name: letters, digits and _ are allowed, no digit first, at most 256';
   }
-  return name.toUpperCase().startsWith('RUNLEDGER_') ? 'names starting with RUNLEDGER_ are set by Runledger' : undefined;
+  const reserved = name.toUpperCase().startsWith('RUNLEDGER_');
+  return reserved ? 'names starting with RUNLEDGER_ are set by Runledger' : undefined;
 };
 
 const shape = fields({

@@ -67,8 +67,8 @@ const node = (program: string): JsonObject => ({ argv: [process.execPath, '-e', 
 describe('what is run', () => {
   it('hands arguments over literally, whatever a shell would make of them', async () => {
     const args = ['; rm -rf x', '$(x)', '${HOME}', '`x`', '*', '', 'a b', '--'];
-    const said = await output({ argv: [process.execPath, '-p', 'JSON.stringify(process.argv.slice(1))', '--', ...args] });
-    expect(JSON.parse(said)).toEqual(args);
+    const program = 'JSON.stringify(process.argv.slice(1))';
+    expect(JSON.parse(await output({ argv: [process.execPath, '-p', program, '--', ...args] }))).toEqual(args);
   });
 
   it.each(['sh', 'bash'])('runs a script in %s when the plan names it', async (shell) => {
@@ -111,7 +111,8 @@ describe('what is run', () => {
   });
 
   it('keeps the last 2 KiB of stderr of a failure, invalid bytes replaced', async () => {
-    const program = `process.stderr.write(Buffer.concat([Buffer.alloc(5000, 97), Buffer.from([0xff, 10])])); process.exitCode = 1`;
+    const program = `process.stderr.write(Buffer.concat([Buffer.alloc(5000, 97), Buffer.from([0xff, 10])]));
+      process.exitCode = 1`;
     const outcome = await command.run(attemptOf(node(program)));
     expect(outcome.result?.['stderrTail']).toBe(`${'a'.repeat(2046)}\ufffd\n`);
   });
@@ -195,7 +196,8 @@ describe('the working directory', () => {
     await mkdir(join(root, 'allowed-not'));
     const ref = { tenant: 'acme', execution: randomUUID() };
     await output({ argv: ['ln', '-s', '/', 'slash'] }, { ref });
-    for (const cwd of ['/', '..', join(root, 'allowed', 'escape'), join(root, 'allowed', '..'), join(root, 'allowed-not')]) {
+    const allowed = join(root, 'allowed');
+    for (const cwd of ['/', '..', `${allowed}/escape`, `${allowed}/..`, `${allowed}-not`]) {
       expect([cwd, await codeIn(cwd)]).toEqual([cwd, ['CWD_NOT_ALLOWED', false]]);
     }
     expect(await codeIn('slash', { ref })).toEqual(['CWD_NOT_ALLOWED', false]);
@@ -213,7 +215,10 @@ describe('the working directory', () => {
 
 describe('the end of a command', () => {
   /** Runs a script that prints process ids, and hands them over once as many are known. */
-  async function running(script: string, count: number): Promise<{ outcome: Promise<unknown>; pids: number[]; abort: () => void }> {
+  async function running(
+    script: string,
+    count: number,
+  ): Promise<{ outcome: Promise<unknown>; pids: number[]; abort: () => void }> {
     const attempt = attemptOf({ shell: 'bash', script });
     const outcome = Promise.resolve(command.run(attempt));
     const pids = await eventually(
@@ -227,7 +232,8 @@ describe('the end of a command', () => {
   }
 
   it('comes by TERM when it is aborted, with time to clean up', async () => {
-    const { outcome, abort } = await running(`trap 'echo bye >&2; exit 5' TERM; echo $$; while :; do sleep 0.01; done`, 1);
+    const script = `trap 'echo bye >&2; exit 5' TERM; echo $$; while :; do sleep 0.01; done`;
+    const { outcome, abort } = await running(script, 1);
     abort();
     expect(await outcome).toMatchObject({
       ok: false,
@@ -240,14 +246,24 @@ describe('the end of a command', () => {
     const { outcome, pids, abort } = await running(`trap '' TERM; sleep 60 & echo $$; echo $!; wait`, 2);
     const startedAt = performance.now();
     abort();
-    expect(await outcome).toMatchObject({ ok: false, error: { code: 'COMMAND_ABORTED' }, result: { signal: 'SIGKILL' } });
+    expect(await outcome).toMatchObject({
+      ok: false,
+      error: { code: 'COMMAND_ABORTED' },
+      result: { signal: 'SIGKILL' },
+    });
     expect(performance.now() - startedAt).toBeGreaterThan(190);
     for (const pid of pids) expect(await isAlive(pid)).toBe(false);
   });
 
   it('takes along background processes, also one in a session of its own', async () => {
-    const script = `sleep 60 & echo $!; setsid sleep 60 & echo $!; setsid sh -c 'trap "" TERM HUP; echo $$; sleep 60; :' & read -t 0.2 <> <(:); exit 4`;
-    const { outcome, pids } = await running(script, 3);
+    const script = `
+      sleep 60 & echo $!
+      env -i sleep 60 & echo $!
+      setsid sleep 60 & echo $!
+      setsid sh -c 'trap "" TERM HUP; echo $$; sleep 60; :' &
+      read -t 0.2 <> <(:)
+      exit 4`;
+    const { outcome, pids } = await running(script, 4);
     expect(await outcome).toMatchObject({ error: { code: 'COMMAND_EXITED' }, result: { exitCode: 4 } });
     for (const pid of pids) expect(await isAlive(pid)).toBe(false);
   });
@@ -274,8 +290,12 @@ describe('output', () => {
     const file = join(root, 'random');
     const bytes = randomBytes(3_000_000);
     await writeFile(file, bytes);
-    const attempt = attemptOf({ shell: 'sh', script: 'cat "$0" "$FILE" 2>/dev/null; cat "$FILE" >&2', env: { FILE: file } });
-    expect(await command.run(attempt)).toMatchObject({ ok: true, result: { outputBytes: 6_000_000, truncated: false } });
+    const script = 'cat "$FILE"; cat "$FILE" >&2';
+    const attempt = attemptOf({ shell: 'sh', script, env: { FILE: file } });
+    expect(await command.run(attempt)).toMatchObject({
+      ok: true,
+      result: { outputBytes: 6_000_000, truncated: false },
+    });
     expect(bytesOf(attempt.chunks).equals(bytes)).toBe(true);
     expect(bytesOf(attempt.chunks, 'stderr').equals(bytes)).toBe(true);
     expect(attempt.chunks.map(({ chunk }) => chunk)).toEqual(attempt.chunks.map((_, index) => index + 1));
@@ -297,7 +317,9 @@ describe('output', () => {
     let release = (): void => {};
     const held = new Promise<void>((resolve) => (release = resolve));
     let handed = 0;
-    const attempt = attemptOf(node(`process.stdout.write(Buffer.alloc(4000000), () => process.exit())`), {
+    const written = join(root, 'allowed', 'written');
+    const program = `process.stdout.write(Buffer.alloc(4000000), () => fs.writeFileSync(process.env.WRITTEN, ''))`;
+    const attempt = attemptOf({ ...node(program), env: { WRITTEN: written } }, {
       output: async () => {
         handed += 1;
         await held;
@@ -307,6 +329,7 @@ describe('output', () => {
     await eventually(() => handed === 4, { what: 'a full window' });
     const state = await Promise.race([outcome, new Promise((resolve) => setTimeout(resolve, 200, 'still running'))]);
     expect([state, handed]).toEqual(['still running', 4]);
+    await expect(stat(written)).rejects.toThrow('ENOENT');
     release();
     expect(await outcome).toMatchObject({ ok: true, result: { outputBytes: 4_000_000 } });
     expect(handed).toBeGreaterThan(100);

@@ -28,7 +28,8 @@ export type Reply = {
  * judged, so that a name that resolves differently a moment later gains nothing. Rejects with AddressRefused, with an
  * AbortError, or with what the network said.
  */
-export async function exchange({ url, method, headers, body, maxBytes, signal, allowAddress }: Exchange): Promise<Reply> {
+export async function exchange(wanted: Exchange): Promise<Reply> {
+  const { url, method, headers, body, maxBytes, signal, allowAddress } = wanted;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const allowed = (address: string): boolean => isPublicAddress(address) || allowAddress(address);
   // An address in the URL is connected to without any lookup.
@@ -36,7 +37,7 @@ export async function exchange({ url, method, headers, body, maxBytes, signal, a
   const send = url.protocol === 'https:' ? requestTls : requestPlain;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     send(url, { method, headers, signal, agent: false, lookup: guarded(allowed) }, resolve)
-      .on('error', reject) // for good: an abort is reported here also after the answer has begun
+      .on('error', reject)
       .end(body);
   });
   const parts: Buffer[] = [];

@@ -5,6 +5,8 @@ import { anything, fields, type InputCheck, integer, listOf, mapOf, oneOf, text,
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 export type Method = (typeof methods)[number];
 
+export const MAX_RESPONSE_BYTES = 32 * 1024;
+
 /** What an http task asks for. */
 export type HttpInput = {
   readonly url: string;
@@ -15,7 +17,7 @@ export type HttpInput = {
   readonly body?: Json;
   /** Default 200 to 299. A redirect status named here is an answer and not followed. */
   readonly expectStatus?: readonly number[];
-  /** How much of the answer's body is kept; default 32 KiB. */
+  /** How much of the answer's body is kept; default and most 32 KiB, which the whole result has to fit in. */
   readonly maxResponseBytes?: number;
 };
 
@@ -51,7 +53,7 @@ const shape = fields(
     headers: mapOf(headerName, headerValue, 64),
     body: anything,
     expectStatus: listOf(integer(100, 599), { min: 1, max: 64 }),
-    maxResponseBytes: integer(0, 256 * 1024),
+    maxResponseBytes: integer(0, MAX_RESPONSE_BYTES),
   },
   ['url'],
 );

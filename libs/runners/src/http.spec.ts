@@ -48,15 +48,18 @@ async function bodyOf(message: IncomingMessage): Promise<string> {
 }
 
 describe('a request', () => {
-  it('carries the attempt’s idempotency key, unless the plan gives one', async () => {
+  it('carries the attempt’s idempotency key, unless the plan gives one, and wants no compression', async () => {
     const seen: unknown[] = [];
     const url = await serve((message, response) => {
-      seen.push(message.headers['idempotency-key']);
+      seen.push([message.headers['idempotency-key'], message.headers['accept-encoding']]);
       response.end();
     });
     await request({ url });
     await request({ url, headers: { 'Idempotency-Key': 'own' } });
-    expect(seen).toEqual(['run/call', 'own']);
+    expect(seen).toEqual([
+      ['run/call', 'identity'],
+      ['own', 'identity'],
+    ]);
   });
 
   it('sends a string as it is and anything else as JSON', async () => {
@@ -108,9 +111,25 @@ describe('an answer', () => {
       more();
     });
     const cut = await request({ url });
-    expect([cut.result?.['body'], cut.result?.['truncated']]).toEqual(['x'.repeat(32_768), true]);
+    expect(cut.result).toMatchObject({ body: expect.stringMatching(/^x+$/), truncated: true });
+    expect(Buffer.byteLength(JSON.stringify(cut.result))).toBeGreaterThan(32_760);
     const exact = await request({ url: await answer(200, 'text/plain', 'abc'), maxResponseBytes: 3 });
     expect(exact.result).toMatchObject({ body: 'abc', truncated: false });
+    const inCharacter = await request({ url: await answer(200, 'text/plain', 'aü'), maxResponseBytes: 2 });
+    expect(inCharacter.result).toMatchObject({ body: 'a', truncated: true });
+  });
+
+  it.each<[string, string, string | Buffer]>([
+    ['text that needs escapes', 'text/plain', '"\u0001'.repeat(16_000)],
+    ['bytes that are no text', 'application/octet-stream', Buffer.alloc(32_768, 0xff)],
+    ['characters of two units', 'text/plain', `x${'😀'.repeat(8_191)}`],
+    ['JSON', 'application/json', JSON.stringify({ a: 'x'.repeat(32_750) })],
+  ])('of %s makes a result of 32 KiB at most', async (_, type, body) => {
+    const { result } = await request({ url: await answer(200, type, body) });
+    const bytes = Buffer.byteLength(JSON.stringify(result));
+    expect(bytes).toBeLessThanOrEqual(32_768);
+    expect(bytes).toBeGreaterThan(32_700);
+    expect(result?.['truncated']).toBe(true);
   });
 
   it.each<[number, JsonObject, unknown]>([

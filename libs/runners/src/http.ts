@@ -1,8 +1,8 @@
-import type { Json, JsonObject } from '#libs/contracts';
 import { AddressRefused } from './addresses.js';
 import { failed, invalidInput } from './failed.js';
 import { exchange, type Reply } from './http-exchange.js';
-import { type HttpInput, httpInputProblems, urlFault } from './http-input.js';
+import { type HttpInput, httpInputProblems, MAX_RESPONSE_BYTES, urlFault } from './http-input.js';
+import { httpResult } from './http-result.js';
 import type { Attempt, Outcome, Runner } from './runner.js';
 
 export type HttpOptions = {
@@ -11,8 +11,6 @@ export type HttpOptions = {
 };
 
 const MAX_REDIRECTS = 5;
-const MAX_RESPONSE_BYTES = 32 * 1024;
-const MAX_JSON_DEPTH = 64;
 /** Not of an origin's making, so that the next one may not have them. */
 const CREDENTIALS = new Set(['authorization', 'cookie']);
 
@@ -95,39 +93,12 @@ function redirect({ url, method, headers, body }: Request, status: number, locat
   };
 }
 
-function outcome({ status, headers, body, truncated }: Reply, { expectStatus }: HttpInput, durationMs: number): Outcome {
-  const type = headers['content-type'];
-  const result: JsonObject = {
-    status,
-    headers: {
-      ...(type !== undefined && { 'content-type': type }),
-      ...(headers.location !== undefined && { location: headers.location }),
-    },
-    body: content(body, type, truncated),
-    truncated,
-    durationMs,
-  };
+function outcome(reply: Reply, { expectStatus }: HttpInput, durationMs: number): Outcome {
+  const { status } = reply;
+  const result = httpResult(reply, durationMs);
   const expected = expectStatus ? expectStatus.includes(status) : status >= 200 && status <= 299;
   if (expected) return { ok: true, result };
   return failed('HTTP_STATUS', `answered ${status}`, status >= 500 || status === 429, result);
-}
-
-/** JSON where the answer says it is and can be read as such, else text with invalid bytes replaced. */
-function content(bytes: Buffer, type: string | undefined, truncated: boolean): Json {
-  const text = bytes.toString();
-  if (truncated || !/^application\/(?:[\w.+-]+\+)?json\b/i.test(type ?? '')) return text;
-  try {
-    const value = JSON.parse(text) as Json;
-    return isWithinDepth(value, MAX_JSON_DEPTH) ? value : text;
-  } catch {
-    return text;
-  }
-}
-
-/** What is nested deeper can overflow the stack of whoever writes it down. */
-function isWithinDepth(value: Json, depth: number): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return depth > 0 && Object.values(value).every((inner: Json) => isWithinDepth(inner, depth - 1));
 }
 
 function reason(error: unknown): string {

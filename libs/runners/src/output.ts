@@ -10,9 +10,9 @@ const MAX_SEGMENTS = 16;
 type Segment = { readonly stream: OutputStream; readonly time: string; readonly parts: Uint8Array[] };
 
 /**
- * Cuts what a command writes into chunks and hands them to the attempt's sink: at 32 KiB or 50 ms after the first byte,
- * numbered in the order read, byte for byte. At most `limit` bytes are kept; then one last chunk says so and the rest is
- * dropped. A sink that rejects costs its chunk, never the command.
+ * Cuts what a command writes into chunks and hands them to the attempt's sink: at 32 KiB or 50 ms after the first
+ * byte, numbered in the order read, byte for byte. At most `limit` bytes are kept; then one last chunk says so and the
+ * rest is dropped. A sink that rejects costs its chunk, never the command.
  */
 export class Output {
   /** Everything read, also what was dropped. */

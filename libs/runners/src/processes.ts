@@ -15,7 +15,7 @@ export const signalGroup = (leader: number, name: NodeJS.Signals): void => {
   if (leader > 1) signal(-leader, name);
 };
 
-/** Process ids by the RUNLEDGER_RUN they were started with; empty where there is no /proc. A zombie has no environment. */
+/** Process ids by the RUNLEDGER_RUN they were started with, zombies left out; empty where there is no /proc. */
 function readRuns(): Map<string, number[]> {
   const runs = new Map<string, number[]>();
   for (const name of processNames()) {

@@ -51,9 +51,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** An executor that runs `script`, in a process group of its own, and the lines it has printed so far. */
 async function executor(script: string): Promise<{ process: ChildProcess; lines: string[] }> {
+  const program = host.replaceAll(`'./`, `'${folder}/`);
   const child = spawn(
     process.execPath,
-    ['--input-type=module', '-e', host.replaceAll(`'./`, `'${folder}/`), '--', 'host', randomUUID(), join(folder, 'work'), script],
+    ['--input-type=module', '-e', program, '--', 'host', randomUUID(), join(folder, 'work'), script],
     { detached: true, stdio: ['ignore', 'pipe', 'inherit'] },
   );
   hosts.push(child);

@@ -8,8 +8,8 @@ const SMALL = ['--jitless', '--no-expose-wasm', '--max-semi-space-size=1', '--ma
 
 /**
  * Sees to it that no command outlives its executor, even one killed with SIGKILL: a small process in a session of its
- * own that is told which groups run, and kills them when its input ends. It ends with the executor by itself and keeps
- * it from ending never. One that dies is replaced.
+ * own that is told which groups run, and kills them when its input ends. It ends with the executor by itself and
+ * does not keep it from ending. One that dies is replaced.
  */
 export class Reaper {
   readonly #incarnation: string;
@@ -20,7 +20,7 @@ export class Reaper {
     this.#incarnation = incarnation;
   }
 
-  /** Starts the process unless it runs; false when the system has none to give now. To be called before a command starts. */
+  /** Starts the process unless it runs, and before a command does; false when the system has none to give now. */
   start(): boolean {
     if (this.#process) return true;
     const child = spawn(

@@ -9,11 +9,25 @@ function stepsIn(...pieces: readonly (string | Buffer)[]): StepReport[] {
   return reports;
 }
 
-const started = (name: string, metadata: Record<string, string> = {}): StepReport => ({ kind: 'started', name, metadata });
+const started = (name: string, metadata: Record<string, string> = {}): StepReport => ({
+  kind: 'started',
+  name,
+  metadata,
+});
 
 it('finds markers anywhere in a line, in any case, however the bytes arrive', () => {
-  const text = 'noise\n2026 INFO step_Start:über uns k=v\r\nnoise\nSTEP_COMPLETE:über uns\nSTEP_START:b\nx STEP_ERROR: it broke \n';
-  const expected = [started('über uns', { k: 'v' }), { kind: 'completed' }, started('b'), { kind: 'failed', error: 'it broke' }];
+  const text = `noise
+2026 INFO step_Start:über uns k=v\r
+noise
+STEP_COMPLETE:über uns
+STEP_START:b
+x STEP_ERROR: it broke \n`;
+  const expected = [
+    started('über uns', { k: 'v' }),
+    { kind: 'completed' },
+    started('b'),
+    { kind: 'failed', error: 'it broke' },
+  ];
   expect(stepsIn(text)).toEqual(expected);
   expect(stepsIn(...[...Buffer.from(text)].map((byte) => Buffer.from([byte])))).toEqual(expected);
 });
@@ -32,7 +46,8 @@ it('takes a start before an end, and an end before an error, when a line has sev
 });
 
 it('reports an end only of a step that is open', () => {
-  expect(stepsIn('STEP_COMPLETE:a\nSTEP_ERROR:b\nSTEP_START:\nSTEP_START:c\nSTEP_COMPLETE:c\nSTEP_COMPLETE:c\n')).toEqual([
+  const text = 'STEP_COMPLETE:a\nSTEP_ERROR:b\nSTEP_START:\nSTEP_START:c\nSTEP_COMPLETE:c\nSTEP_COMPLETE:c\n';
+  expect(stepsIn(text)).toEqual([
     started('c'),
     { kind: 'completed' },
   ]);

@@ -40,7 +40,7 @@ export async function workingDirectory(
   // What lies outside is refused alike whether it exists or not, so that nobody can search the machine by it.
   const allowed = real === undefined ? [...roots, ...allowedRoots] : roots;
   if (!allowed.some((root) => isWithin(real ?? wanted, root))) {
-    return refused('CWD_NOT_ALLOWED', `the working directory ${cwd} is outside the execution's own and the allowed ones`);
+    return refused('CWD_NOT_ALLOWED', `the working directory ${cwd} is neither the execution's nor in an allowed one`);
   }
   if (real === undefined) return refused('CWD_NOT_FOUND', `the working directory ${cwd} does not exist`);
   if (!(await stat(real)).isDirectory()) return refused('CWD_NOT_FOUND', `${cwd} is not a directory`);
