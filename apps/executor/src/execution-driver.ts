@@ -63,6 +63,8 @@ export type Surroundings = {
 export class ExecutionDriver {
   private readonly runs = new Map<string, Run>();
   private readonly reports: Report[] = [];
+  /** Attempts that have ended here, `<task>/<attempt>`: until that is committed the log still says that they run. */
+  private readonly over = new Set<string>();
   /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
   private readonly slotsHeld = new Set<string>();
   /** A position known to exist beyond what is folded. */
@@ -264,9 +266,10 @@ export class ExecutionDriver {
 
   private start(taskId: string, attempt: number): void {
     const task = this.state.graph.task.get(taskId);
-    if (!task) return;
+    if (!task || this.over.has(`${taskId}/${attempt}`)) return;
     if (mustStop(this.state, taskId, attempt)) {
       // Cancelled between the commit of its start and the start itself.
+      this.over.add(`${taskId}/${attempt}`);
       this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
       return;
     }
@@ -280,6 +283,7 @@ export class ExecutionDriver {
   private ended(run: Run, outcome: TaskOutcome): void {
     const { taskId, attempt } = run;
     this.runs.delete(taskId);
+    this.over.add(`${taskId}/${attempt}`);
     this.releaseSlot(taskId);
     const task = this.state.tasks.get(taskId);
     const isCurrent = task?.status === 'running' && task.attempt === attempt;
