@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Checkpoints, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady } from '#libs/platform';
 import { createRunners } from '#libs/runners';
+import { addressList } from './addresses.js';
 import { Owner } from './owner.js';
 
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
@@ -19,6 +20,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     allowedRoots: settings.executor.roots,
     workRoot: join(settings.home, 'work'),
     graceMs: settings.executor.graceMs,
+    allowAddress: addressList(settings.executor.httpAllow),
   });
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const owner = new Owner({

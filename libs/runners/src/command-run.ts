@@ -43,7 +43,7 @@ export function commandRun(options: CommandOptions): Runner['run'] {
     // First, so that there is no moment at which the executor's death leaves a command behind.
     if (!reaper.start()) return failed('COMMAND_SPAWN_FAILED', 'the system had no room to start the reaper', true);
     const startedAt = performance.now();
-    const launched = await launch(input, directory, commandEnvironment(incarnation, attempt, input.env ?? {}));
+    const launched = await launch(input, directory, commandEnvironment(incarnation, attempt, input.env ?? {}, options.allowedRoots));
     if ('failure' in launched) return launched.failure;
     const { child } = launched;
     reaper.watch(child.pid);

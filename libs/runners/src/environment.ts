@@ -12,6 +12,7 @@ export function commandEnvironment(
   incarnation: string,
   attempt: Attempt,
   fromPlan: Readonly<Record<string, string>>,
+  roots: readonly string[] = [],
 ): Record<string, string> {
   const inherited = INHERITED.flatMap((name) => {
     const value = process.env[name];
@@ -20,6 +21,8 @@ export function commandEnvironment(
   return {
     ...Object.fromEntries(inherited),
     ...fromPlan,
+    // So that a plan can name what lies in the first root without knowing the machine.
+    ...(roots[0] !== undefined && { RUNLEDGER_ROOT: roots[0] }),
     RUNLEDGER_EXECUTION: attempt.ref.execution,
     RUNLEDGER_TASK: attempt.taskId,
     RUNLEDGER_ATTEMPT: String(attempt.attempt),
