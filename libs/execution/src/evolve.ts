@@ -54,9 +54,9 @@ const apply = (draft: Draft, event: Event): void => {
   draft.events += 1;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input } = event.data;
+      const { plan, name, labels, input, dialect } = event.data;
       draft.status = 'pending';
-      Object.assign(draft, { plan, name, labels, input, graph: graphOf(plan) });
+      Object.assign(draft, { plan, name, labels, input, dialect, graph: graphOf(plan) });
       draft.tasks = new Map(plan.tasks.map((task) => [task.id, pendingTask(task)]));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
@@ -86,6 +86,7 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     case 'ExecutionCompleted':
       draft.status = 'completed';
+      draft.result = event.data.result;
       return;
     case 'ExecutionFailed':
       draft.status = 'failed';

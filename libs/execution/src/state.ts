@@ -47,6 +47,7 @@ export type State = {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly input: JsonObject;
+  readonly dialect: string;
   /** Of the request; what the owner does for it carries the same. */
   readonly correlationId: string;
   readonly tasks: ReadonlyMap<string, TaskState>;
@@ -67,6 +68,7 @@ export type State = {
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
+  readonly result: JsonObject | undefined;
 };
 
 const nothing: Plan = { name: '', tasks: [] };
@@ -78,6 +80,7 @@ export const initial: State = {
   name: '',
   labels: {},
   input: {},
+  dialect: '',
   correlationId: '',
   tasks: new Map(),
   open: 0,
@@ -92,6 +95,7 @@ export const initial: State = {
   events: 0,
   ignored: 0,
   reason: undefined,
+  result: undefined,
 };
 
 /** The plan's edges by task id. */

@@ -153,6 +153,7 @@ describe('the environment', () => {
       expect(Object.fromEntries(found)).toEqual({
         GREETING: 'a=b\nc',
         LANG: 'C',
+        RUNLEDGER_ROOT: join(root, 'allowed'),
         RUNLEDGER_EXECUTION: execution,
         RUNLEDGER_TASK: 'build',
         RUNLEDGER_ATTEMPT: '2',

@@ -1,0 +1,131 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ClientCommand } from '#libs/execution';
+import type { OutputStore, StoredOutput } from '#libs/jetstream';
+import type { ListAnswer } from '#libs/projections';
+import type { Executions } from './executions.js';
+import { describe } from './openapi.js';
+import type { ReadModels } from './read-models.js';
+import { parseControlRequest, parseExecutionRequest } from './request-body.js';
+import { correlationOf, executionRef, tenantOf } from './request-context.js';
+import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery } from './request-query.js';
+
+const base = '/api/v1/executions';
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+const pieceOf = (piece: StoredOutput): object => {
+  const { task, attempt, stream, time, truncated, bytes } = piece;
+  const content = ((): object => {
+    try {
+      return { text: decoder.decode(bytes) };
+    } catch {
+      return { base64: Buffer.from(bytes).toString('base64') };
+    }
+  })();
+  return { position: piece.sequence, task, attempt, stream, time, ...(truncated && { truncated }), ...content };
+};
+
+@Controller(base)
+export class ExecutionsController {
+  constructor(
+    private readonly executions: Executions,
+    private readonly readModels: ReadModels,
+    private readonly output: OutputStore,
+    private readonly tenant: string,
+  ) {}
+
+  @Post()
+  @HttpCode(202)
+  @describe.request()
+  async request(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
+    const accepted = await this.executions.request(
+      tenantOf(request, this.tenant),
+      parseExecutionRequest(body),
+      correlationOf(request),
+    );
+    const self = `${base}/${accepted.id}`;
+    void reply.header('location', self);
+    return { ...accepted, links: { self, tasks: `${self}/tasks`, events: `${self}/events`, output: `${self}/output` } };
+  }
+
+  @Get()
+  @describe.list()
+  async list(@Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<ListAnswer> {
+    return await this.readModels.list(parseListQuery(query, tenantOf(request, this.tenant)));
+  }
+
+  @Get(':id')
+  @describe.detail()
+  async detail(@Param('id') id: string, @Req() request: FastifyRequest): Promise<object> {
+    return await this.executions.detail(this.ref(id, request));
+  }
+
+  @Get(':id/tasks')
+  @describe.tasks()
+  async tasks(@Param('id') id: string, @Req() request: FastifyRequest): Promise<object> {
+    return await this.executions.tasks(this.ref(id, request));
+  }
+
+  @Get(':id/events')
+  @describe.events()
+  async events(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
+    const { after, limit } = parseEventsQuery(query);
+    return await this.executions.events(this.ref(id, request), after, limit);
+  }
+
+  @Get(':id/output')
+  @describe.output()
+  async readOutput(
+    @Param('id') id: string,
+    @Query() query: RequestQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    const wanted = parseOutputQuery(query);
+    const ref = this.ref(id, request);
+    const { chunks, more } = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
+    // An execution without output is an empty list; one that is not there is not.
+    if (chunks.length === 0) await this.executions.detail(ref);
+    const pieces = chunks.filter((piece) => wanted.stream === undefined || piece.stream === wanted.stream);
+    const last = chunks[chunks.length - 1];
+    if (!wanted.raw) return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
+    void reply
+      .header('content-type', 'text/plain; charset=utf-8')
+      .header('x-content-type-options', 'nosniff')
+      .header('content-disposition', 'inline; filename="output.txt"');
+    if (more && last) void reply.header('runledger-next', String(last.sequence));
+    return Buffer.concat(pieces.map((piece) => piece.bytes));
+  }
+
+  @Post(':id/pause')
+  @HttpCode(200)
+  @describe.control('Pause: running tasks finish, none start')
+  async pause(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
+    const { reason } = parseControlRequest(body, 'pause');
+    return await this.control(id, request, { type: 'PauseExecution', ...(reason !== undefined && { reason }) });
+  }
+
+  @Post(':id/resume')
+  @HttpCode(200)
+  @describe.control('Resume a paused execution')
+  async resume(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
+    const { reason } = parseControlRequest(body, 'resume');
+    return await this.control(id, request, { type: 'ResumeExecution', ...(reason !== undefined && { reason }) });
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @describe.cancel()
+  async cancel(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
+    return await this.control(id, request, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
+  }
+
+  private ref(id: string, request: FastifyRequest): ReturnType<typeof executionRef> {
+    return executionRef(tenantOf(request, this.tenant), id);
+  }
+
+  private control(id: string, request: FastifyRequest, command: ClientCommand): Promise<object> {
+    return this.executions.control(this.ref(id, request), command, correlationOf(request));
+  }
+}

@@ -1,0 +1,67 @@
+import { Refused, type RefusalCode } from '#libs/execution';
+import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
+
+export type Fault = { readonly path: string; readonly message: string };
+
+/** A refusal as clients see it: problem details (RFC 9457) with a stable code. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    /** What, why, and what to do. */
+    detail: string,
+    readonly extra: { readonly problems?: readonly Fault[]; readonly retryAfterSeconds?: number } = {},
+  ) {
+    super(detail);
+  }
+}
+
+const ofRefusal: Record<RefusalCode, number> = {
+  EXECUTION_EXISTS: 409,
+  EXECUTION_NOT_FOUND: 404,
+  EXECUTION_TERMINAL: 409,
+  EXECUTION_CANCELLING: 409,
+  TASK_NOT_STARTABLE: 409,
+  EVENT_UNKNOWN: 500,
+};
+
+const ofLog: Record<LogErrorCode, number> = {
+  OUTCOME_UNKNOWN: 503,
+  LOG_FULL: 503,
+  LOG_UNAVAILABLE: 503,
+  COMMIT_TOO_LARGE: 413,
+  LOG_WENT_BACK: 503,
+  LOG_MISCONFIGURED: 503,
+};
+
+const fastify: Readonly<Record<string, Problem>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'the body must be application/json; set Content-Type'),
+  FST_ERR_CTP_EMPTY_JSON_BODY: new Problem(400, 'BODY_EMPTY', 'the body is empty where a JSON object is needed'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: new Problem(400, 'BODY_NOT_JSON', 'the body is not as long as Content-Length says'),
+};
+
+const ofClient = (status: number, message: string): Problem => {
+  if (status === 404) return new Problem(404, 'ROUTE_NOT_FOUND', `${message}; the API is described at /docs`);
+  if (status === 413) return new Problem(413, 'BODY_TOO_LARGE', 'the body is larger than 512 KiB');
+  return new Problem(status, 'REQUEST_INVALID', message);
+};
+
+/** The one place where errors become answers. Undefined for what is a bug: it must be logged and say nothing. */
+export const problemOf = (error: unknown): Problem | undefined => {
+  if (error instanceof Problem) return error;
+  if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message);
+  if (error instanceof BrokenHistory) return new Problem(500, error.code, error.message);
+  if (error instanceof LogError) {
+    const status = ofLog[error.code];
+    return new Problem(status, error.code, error.message, status === 503 ? { retryAfterSeconds: 1 } : {});
+  }
+  if (!(error instanceof Error)) return undefined;
+  const { code, statusCode, getStatus } = error as Error & { code?: string; statusCode?: number; getStatus?: () => number };
+  const known = code === undefined ? undefined : fastify[code];
+  if (known) return known;
+  if (error instanceof SyntaxError) return new Problem(400, 'BODY_NOT_JSON', `the body is not JSON: ${error.message}`);
+  const status = statusCode ?? getStatus?.call(error);
+  return status !== undefined && status >= 400 && status < 500 ? ofClient(status, error.message) : undefined;
+};

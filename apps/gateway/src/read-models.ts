@@ -1,0 +1,57 @@
+import type { ClientProxy } from '@nestjs/microservices';
+import { TimeoutError, firstValueFrom, timeout } from 'rxjs';
+import type { ExecutionRef } from '#libs/contracts';
+import {
+  type Answer,
+  type ExecutionDetail,
+  type ListAnswer,
+  type ListQuery,
+  type StatsAnswer,
+  type TaskView,
+  queries,
+} from '#libs/projections';
+import { Problem } from './problem.js';
+
+const ANSWER_WITHIN_MS = 2_000;
+
+/** The query itself can't be answered, such as one with a cursor that no answer gave. */
+type Refusal = { readonly refused: { readonly code: string; readonly message: string } };
+
+const isRefusal = (answer: unknown): answer is Refusal =>
+  typeof answer === 'object' && answer !== null && 'refused' in answer;
+
+/** What the projector knows, asked over NATS. */
+export class ReadModels {
+  constructor(private readonly client: ClientProxy) {}
+
+  execution(ref: ExecutionRef): Promise<Answer<ExecutionDetail>> {
+    return this.ask(queries.execution, ref);
+  }
+
+  tasks(ref: ExecutionRef): Promise<Answer<readonly TaskView[]>> {
+    return this.ask(queries.tasks, ref);
+  }
+
+  list(query: ListQuery): Promise<ListAnswer> {
+    return this.ask(queries.list, query);
+  }
+
+  stats(tenant: string): Promise<StatsAnswer> {
+    return this.ask(queries.stats, { tenant });
+  }
+
+  /** Throws Problem PROJECTION_UNAVAILABLE, CURSOR_INVALID. */
+  private async ask<T>(pattern: string, query: object): Promise<T> {
+    let answer: T | Refusal;
+    try {
+      answer = await firstValueFrom(this.client.send<T>(pattern, query).pipe(timeout(ANSWER_WITHIN_MS)));
+    } catch (error) {
+      const why = error instanceof TimeoutError ? `did not answer within ${ANSWER_WITHIN_MS} ms` : 'can not be reached';
+      throw new Problem(503, 'PROJECTION_UNAVAILABLE', `the projector ${why}; nothing is lost, ask again in a moment`, {
+        retryAfterSeconds: 1,
+      });
+    }
+    if (isRefusal(answer)) throw new Problem(400, answer.refused.code, answer.refused.message);
+    return answer;
+  }
+}

@@ -1,0 +1,93 @@
+import type { CancelMode, JsonObject, Plan } from '#libs/contracts';
+import { parsePlan } from '#libs/execution';
+import { runnerInputs } from '#libs/runners';
+import { type Fault, Problem } from './problem.js';
+
+// oxlint-disable-next-line no-control-regex
+const unprintable = /[\u0000-\u001f\u007f]|\p{Surrogate}/u;
+const labelKey = /^[A-Za-z0-9_.-]{1,64}$/;
+const MAX_LABELS = 32;
+
+export type ExecutionRequest = {
+  readonly plan: Plan;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly input: JsonObject;
+};
+
+type Fields = { readonly [key: string]: unknown };
+
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isText = (value: unknown, max: number): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= max && !unprintable.test(value);
+
+const unknownFields = (body: Fields, known: readonly string[]): Fault[] =>
+  Object.keys(body)
+    .filter((key) => !known.includes(key))
+    .slice(0, 20)
+    .map((key) => ({ path: `/${key.slice(0, 64)}`, message: `unknown field; known are ${known.join(', ')}` }));
+
+const labelFaults = (labels: unknown): Fault[] => {
+  if (!isObject(labels)) return [{ path: '/labels', message: 'must be an object of texts' }];
+  const entries = Object.entries(labels);
+  if (entries.length > MAX_LABELS) return [{ path: '/labels', message: `${entries.length} labels; at most ${MAX_LABELS}` }];
+  return entries.flatMap(([key, value]) => {
+    if (!labelKey.test(key)) return [{ path: '/labels', message: `a key must match ${labelKey.source}` }];
+    return isText(value, 256) ? [] : [{ path: `/labels/${key}`, message: 'must be text of 1 to 256 printable characters' }];
+  });
+};
+
+const object = (body: unknown): Fields => {
+  if (isObject(body)) return body;
+  throw new Problem(400, 'BODY_INVALID', 'the body must be a JSON object');
+};
+
+const refuse = (faults: readonly Fault[], what: string): void => {
+  if (faults.length === 0) return;
+  const [first] = faults;
+  throw new Problem(400, what, `${first?.path || 'the body'}: ${first?.message ?? ''}`, { problems: faults });
+};
+
+/** The body of a request for an execution. Throws Problem BODY_INVALID or PLAN_INVALID with the path to each fault. */
+export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
+  const body = object(value);
+  const { plan, name, labels = {}, input = {} } = body;
+  const faults = unknownFields(body, ['plan', 'name', 'labels', 'input']);
+  if (name !== undefined && !isText(name, 200)) {
+    faults.push({ path: '/name', message: 'must be text of 1 to 200 printable characters' });
+  }
+  faults.push(...labelFaults(labels));
+  if (!isObject(input)) faults.push({ path: '/input', message: 'must be an object' });
+  refuse(faults, 'BODY_INVALID');
+  // The input obeys the same bounds as a task's: it is checked as one.
+  const carrier = parsePlan({ name: 'input', tasks: [{ id: 'input', runner: 'any', input }] }, new Map([['any', () => []]]));
+  if ('problems' in carrier) {
+    refuse(carrier.problems.map((fault) => ({ ...fault, path: fault.path.replace('/tasks/0', '') })), 'BODY_INVALID');
+  }
+  const parsed = parsePlan(plan, runnerInputs);
+  if ('problems' in parsed) {
+    refuse(parsed.problems.map((fault) => ({ ...fault, path: `/plan${fault.path}` })), 'PLAN_INVALID');
+    throw new Error('a plan without faults is a plan');
+  }
+  return {
+    plan: parsed.plan,
+    name: typeof name === 'string' ? name : parsed.plan.name,
+    labels: labels as Record<string, string>,
+    input: input as JsonObject,
+  };
+};
+
+export type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };
+
+/** The optional body of pause, resume and cancel. Throws Problem BODY_INVALID. */
+export const parseControlRequest = (value: unknown, verb: 'pause' | 'resume' | 'cancel'): ControlRequest => {
+  const body = value === undefined || value === null ? {} : object(value);
+  const { reason, mode = 'immediate' } = body;
+  const faults = unknownFields(body, verb === 'cancel' ? ['reason', 'mode'] : ['reason']);
+  if (reason !== undefined && !isText(reason, 500)) {
+    faults.push({ path: '/reason', message: 'must be text of 1 to 500 printable characters' });
+  }
+  if (mode !== 'graceful' && mode !== 'immediate') faults.push({ path: '/mode', message: 'must be graceful or immediate' });
+  refuse(faults, 'BODY_INVALID');
+  return { mode: mode as CancelMode, ...(typeof reason === 'string' && { reason }) };
+};

@@ -1,0 +1,32 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { type ExecutionRef, isToken } from '#libs/contracts';
+import { Problem } from './problem.js';
+
+const correlation = /^[A-Za-z0-9_.:-]{1,128}$/;
+const ids = new WeakMap<object, string>();
+
+/** The client's X-Correlation-ID where it is usable, else one made for this request. */
+export const correlationOf = (request: FastifyRequest): string => {
+  const known = ids.get(request.raw);
+  if (known !== undefined) return known;
+  const given = request.headers['x-correlation-id'];
+  const id = typeof given === 'string' && correlation.test(given) ? given : randomUUID();
+  ids.set(request.raw, id);
+  return id;
+};
+
+/** The tenant named by X-Tenant-ID, else the configured one. Throws Problem TENANT_INVALID. */
+export const tenantOf = (request: FastifyRequest, configured: string): string => {
+  const given = request.raw.headersDistinct['x-tenant-id'];
+  if (given === undefined) return configured;
+  const [tenant] = given;
+  if (given.length === 1 && isToken(tenant)) return tenant;
+  throw new Problem(400, 'TENANT_INVALID', 'X-Tenant-ID must be given once and match ^[A-Za-z0-9_-]{1,64}$');
+};
+
+/** Throws Problem ID_INVALID before the id comes near a subject. */
+export const executionRef = (tenant: string, execution: string): ExecutionRef => {
+  if (isToken(execution)) return { tenant, execution };
+  throw new Problem(400, 'ID_INVALID', 'an execution id matches ^[A-Za-z0-9_-]{1,64}$; take it from the answer to the request');
+};

@@ -1,0 +1,110 @@
+import { type ExecutionStatus, isToken } from '#libs/contracts';
+import type { ListQuery } from '#libs/projections';
+import { Problem } from './problem.js';
+
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+const statuses: readonly string[] = ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'];
+
+const invalid = (name: string, message: string): never => {
+  throw new Problem(400, 'QUERY_INVALID', `query parameter ${name} ${message}`, {
+    problems: [{ path: `?${name}`, message }],
+  });
+};
+
+const known = (query: Query, names: readonly string[]): void => {
+  for (const name of Object.keys(query)) {
+    if (!names.includes(name)) invalid(name.slice(0, 64), `is unknown; known are ${names.join(', ')}`);
+  }
+};
+
+const all = (query: Query, name: string): readonly string[] => {
+  const value = query[name];
+  return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+};
+
+const one = (query: Query, name: string): string | undefined => {
+  const values = all(query, name);
+  if (values.length > 1) invalid(name, 'may be given once');
+  return values[0];
+};
+
+const integer = (query: Query, name: string, fallback: number, min: number, max: number): number => {
+  const text = one(query, name);
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (text === '' || !Number.isInteger(value) || value < min || value > max) invalid(name, `must be an integer from ${min} to ${max}`);
+  return value;
+};
+
+const time = (query: Query, name: string): string | undefined => {
+  const text = one(query, name);
+  if (text === undefined) return undefined;
+  const ms = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(ms)) invalid(name, 'must be an RFC 3339 time such as 2026-11-20T12:00:00Z');
+  return new Date(ms).toISOString();
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseListQuery = (query: Query, tenant: string): ListQuery => {
+  known(query, ['status', 'label', 'name', 'from', 'until', 'limit', 'cursor']);
+  const wanted = all(query, 'status').flatMap((value) => value.split(','));
+  for (const status of wanted) if (!statuses.includes(status)) invalid('status', `must be among ${statuses.join(', ')}`);
+  const labels = Object.fromEntries(
+    all(query, 'label').map((label) => {
+      const at = label.indexOf('=');
+      if (at < 1) invalid('label', 'must be key=value');
+      return [label.slice(0, at), label.slice(at + 1)];
+    }),
+  );
+  const [name, from, until, cursor] = [one(query, 'name'), time(query, 'from'), time(query, 'until'), one(query, 'cursor')];
+  return {
+    tenant,
+    limit: integer(query, 'limit', 50, 1, 1_000),
+    ...(wanted.length > 0 && { status: wanted as ExecutionStatus[] }),
+    ...(Object.keys(labels).length > 0 && { labels }),
+    ...(name !== undefined && { name }),
+    ...(from !== undefined && { from }),
+    ...(until !== undefined && { until }),
+    ...(cursor !== undefined && { cursor }),
+  };
+};
+
+/** A place among an execution's events: `<log sequence>/<index>`. */
+export type EventPosition = { readonly sequence: number; readonly index: number };
+
+/** Throws Problem QUERY_INVALID. */
+export const parseEventsQuery = (query: Query): { readonly after: EventPosition; readonly limit: number } => {
+  known(query, ['after', 'limit']);
+  const text = one(query, 'after') ?? '0/0';
+  const match = /^(\d{1,15})\/(\d{1,6})$/.exec(text);
+  if (!match) invalid('after', 'must be a position as an event carries it: <sequence>/<index>');
+  return {
+    after: { sequence: Number(match?.[1]), index: Number(match?.[2]) },
+    limit: integer(query, 'limit', 200, 1, 1_000),
+  };
+};
+
+export type OutputQuery = {
+  readonly task: string | undefined;
+  readonly stream: string | undefined;
+  readonly after: number;
+  readonly limit: number;
+  readonly raw: boolean;
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseOutputQuery = (query: Query): OutputQuery => {
+  known(query, ['task', 'stream', 'after', 'limit', 'format']);
+  const [task, stream, format] = [one(query, 'task'), one(query, 'stream'), one(query, 'format')];
+  if (task !== undefined && !isToken(task)) invalid('task', 'must be the id of a task');
+  if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') invalid('stream', 'must be stdout or stderr');
+  if (format !== undefined && format !== 'raw' && format !== 'json') invalid('format', 'must be json or raw');
+  return {
+    task,
+    stream,
+    raw: format === 'raw',
+    after: integer(query, 'after', 0, 0, Number.MAX_SAFE_INTEGER),
+    limit: integer(query, 'limit', format === 'raw' ? 10_000 : 200, 1, 10_000),
+  };
+};

@@ -1,0 +1,68 @@
+import { Controller, Get, Req, Res } from '@nestjs/common';
+import { ApiOperation } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { StatsAnswer } from '#libs/projections';
+import type { ReadModels } from './read-models.js';
+import { tenantOf } from './request-context.js';
+
+/** How one dependency is, asked with a bound. */
+export type Check = () => Promise<void>;
+
+const WITHIN_MS = 1_000;
+
+const inTime = async (check: Check): Promise<string> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${WITHIN_MS} ms`)), WITHIN_MS);
+  });
+  try {
+    await Promise.race([check(), late]);
+    return 'up';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+@Controller()
+export class SystemController {
+  constructor(
+    private readonly readModels: ReadModels,
+    private readonly checks: Readonly<Record<string, Check>>,
+    private readonly version: string,
+    private readonly tenant: string,
+  ) {}
+
+  @Get()
+  @ApiOperation({ summary: 'What this is' })
+  root(): object {
+    return {
+      name: 'runledger',
+      version: this.version,
+      links: { executions: '/api/v1/executions', stats: '/api/v1/stats', docs: '/docs', openapi: '/docs-json', health: '/health', ready: '/readyz' },
+    };
+  }
+
+  @Get(['health', 'api/v1/health'])
+  @ApiOperation({ summary: 'The process is alive' })
+  health(): object {
+    return { status: 'healthy', service: 'runledger-gateway', version: this.version, uptime: Math.round(process.uptime()) };
+  }
+
+  @Get(['readyz', 'api/v1/ready'])
+  @ApiOperation({ summary: 'It can accept commands' })
+  async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
+    const entries = Object.entries(this.checks).map(async ([name, check]) => [name, await inTime(check)] as const);
+    const dependencies = Object.fromEntries(await Promise.all(entries));
+    const isReady = Object.values(dependencies).every((state) => state === 'up');
+    void reply.status(isReady ? 200 : 503);
+    return { status: isReady ? 'ready' : 'unavailable', dependencies };
+  }
+
+  @Get('api/v1/stats')
+  @ApiOperation({ summary: 'Counts, durations and throughput' })
+  async stats(@Req() request: FastifyRequest): Promise<StatsAnswer> {
+    return await this.readModels.stats(tenantOf(request, this.tenant));
+  }
+}
