@@ -1,8 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
-import type { ApiResponseNoStatusOptions } from '@nestjs/swagger';
+import type { OpenAPIObject } from '@nestjs/swagger';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
 
-type Schema = NonNullable<ApiResponseNoStatusOptions['schema']>;
+type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
 const example = {
   plan: {

@@ -1,3 +1,4 @@
+export { type Committed, feedEvent } from './feed-event.js';
 export { detailOf, tasksOf } from './from-state.js';
 export {
   type Answer,
@@ -11,3 +12,5 @@ export {
   type TaskView,
   queries,
 } from './queries.js';
+export { type Live, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
+export { type StatusChange, statusChanges } from './status.js';

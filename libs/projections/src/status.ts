@@ -1,0 +1,110 @@
+import type { Event, Failure, JsonObject } from '#libs/contracts';
+
+type Value = string | number | null;
+type Columns = Readonly<Record<string, Value>>;
+
+/** One change of the status read model's rows, below one execution. Columns and tables are the projection's own names. */
+export type StatusChange =
+  | { readonly op: 'insert'; readonly table: 'executions' | 'labels' | 'tasks' | 'steps'; readonly row: Columns }
+  | { readonly op: 'update'; readonly table: 'executions'; readonly set: Columns; readonly add?: Columns }
+  | { readonly op: 'update'; readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Columns }
+  /** Running again, or pending where it had never started. */
+  | { readonly op: 'resume' };
+
+const json = (value: JsonObject | Failure | readonly string[] | undefined): string | null =>
+  value === undefined ? null : JSON.stringify(value);
+
+const execution = (set: Columns, add?: Columns): StatusChange =>
+  add ? { op: 'update', table: 'executions', set, add } : { op: 'update', table: 'executions', set };
+
+const task = (id: string, set: Columns): StatusChange => ({ op: 'update', table: 'tasks', id, set });
+const step = (id: string, set: Columns): StatusChange => ({ op: 'update', table: 'steps', id, set });
+
+const ended = (failed: boolean): StatusChange => execution({}, { tasks_ended: 1, ...(failed && { tasks_failed: 1 }) });
+
+const failedAttempt = (id: string, final: boolean, at: string, set: Columns): StatusChange[] =>
+  final
+    ? [task(id, { status: 'failed', ended_at: at, retry_at: null, ...set }), ended(true)]
+    : [task(id, { status: 'pending', ...set })];
+
+/** The rows that an event changes. Every event carries enough: nothing is looked up, so a rebuild ends in the same rows. */
+export const statusChanges = (event: Event): readonly StatusChange[] => {
+  const { at } = event;
+  switch (event.type) {
+    case 'ExecutionRequested': {
+      const { plan, name, labels, input, dialect } = event.data;
+      return [
+        {
+          op: 'insert',
+          table: 'executions',
+          row: {
+            ...{ name, dialect, status: 'pending', labels: JSON.stringify(labels), input: JSON.stringify(input) },
+            ...{ requested_at: at, tasks_total: plan.tasks.length },
+          },
+        },
+        ...Object.entries(labels).map(([key, value]): StatusChange => ({ op: 'insert', table: 'labels', row: { key, value } })),
+        ...plan.tasks.map(({ id, runner, dependsOn }, position): StatusChange => {
+          const row = { id, position, runner, depends_on: JSON.stringify(dependsOn), status: 'pending', attempt: 0 };
+          return { op: 'insert', table: 'tasks', row };
+        }),
+      ];
+    }
+    case 'ExecutionStarted':
+      return [execution({ status: 'running', started_at: at })];
+    case 'ExecutionPaused':
+      return [execution({ status: 'paused' })];
+    case 'ExecutionResumed':
+      return [{ op: 'resume' }];
+    case 'ExecutionCancelRequested': {
+      const { mode, reason = null } = event.data;
+      return [execution({ status: 'cancelling', cancel: JSON.stringify({ mode, reason }) })];
+    }
+    case 'ExecutionCancelled':
+      return [execution({ status: 'cancelled', ended_at: at })];
+    case 'ExecutionCompleted':
+      return [execution({ status: 'completed', ended_at: at, result: json(event.data.result) })];
+    case 'ExecutionFailed':
+      return [execution({ status: 'failed', ended_at: at, reason: json(event.data.reason) })];
+    case 'TaskStarted': {
+      const { taskId, attempt } = event.data;
+      return [task(taskId, { status: 'running', attempt, started_at: at, retry_at: null })];
+    }
+    case 'TaskCompleted': {
+      const { taskId, result } = event.data;
+      return [task(taskId, { status: 'completed', ended_at: at, result: json(result), error: null }), ended(false)];
+    }
+    case 'TaskFailed': {
+      const { taskId, error, final, result } = event.data;
+      return failedAttempt(taskId, final, at, { error: json(error), result: json(result) });
+    }
+    case 'TaskTimedOut': {
+      const { taskId, timeoutMs, final } = event.data;
+      const error: Failure = { code: 'TASK_TIMED_OUT', message: `no end within ${timeoutMs} ms`, retryable: true };
+      return failedAttempt(taskId, final, at, { error: json(error) });
+    }
+    case 'TaskRetryScheduled':
+      return [task(event.data.taskId, { retry_at: event.data.at })];
+    case 'TaskSkipped':
+      return [task(event.data.taskId, { status: 'skipped', ended_at: at, why: event.data.why, retry_at: null }), ended(false)];
+    case 'TaskCancelled': {
+      const { taskId, result } = event.data;
+      return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result) }), ended(false)];
+    }
+    case 'TaskResultIgnored':
+      return [];
+    case 'StepStarted': {
+      const { stepId, taskId, name, metadata } = event.data;
+      const number = Number(stepId.slice(stepId.lastIndexOf('.') + 1));
+      const row = { id: stepId, task: taskId, number, name, status: 'running', started_at: at, metadata: JSON.stringify(metadata) };
+      return [{ op: 'insert', table: 'steps', row }];
+    }
+    case 'StepCompleted':
+      return [step(event.data.stepId, { status: 'completed', ended_at: at })];
+    case 'StepFailed':
+      return [step(event.data.stepId, { status: 'failed', ended_at: at, error: event.data.error })];
+    case 'StepSkipped':
+      return [step(event.data.stepId, { status: 'skipped', ended_at: at })];
+  }
+  // A later version's event: a projection skips what it does not know.
+  return [];
+};
