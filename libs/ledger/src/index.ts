@@ -10,6 +10,7 @@ export {
   unborn,
 } from './chain.js';
 export { append, load, refresh, submit } from './ledger.js';
+export { type Faults, MemoryLog } from './memory-log.js';
 export {
   type Append,
   type AppendResult,
