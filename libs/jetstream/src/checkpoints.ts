@@ -1,20 +1,26 @@
 import { type KV, Kvm } from '@nats-io/kv';
 import type { Nats } from './connection.js';
 
-/** Small JSON values by key that outlive a process. */
+/** Small JSON values by key that outlive a process; provision() has made the bucket. Calls reject while the broker is away. */
 export class Checkpoints {
   private constructor(private readonly bucket: KV) {}
 
   static async open(nats: Nats): Promise<Checkpoints> {
-    return new Checkpoints(await new Kvm(nats.connection).create('checkpoints', { history: 1 }));
+    return new Checkpoints(await new Kvm(nats.connection).open('checkpoints', { allow_direct: false }));
   }
 
+  /** Undefined where there is none. */
   async get(key: string): Promise<unknown> {
     const entry = await this.bucket.get(key);
     return entry?.operation === 'PUT' ? entry.json<unknown>() : undefined;
   }
 
+  /** Resolves once it is stored. */
   async put(key: string, value: unknown): Promise<void> {
     await this.bucket.put(key, JSON.stringify(value));
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.bucket.delete(key);
   }
 }

@@ -1,25 +1,25 @@
+import type { Reply } from './replies.js';
+
 // Error codes of the JetStream API, as nats-server's errors.json lists them.
 export const codes = {
-  messageNotFound: 10037,
-  streamNotFound: 10059,
-  streamNameInUse: 10058,
-  jetStreamDisabled: 10076,
-  jetStreamDisabledForAccount: 10039,
   insufficientResources: 10023,
+  messageNotFound: 10037,
+  jetStreamDisabledForAccount: 10039,
   storageExceeded: 10047,
+  streamNameInUse: 10058,
+  streamNotFound: 10059,
   wrongLastSequence: 10071,
+  jetStreamDisabled: 10076,
+  /** The stream could not store: max_bytes, or the disk. */
+  storeFailed: 10077,
   wrongLastSequenceConstant: 10164,
-  maximumBytes: 10077,
-  batchIncomplete: 10176,
-  batchDuplicate: 10201,
-  batchTooManyInFlight: 10210,
 } as const;
 
 export const isConflict = (code: number | undefined): boolean =>
   code === codes.wrongLastSequence || code === codes.wrongLastSequenceConstant;
 
 export const isFull = (code: number | undefined): boolean =>
-  code === codes.maximumBytes || code === codes.storageExceeded || code === codes.insufficientResources;
+  code === codes.storeFailed || code === codes.storageExceeded || code === codes.insufficientResources;
 
 /** JetStream's answer to a publish. */
 export type PublishAnswer = {
@@ -31,5 +31,13 @@ export type PublishAnswer = {
   readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
 };
 
-export const parseAnswer = (data: Uint8Array): PublishAnswer =>
-  data.length === 0 ? {} : (JSON.parse(new TextDecoder().decode(data)) as PublishAnswer);
+/** An answer, or that none came; one that can't be read tells as little as silence. */
+export const toAnswer = (reply: Reply): PublishAnswer | 'silent' | 'unheard' => {
+  if (reply === 'silent' || reply === 'unheard') return reply;
+  try {
+    const answer = reply.json<PublishAnswer>();
+    return answer.error !== undefined || Number.isInteger(answer.seq) ? answer : 'silent';
+  } catch {
+    return 'silent';
+  }
+};

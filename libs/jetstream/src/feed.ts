@@ -1,57 +1,93 @@
 import { randomUUID } from 'node:crypto';
 import { headers } from '@nats-io/transport-node';
 import { LogError } from '#libs/ledger';
-import { isConflict, parseAnswer } from './codes.js';
+import { type PublishAnswer, isConflict, toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
-import { directAt } from './read.js';
+import { jetStreamApi, leaderGet } from './read.js';
 
 export type FeedMessage = { readonly subject: string; readonly body: Uint8Array | string; readonly position: string };
 
-/** The feed's end: its last sequence, and the position in the log that its last message carries. */
+/**
+ * The feed's end: its last sequence, and the position in the log that its last message carries; undefined where no message is
+ * left, be it that none was ever published (sequence 0) or that all have passed their age.
+ */
 export type FeedHead = { readonly sequence: number; readonly position: string | undefined };
 
-const TIMEOUT_MS = 5_000;
+/** Messages of one publish() at most. */
+export const FEED_BATCH_MAX = 300;
+const ANSWER_TIMEOUT_MS = 5_000;
+const TRIES = 3;
 
 /** The public feed: stream FEED. Only one publisher gets on: everyone else is fenced by the expected last sequence. */
 export class FeedStream {
   constructor(private readonly nats: Nats) {}
 
+  /** Throws LogError LOG_UNAVAILABLE. */
   async head(): Promise<FeedHead> {
-    type Info = { readonly state?: { readonly last_seq: number; readonly messages: number } };
-    const answer = await this.nats.connection.request('$JS.API.STREAM.INFO.FEED', '', { timeout: TIMEOUT_MS });
-    const { state } = answer.json<Info>();
-    if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there');
-    if (state.messages === 0) return { sequence: state.last_seq, position: undefined };
-    const last = await directAt(this.nats, 'FEED', state.last_seq);
-    return { sequence: state.last_seq, position: last?.header('Runledger-Position') };
+    type Info = { readonly state?: { readonly last_seq: number } };
+    const last = await leaderGet(this.nats, 'FEED', { last_by_subj: 'events.>' });
+    if (last) return { sequence: last.sequence, position: /^Runledger-Position: *(\S+)/im.exec(last.headers)?.[1] };
+    const { state } = await jetStreamApi<Info>(this.nats, 'FEED', 'STREAM.INFO.FEED', undefined);
+    if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there; provision the broker first');
+    return { sequence: state.last_seq, position: undefined };
   }
 
   /**
-   * Publishes at most 300 messages, all or none, as the next of the feed. 'fenced' when another publisher has published since
-   * `expected`. Throws when the outcome can't be told: read the head before going on.
+   * Publishes 1 to 300 messages, all or none, as the next of the feed. 'fenced' when another publisher has published since
+   * `expected`: read the head before going on. Throws LogError LOG_UNAVAILABLE (nothing published) or OUTCOME_UNKNOWN.
    */
   async publish(messages: readonly FeedMessage[], expected: number): Promise<{ readonly lastSequence: number } | 'fenced'> {
-    const id = randomUUID();
-    const last = messages.length - 1;
-    for (const [i, message] of messages.entries()) {
-      const all = headers();
-      all.set('Content-Type', 'application/cloudevents+json');
-      all.set('Runledger-Position', message.position);
-      if (i === 0) all.set('Nats-Expected-Last-Sequence', String(expected));
-      if (last > 0) {
-        all.set('Nats-Batch-Id', id);
-        all.set('Nats-Batch-Sequence', String(i + 1));
+    const last = messages[messages.length - 1];
+    if (!last || messages.length > FEED_BATCH_MAX) throw new RangeError(`${messages.length} messages; 1 to ${FEED_BATCH_MAX} can be published`);
+    const published = { lastSequence: expected + messages.length };
+    for (let tries = 1, inDoubt = false; ; tries++) {
+      const answer = await this.send(messages, expected);
+      if (typeof answer !== 'string' && answer.error === undefined) return published;
+      if (!inDoubt) {
+        if (answer !== 'silent' && answer !== 'unheard' && isConflict(answer.error?.err_code)) return 'fenced';
+        if (answer !== 'silent') throw new LogError('LOG_UNAVAILABLE', `feed not published: ${reason(answer)}`);
+        inDoubt = true;
       }
-      if (i < last) {
-        this.nats.connection.publish(message.subject, message.body, { headers: all });
-        continue;
-      }
-      if (last > 0) all.set('Nats-Batch-Commit', '1');
-      const reply = await this.nats.connection.request(message.subject, message.body, { headers: all, timeout: TIMEOUT_MS });
-      const answer = parseAnswer(reply.data);
-      if (isConflict(answer.error?.err_code)) return 'fenced';
-      if (answer.error) throw new LogError('LOG_UNAVAILABLE', `feed not published: ${answer.error.description ?? 'no reason given'}`);
+      const head = await this.head().catch((error: unknown) => {
+        if (tries >= TRIES) throw unknown(error);
+        return undefined;
+      });
+      if (head?.sequence === published.lastSequence && head.position === last.position) return published;
+      if (head && head.sequence !== expected) return 'fenced';
+      if (tries >= TRIES) throw unknown();
+      await new Promise((resolve) => setTimeout(resolve, 200 * tries));
     }
-    return { lastSequence: expected + messages.length };
+  }
+
+  private async send(messages: readonly FeedMessage[], expected: number): Promise<PublishAnswer | 'silent' | 'unheard'> {
+    const batch = messages.length > 1 ? randomUUID() : undefined;
+    let sequence = 0;
+    try {
+      for (const { subject, body, position } of messages) {
+        sequence += 1;
+        const all = headers();
+        all.set('Content-Type', 'application/cloudevents+json');
+        all.set('Runledger-Position', position);
+        if (sequence === 1) all.set('Nats-Expected-Last-Sequence', String(expected));
+        if (batch !== undefined) {
+          all.set('Nats-Batch-Id', batch);
+          all.set('Nats-Batch-Sequence', String(sequence));
+        }
+        if (sequence === messages.length) {
+          if (batch !== undefined) all.set('Nats-Batch-Commit', '1');
+          return toAnswer(await this.nats.replies.request(subject, body, ANSWER_TIMEOUT_MS, all));
+        }
+        this.nats.connection.publish(subject, body, { headers: all });
+      }
+    } catch {
+      // Closed half-way: a batch without its last message is never stored.
+    }
+    return 'unheard';
   }
 }
+
+const reason = (answer: PublishAnswer | 'unheard'): string =>
+  answer === 'unheard' ? 'no stream listens' : `${answer.error?.description ?? 'no reason given'} (${answer.error?.err_code ?? 'no code'})`;
+
+const unknown = (cause?: unknown): LogError =>
+  new LogError('OUTCOME_UNKNOWN', 'the broker did not say whether the feed was published; read its head before going on', { cause });

@@ -1,11 +1,10 @@
-import type { ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream';
 import { type FollowHandler, type Follower, type Position, type StoredCommit, hashOf } from '#libs/ledger';
 import type { Nats } from './connection.js';
-import { fromConsumer, toStored } from './stored.js';
+import { type Delivered, OrderedPull } from './pull.js';
+import { toStored } from './stored.js';
 
 const BATCH_MAX = 500;
-const PREFETCH = 2_000;
-const RESTART_MS = 250;
+const RETRY_MS = 250;
 
 export type LogInfo = {
   readonly incarnation: string;
@@ -15,151 +14,155 @@ export type LogInfo = {
 };
 
 /** What tells whether a log is still the one that was read. */
-type Identity = {
+export type Identity = {
   info(): Promise<LogInfo>;
   message(sequence: number): Promise<{ readonly data: Uint8Array } | undefined>;
 };
 
+type Options = {
+  readonly nats: Nats;
+  readonly log: Identity;
+  readonly subjects: readonly string[];
+  readonly from: Position | undefined;
+  readonly handler: FollowHandler;
+  readonly alarm: (message: string) => void;
+};
+
 /** Delivers the log in order. It goes on by itself after the broker was away, having checked that it is still the same log. */
 export class LogFollower implements Follower {
-  delivered: number;
-  private hash: string;
+  /** The last message handed over, by which the log is recognised: `delivered` may be beyond it. */
+  private last: { readonly sequence: number; readonly hash: string };
+  private lookedAt: number;
   private incarnation: string;
   private stopped = false;
   private toldCaughtUp = false;
-  private messages: ConsumerMessages | undefined;
+  private toCatchUp = { messages: 0, sequence: 0 };
+  private pull: OrderedPull | undefined;
+  private endPause: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
 
-  constructor(
-    private readonly nats: Nats,
-    private readonly client: JetStreamClient,
-    private readonly log: Identity,
-    private readonly subjects: string[],
-    from: Position | undefined,
-    private readonly handler: FollowHandler,
-  ) {
-    this.delivered = from?.sequence ?? 0;
-    this.hash = from?.hash ?? '';
-    this.incarnation = from?.incarnation ?? '';
+  constructor(private readonly options: Options) {
+    const { sequence = 0, hash = '', incarnation = '' } = options.from ?? {};
+    this.last = { sequence, hash };
+    this.lookedAt = sequence;
+    this.incarnation = incarnation;
   }
 
-  /** Throws when the log can't be read now; later faults are retried. */
+  get delivered(): number {
+    return this.lookedAt;
+  }
+
+  /** Throws when the log can't be read now; later faults are retried until stop(). */
   async start(): Promise<void> {
-    if (!(await this.isSameLog())) return;
-    const messages = await this.open();
-    this.nats.onDisconnect(this.interrupt);
-    this.running = this.run(messages);
+    if (!(await this.open())) return;
+    this.running = this.run();
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
-    this.interrupt();
+    this.pull?.close();
+    this.endPause();
     await this.running;
   }
 
-  private readonly interrupt = (): void => {
-    this.messages?.stop();
-  };
-
-  /** False when following has ended: the log is another one than the position's. */
-  private async isSameLog(): Promise<boolean> {
-    const { incarnation, lastSequence } = await this.log.info();
-    this.incarnation ||= incarnation;
-    const lost = async (): Promise<string | undefined> => {
-      if (incarnation !== this.incarnation) return `it is log ${incarnation}, not ${this.incarnation}`;
-      if (lastSequence < this.delivered) return `it ends at ${lastSequence}, before ${this.delivered}`;
-      if (this.hash === '' || this.delivered === 0) return undefined;
-      const there = await this.log.message(this.delivered);
-      return there && hashOf(there.data) !== this.hash ? `another commit stands at ${this.delivered}` : undefined;
-    };
-    const why = await lost();
-    if (why === undefined) return true;
-    this.stopped = true;
-    this.handler.lost(why);
-    return false;
+  private async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        if (this.pull ?? (await this.open())) await this.deliver(this.pull!);
+      } catch {
+        // The broker is away, or the consumer was lost with it: made anew until stop().
+      }
+      this.pull?.close();
+      this.pull = undefined;
+      if (!this.stopped) await this.pause();
+    }
+    this.pull?.close();
   }
 
-  private async open(): Promise<ConsumerMessages> {
-    const consumer = await this.client.consumers.get('LOG', {
-      filter_subjects: [...this.subjects],
-      opt_start_seq: this.delivered + 1,
-      deliver_policy: 'by_start_sequence',
-      inactive_threshold: 60_000,
+  private pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, RETRY_MS);
+      this.endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    if ((await consumer.info(true)).num_pending === 0) this.tellCaughtUp();
-    this.messages = await consumer.consume({ max_messages: PREFETCH });
-    return this.messages;
   }
 
-  private tellCaughtUp(): void {
+  /** False when the log is another one than the position's, and following has ended. */
+  private async open(): Promise<boolean> {
+    const { nats, log, subjects, handler } = this.options;
+    const { lastSequence } = await log.info();
+    const pull = await OrderedPull.open(nats, 'LOG', subjects, this.last.sequence + 1);
+    // Checked after the consumer was made: whatever happens from here on breaks the pull, and leads back to here.
+    const why = await this.difference().catch((error: unknown) => {
+      pull.close();
+      throw error;
+    });
+    if (why !== undefined || this.stopped) pull.close();
+    if (why !== undefined && !this.stopped) {
+      this.stopped = true;
+      handler.lost(why);
+    }
+    if (this.stopped) return false;
+    this.pull = pull;
+    this.toCatchUp = { messages: pull.pendingAtStart, sequence: lastSequence };
+    if (pull.pendingAtStart === 0) this.caughtUp();
+    return true;
+  }
+
+  /** What shows that this is not the log that was read so far. */
+  private async difference(): Promise<string | undefined> {
+    const { log } = this.options;
+    const { sequence, hash } = this.last;
+    const { incarnation, lastSequence } = await log.info();
+    this.incarnation ||= incarnation;
+    if (incarnation !== this.incarnation) return `it is log ${incarnation}, not ${this.incarnation}`;
+    if (lastSequence < this.lookedAt) return `it ends at ${lastSequence}, before ${this.lookedAt} that was read from it`;
+    if (sequence === 0 || hash === '') return undefined;
+    const there = await log.message(sequence);
+    return there && hashOf(there.data) !== hash ? `another commit stands at ${sequence}` : undefined;
+  }
+
+  private async deliver(pull: OrderedPull): Promise<void> {
+    while (!this.stopped) {
+      const messages = await pull.next(BATCH_MAX);
+      if (this.stopped) return;
+      await this.hand(messages);
+      this.toCatchUp.messages -= messages.length;
+      const last = messages[messages.length - 1];
+      // An empty batch is the broker's word that nothing is left; what was to come may have been purged.
+      if (!last || last.pending === 0 || this.toCatchUp.messages <= 0) this.caughtUp();
+    }
+  }
+
+  private async hand(messages: readonly Delivered[]): Promise<void> {
+    const { handler, alarm } = this.options;
+    const commits: StoredCommit[] = [];
+    for (const message of messages) {
+      const stored = toStored(message);
+      if ('unreadable' in stored) handler.unreadable?.(message.sequence, message.subject, stored.unreadable);
+      else commits.push(stored);
+    }
+    const last = messages[messages.length - 1];
+    if (!last) return;
+    try {
+      if (commits.length > 0) await handler.commits(commits);
+    } catch (error) {
+      alarm(`a reader of the log failed behind ${this.last.sequence} and gets the same again: ${String(error)}`);
+      throw error;
+    }
+    // Only now: what a handler failed on is delivered again.
+    const lastCommit = commits[commits.length - 1];
+    const hash = lastCommit?.sequence === last.sequence ? lastCommit.hash : hashOf(last.data);
+    this.last = { sequence: last.sequence, hash };
+    this.lookedAt = Math.max(this.lookedAt, last.sequence);
+  }
+
+  private caughtUp(): void {
+    this.lookedAt = Math.max(this.lookedAt, this.toCatchUp.sequence);
     if (this.toldCaughtUp) return;
     this.toldCaughtUp = true;
-    this.handler.caughtUp?.();
-  }
-
-  private async run(first: ConsumerMessages): Promise<void> {
-    for (let messages: ConsumerMessages | undefined = first; !this.stopped; ) {
-      try {
-        if (messages) await this.deliver(messages);
-      } catch {
-        // The consumer is gone, with the broker or by itself: made anew below.
-      }
-      messages = undefined;
-      if (this.stopped) return;
-      await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
-      try {
-        if (this.nats.connected && (await this.isSameLog())) messages = await this.open();
-      } catch {
-        // The broker is not back yet.
-      }
-    }
-  }
-
-  /** Hands over in batches of what has arrived together; no more is asked for than the handler keeps up with. */
-  private async deliver(messages: ConsumerMessages): Promise<void> {
-    let batch: JsMsg[] = [];
-    let scheduled = false;
-    let handing: Promise<void> = Promise.resolve();
-    const flush = (): Promise<void> => {
-      const full = batch;
-      batch = [];
-      handing = handing.then(() => this.hand(full));
-      return handing;
-    };
-    for await (const message of messages) {
-      if (this.stopped) break;
-      batch.push(message);
-      if (batch.length >= BATCH_MAX) await flush();
-      if (scheduled || batch.length === 0) continue;
-      scheduled = true;
-      // Runs once the messages that are here already have been taken.
-      setImmediate(() => {
-        scheduled = false;
-        flush().catch(() => messages.stop());
-      });
-    }
-    await handing;
-  }
-
-  private async hand(batch: readonly JsMsg[]): Promise<void> {
-    if (this.stopped || batch.length === 0) return;
-    const commits: StoredCommit[] = [];
-    let { delivered, hash } = this;
-    for (const message of batch) {
-      const raw = fromConsumer(message);
-      // The server may repeat what a consumer made anew has delivered before.
-      if (raw.sequence <= delivered) continue;
-      const stored = toStored(raw);
-      if ('unreadable' in stored) this.handler.unreadable?.(raw.sequence, raw.subject, stored.unreadable);
-      else commits.push(stored);
-      delivered = raw.sequence;
-      hash = 'unreadable' in stored ? hashOf(raw.data) : stored.hash;
-    }
-    if (commits.length > 0) await this.handler.commits(commits);
-    // Only now: what a handler failed on is delivered again.
-    this.delivered = delivered;
-    this.hash = hash;
-    const last = batch[batch.length - 1];
-    if (last && !this.toldCaughtUp && last.info.pending === 0) this.tellCaughtUp();
+    this.options.handler.caughtUp?.();
   }
 }

@@ -1,6 +1,6 @@
 export { Checkpoints } from './checkpoints.js';
 export { type Nats, connectNats } from './connection.js';
-export { type FeedHead, type FeedMessage, FeedStream } from './feed.js';
+export { FEED_BATCH_MAX, type FeedHead, type FeedMessage, FeedStream } from './feed.js';
 export type { LogInfo } from './follow.js';
 export { JetStreamLog } from './jetstream-log.js';
 export { Members, type MembershipOptions } from './members.js';

@@ -1,4 +1,3 @@
-import { type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import { type ExecutionRef, SHARDS, logSubject, shardFilter } from '#libs/contracts';
 import {
   type Append,
@@ -15,26 +14,28 @@ import {
 import { AppendQueue } from './append-queue.js';
 import type { Nats } from './connection.js';
 import { LogFollower, type LogInfo } from './follow.js';
-import { type DirectMessage, directAt, directRange } from './read.js';
+import { type LeaderMessage, directRange, jetStreamApi, leaderGet } from './read.js';
 import { toStored } from './stored.js';
+
+/** Room for a commit's headers below the broker's limit for a message. */
+const HEADER_BYTES = 1_024;
 
 /** The event log on JetStream's stream LOG; provision() has made it. */
 export class JetStreamLog implements LogStore {
   private readonly queue: AppendQueue;
-  private readonly client: JetStreamClient;
 
   /** `alarm` hears of what must not happen: it means a bug or a foreign publisher. */
   constructor(
     private readonly nats: Nats,
-    alarm: (message: string) => void = () => undefined,
+    private readonly alarm: (message: string) => void = () => undefined,
   ) {
     this.queue = new AppendQueue(nats, alarm);
-    this.client = jetstream(nats.connection);
   }
 
   async append(append: Append): Promise<AppendResult> {
-    if (append.body.length > MAX_COMMIT_BYTES) {
-      throw new LogError('COMMIT_TOO_LARGE', `a commit of ${append.body.length} bytes; at most ${MAX_COMMIT_BYTES} are allowed`);
+    const most = Math.min(MAX_COMMIT_BYTES, (this.nats.connection.info?.max_payload ?? Infinity) - HEADER_BYTES);
+    if (append.body.length > most) {
+      throw new LogError('COMMIT_TOO_LARGE', `a commit of ${append.body.length} bytes; at most ${most} are allowed`);
     }
     return await this.queue.append(append);
   }
@@ -43,10 +44,11 @@ export class JetStreamLog implements LogStore {
     ref: ExecutionRef,
     range: { readonly after?: number; readonly upTo?: number } = {},
   ): Promise<readonly StoredCommit[]> {
-    const { messages } = await directRange(this.nats, 'LOG', logSubject(ref), (range.after ?? 0) + 1);
+    const { after = 0, upTo = Infinity } = range;
+    const { messages } = await directRange(this.nats, 'LOG', logSubject(ref), { from: after + 1, upTo });
     const history: StoredCommit[] = [];
     for (const message of messages) {
-      if (message.sequence > (range.upTo ?? Infinity)) break;
+      if (message.sequence > upTo) break;
       const stored = toStored(message);
       // Left out, it shows as a gap to whoever folds the history.
       if (!('unreadable' in stored)) history.push(stored);
@@ -56,9 +58,18 @@ export class JetStreamLog implements LogStore {
 
   async follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {
     const subjects = shards === undefined || shards.length === SHARDS ? ['log.>'] : shards.map(shardFilter);
-    const follower = new LogFollower(this.nats, this.client, this, subjects, from, handler);
+    const { nats, alarm } = this;
+    // A consumer without any filter would get everything.
+    if (subjects.length === 0) return await this.followNothing(handler);
+    const follower = new LogFollower({ nats, log: this, subjects, from, handler, alarm });
     await follower.start();
     return follower;
+  }
+
+  private async followNothing(handler: FollowHandler): Promise<Follower> {
+    const { lastSequence } = await this.info();
+    handler.caughtUp?.();
+    return { delivered: lastSequence, stop: () => Promise.resolve() };
   }
 
   async head(): Promise<Position> {
@@ -73,9 +84,9 @@ export class JetStreamLog implements LogStore {
     return stored && !('unreadable' in stored) ? stored : undefined;
   }
 
-  async message(sequence: number): Promise<DirectMessage | undefined> {
-    const message = await directAt(this.nats, 'LOG', sequence);
-    return message?.sequence === sequence ? message : undefined;
+  /** The message at a sequence, as the leader knows it: a direct get could be behind. */
+  message(sequence: number): Promise<LeaderMessage | undefined> {
+    return leaderGet(this.nats, 'LOG', { seq: sequence });
   }
 
   /** Throws LogError LOG_UNAVAILABLE. */
@@ -84,14 +95,9 @@ export class JetStreamLog implements LogStore {
       readonly config?: { readonly metadata?: Record<string, string>; readonly max_bytes: number };
       readonly state?: { readonly last_seq: number; readonly bytes: number };
     };
-    try {
-      const answer = await this.nats.connection.request('$JS.API.STREAM.INFO.LOG', '', { timeout: 3_000 });
-      const { config, state } = answer.json<Info>();
-      if (!config || !state) throw new Error('stream LOG is not there');
-      const incarnation = config.metadata?.['runledger.incarnation'] ?? '';
-      return { incarnation, lastSequence: state.last_seq, bytes: state.bytes, maxBytes: config.max_bytes };
-    } catch (error) {
-      throw new LogError('LOG_UNAVAILABLE', `the log can't be asked: ${error instanceof Error ? error.message : String(error)}`);
-    }
+    const { config, state } = await jetStreamApi<Info>(this.nats, 'LOG', 'STREAM.INFO.LOG', undefined);
+    if (!config || !state) throw new LogError('LOG_UNAVAILABLE', 'stream LOG is not there; provision the broker first');
+    const incarnation = config.metadata?.['runledger.incarnation'] ?? '';
+    return { incarnation, lastSequence: state.last_seq, bytes: state.bytes, maxBytes: config.max_bytes };
   }
 }

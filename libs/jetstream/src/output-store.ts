@@ -1,6 +1,7 @@
 import { headers } from '@nats-io/transport-node';
 import { type ExecutionRef, outputFilter, outputSubject } from '#libs/contracts';
-import { parseAnswer } from './codes.js';
+import { LogError } from '#libs/ledger';
+import { toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { directRange } from './read.js';
 
@@ -22,7 +23,7 @@ const TIMEOUT_MS = 5_000;
 export class OutputStore {
   constructor(private readonly nats: Nats) {}
 
-  /** Resolves once the broker has it; rejects when it can't be stored. */
+  /** Resolves once the broker has it. Throws LogError LOG_UNAVAILABLE when it did not say so within 5 s. */
   async append(ref: ExecutionRef, task: string, piece: OutputPiece): Promise<void> {
     const all = headers();
     all.set('Runledger-Attempt', String(piece.attempt));
@@ -31,9 +32,10 @@ export class OutputStore {
     all.set('Runledger-Time', piece.time);
     if (piece.truncated) all.set('Runledger-Truncated', 'true');
     const subject = outputSubject(ref, task);
-    const answer = await this.nats.connection.request(subject, piece.bytes, { headers: all, timeout: TIMEOUT_MS });
-    const { error } = parseAnswer(answer.data);
-    if (error) throw new Error(`output not stored: ${error.description ?? error.code}`);
+    const answer = toAnswer(await this.nats.replies.request(subject, piece.bytes, TIMEOUT_MS, all));
+    if (typeof answer !== 'string' && answer.error === undefined) return;
+    const why = typeof answer === 'string' ? 'the broker does not answer' : (answer.error?.description ?? 'no reason given');
+    throw new LogError('LOG_UNAVAILABLE', `output not stored: ${why}`);
   }
 
   /** Pieces in the order stored, of one task or of all, behind a sequence. Throws LogError LOG_UNAVAILABLE. */
@@ -43,8 +45,8 @@ export class OutputStore {
     range: { readonly afterSequence?: number; readonly limit?: number } = {},
   ): Promise<{ readonly chunks: readonly StoredOutput[]; readonly more: boolean }> {
     const subject = task === undefined ? outputFilter(ref) : outputSubject(ref, task);
-    const from = (range.afterSequence ?? 0) + 1;
-    const { messages, more } = await directRange(this.nats, 'LOGS', subject, from, range.limit);
+    const { afterSequence = 0, limit = Infinity } = range;
+    const { messages, more } = await directRange(this.nats, 'LOGS', subject, { from: afterSequence + 1, limit });
     const chunks = messages.map((message) => ({
       sequence: message.sequence,
       task: message.subject.slice(message.subject.lastIndexOf('.') + 1),

@@ -1,17 +1,16 @@
-import { randomUUID } from 'node:crypto';
-import {
-  type JetStreamManager,
-  PersistMode,
-  type StreamConfig,
-  type StreamInfo,
-  JetStreamApiError,
-  jetstreamManager,
-} from '@nats-io/jetstream';
-import { SHARDS } from '#libs/contracts';
+import { JetStreamApiError, type JetStreamManager, type StreamInfo, jetstreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
 import { codes, isFull } from './codes.js';
 import type { Nats } from './connection.js';
+import { type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
 
-export type ProvisioningCode = 'JETSTREAM_MISSING' | 'SERVER_TOO_OLD' | 'STREAM_MISMATCH';
+export type ProvisioningCode =
+  | 'JETSTREAM_MISSING'
+  | 'SERVER_TOO_OLD'
+  /** A stream is there, but not as it must be. */
+  | 'STREAM_MISMATCH'
+  /** The server has no room for the smallest, or the wanted, streams. */
+  | 'STORAGE_TOO_SMALL';
 
 /** The broker can't be used as it is; the message says what to change. */
 export class ProvisioningError extends Error {
@@ -29,65 +28,19 @@ export class ProvisioningError extends Error {
 export type ProvisionOptions = {
   /** Bytes at most for LOG; default 8 GiB, less where the server has no room for that. FEED gets half of it, LOGS a quarter. */
   readonly logMaxBytes?: number;
+  /** Default 1. */
   readonly replicas?: number;
 };
 
-const DAY_NS = 24 * 3_600 * 1_000_000_000;
 const DEFAULT_LOG_BYTES = 8 * 1024 ** 3;
 const LEAST_LOG_BYTES = 64 * 1024 ** 2;
-const FORMAT = '1';
 const OLDEST: readonly [number, number] = [2, 14];
 
-type Wanted = Partial<StreamConfig> & { readonly name: string };
+const codeOf = (error: unknown): number | undefined => (error instanceof JetStreamApiError ? error.code : undefined);
 
-const streams = (logMaxBytes: number, replicas: number): readonly Wanted[] => [
-  {
-    name: 'LOG',
-    description: 'Every commit of every execution; the only truth.',
-    subjects: ['log.>'],
-    storage: 'file',
-    retention: 'limits',
-    // Old would eat live executions, and let an id be born again.
-    discard: 'new',
-    max_bytes: logMaxBytes,
-    num_replicas: replicas,
-    allow_direct: true,
-    allow_atomic: true,
-    allow_rollup_hdrs: false,
-    deny_delete: true,
-    metadata: { 'runledger.format': FORMAT, 'runledger.shards': String(SHARDS), 'runledger.incarnation': randomUUID() },
-  },
-  {
-    name: 'FEED',
-    description: 'One CloudEvent per committed event, in log order; rebuildable from LOG.',
-    subjects: ['events.>'],
-    storage: 'file',
-    retention: 'limits',
-    discard: 'old',
-    max_bytes: Math.floor(logMaxBytes / 2),
-    max_age: 30 * DAY_NS,
-    num_replicas: replicas,
-    allow_direct: true,
-    allow_atomic: true,
-  },
-  {
-    name: 'LOGS',
-    description: 'Output of tasks, in chunks.',
-    subjects: ['output.>'],
-    storage: 'file',
-    retention: 'limits',
-    discard: 'old',
-    max_bytes: Math.floor(logMaxBytes / 4),
-    max_age: 14 * DAY_NS,
-    num_replicas: replicas,
-    allow_direct: true,
-    // It may lose its last moments with the power; a command's output is not what recovery goes by.
-    ...(replicas === 1 && { persist_mode: PersistMode.Async }),
-  },
-];
-
-const checkServer = (nats: Nats): void => {
-  const { version = '0.0.0', jetstream } = nats.connection.info ?? {};
+/** Throws ProvisioningError JETSTREAM_MISSING or SERVER_TOO_OLD. */
+export const checkServer = (info: { readonly version: string; readonly jetstream?: boolean } | undefined): void => {
+  const { version = '0.0.0', jetstream } = info ?? {};
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     throw new ProvisioningError(
@@ -107,71 +60,90 @@ const manager = async (nats: Nats): Promise<JetStreamManager> => {
   try {
     return await jetstreamManager(nats.connection);
   } catch (error) {
-    const code = error instanceof JetStreamApiError ? error.code : 0;
-    if (code === codes.jetStreamDisabled || code === codes.jetStreamDisabledForAccount) {
-      throw new ProvisioningError('JETSTREAM_MISSING', "this account may not use JetStream; enable it in nats-server's configuration");
-    }
-    throw error;
+    const code = codeOf(error);
+    if (code !== codes.jetStreamDisabled && code !== codes.jetStreamDisabledForAccount) throw error;
+    throw new ProvisioningError('JETSTREAM_MISSING', "this account may not use JetStream; enable it in nats-server's configuration");
   }
 };
 
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
-
-/** What must be as wanted for Runledger to be right; sizes and ages are the operator's. */
-const checked = ['subjects', 'storage', 'retention', 'discard', 'allow_direct', 'allow_atomic'] as const;
-
 const checkStream = (wanted: Wanted, found: StreamInfo): void => {
-  for (const setting of checked) {
-    const [want, have] = [wanted[setting], found.config[setting]];
-    if (want === undefined || same(want, have)) continue;
+  const { name } = wanted;
+  for (const setting of binding) {
+    const want = wanted[setting];
+    // A feed's age is the operator's, a log's is not: it would eat live executions.
+    if (want === undefined || (setting === 'max_age' && name !== 'LOG')) continue;
+    const have = found.config[setting] ?? unset[setting];
+    if (JSON.stringify(want) === JSON.stringify(have)) continue;
     throw new ProvisioningError(
       'STREAM_MISMATCH',
-      `stream ${wanted.name} has ${setting} ${JSON.stringify(have)} where ${JSON.stringify(want)} is needed; ` +
-        'change it with `nats stream edit`, or use another account or server',
+      `stream ${name} has ${setting} ${JSON.stringify(have)} where ${JSON.stringify(want)} is needed; ` +
+        `change it with \`nats stream edit ${name}\`, or use another account or server`,
     );
   }
-  for (const key of ['runledger.format', 'runledger.shards']) {
+  for (const key of metadataKeys) {
     const [want, have] = [wanted.metadata?.[key], found.config.metadata?.[key]];
     if (want === undefined || want === have) continue;
     throw new ProvisioningError(
       'STREAM_MISMATCH',
-      `stream ${wanted.name} says ${key}=${have ?? 'nothing'} where this version needs ${want}: it is not a log of this version`,
+      `stream ${name} has metadata ${key} ${JSON.stringify(have ?? null)} where this version needs ${JSON.stringify(want)}: ` +
+        'it was not made by this version of Runledger; use another account or server, or move the stream out of the way',
     );
   }
 };
 
-const ensure = async (jsm: JetStreamManager, wanted: Wanted): Promise<void> => {
-  let found: StreamInfo | undefined;
+const find = async (jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> => {
   try {
-    found = await jsm.streams.info(wanted.name);
+    return await jsm.streams.info(name);
   } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== codes.streamNotFound) throw error;
+    if (codeOf(error) === codes.streamNotFound) return undefined;
+    throw error;
   }
-  if (!found) {
-    try {
-      await jsm.streams.add({ ...wanted });
-      return;
-    } catch (error) {
-      // Another process was faster; its incarnation id is the one that counts.
-      if (!(error instanceof JetStreamApiError) || error.code !== codes.streamNameInUse) throw error;
-      found = await jsm.streams.info(wanted.name);
-    }
-  }
-  checkStream(wanted, found);
 };
 
-/** Makes sure that every stream is there and as it must be. Any number of processes may call it at once. Throws ProvisioningError. */
+const ensure = async (jsm: JetStreamManager, wanted: Wanted): Promise<void> => {
+  const found = await find(jsm, wanted.name);
+  if (found) return checkStream(wanted, found);
+  try {
+    await jsm.streams.add({ ...wanted });
+  } catch (error) {
+    if (codeOf(error) !== codes.streamNameInUse) throw error;
+    // Another process was faster; its incarnation id is the one that counts.
+    checkStream(wanted, await jsm.streams.info(wanted.name));
+  }
+};
+
+const ensureBuckets = async (nats: Nats, replicas: number): Promise<void> => {
+  const kvm = new Kvm(nats.connection);
+  for (const { name, options } of buckets(replicas)) {
+    try {
+      await kvm.create(name, { ...options });
+    } catch (error) {
+      if (codeOf(error) !== codes.streamNameInUse) throw error;
+    }
+  }
+};
+
+/**
+ * Makes sure that every stream and bucket is there and as it must be. Any number of processes may call it at once.
+ * Throws ProvisioningError.
+ */
 export const provision = async (nats: Nats, options: ProvisionOptions = {}): Promise<void> => {
-  checkServer(nats);
+  checkServer(nats.connection.info);
   const jsm = await manager(nats);
+  const replicas = options.replicas ?? 1;
   for (let logMaxBytes = options.logMaxBytes || DEFAULT_LOG_BYTES; ; logMaxBytes = Math.floor(logMaxBytes / 2)) {
     try {
-      for (const wanted of streams(logMaxBytes, options.replicas ?? 1)) await ensure(jsm, wanted);
-      return;
+      for (const wanted of streams(logMaxBytes, replicas)) await ensure(jsm, wanted);
+      return await ensureBuckets(nats, replicas);
     } catch (error) {
+      if (!isFull(codeOf(error))) throw error;
       // The server reserves max_bytes: a smaller disk gets smaller streams, unless their size was asked for.
-      const full = error instanceof JetStreamApiError && isFull(error.code);
-      if (!full || options.logMaxBytes || logMaxBytes < LEAST_LOG_BYTES) throw error;
+      if (!options.logMaxBytes && logMaxBytes > LEAST_LOG_BYTES) continue;
+      throw new ProvisioningError(
+        'STORAGE_TOO_SMALL',
+        `the nats-server has no room for streams of ${(logMaxBytes * 7) / 4} bytes together: ${(error as Error).message}; ` +
+          'give it more (max_file_store), or set a smaller RUNLEDGER_LOG_MAX_BYTES',
+      );
     }
   }
 };

@@ -1,11 +1,13 @@
 import type { Msg } from '@nats-io/transport-node';
 import { LogError } from '#libs/ledger';
+import { codes } from './codes.js';
 import type { Nats } from './connection.js';
 
 /** A message as a direct get returns it. */
 export type DirectMessage = {
   readonly subject: string;
   readonly sequence: number;
+  /** RFC 3339 with milliseconds. */
   readonly storedAt: string;
   readonly data: Uint8Array;
   readonly header: (name: string) => string | undefined;
@@ -16,19 +18,24 @@ type Query = {
   readonly next_by_subj?: string;
   readonly multi_last?: readonly string[];
   readonly batch?: number;
-  readonly up_to_seq?: number;
 };
 
+/** Longest pause in a page, and longest wait for the leader, before the broker is taken for gone. */
 const READ_TIMEOUT_MS = 3_000;
 const PAGE = 512;
+
+const milliseconds = (timestamp: string): string => new Date(timestamp).toISOString();
 
 const toMessage = (message: Msg): DirectMessage => ({
   subject: message.headers?.get('Nats-Subject') ?? '',
   sequence: Number(message.headers?.get('Nats-Sequence')),
-  storedAt: message.headers?.get('Nats-Time-Stamp') ?? '',
+  storedAt: milliseconds(message.headers?.get('Nats-Time-Stamp') ?? ''),
   data: message.data,
   header: (name) => message.headers?.get(name) || undefined,
 });
+
+const unavailable = (stream: string, why: string): LogError =>
+  new LogError('LOG_UNAVAILABLE', `stream ${stream} can't be read: ${why}; try again in a moment`);
 
 /** One page of a direct get, with how many more match behind it. Throws LogError LOG_UNAVAILABLE; never hangs. */
 const directPage = async (
@@ -36,85 +43,114 @@ const directPage = async (
   stream: string,
   query: Query,
 ): Promise<{ readonly messages: readonly DirectMessage[]; readonly pending: number }> => {
-  const unavailable = (why: string): LogError => new LogError('LOG_UNAVAILABLE', `stream ${stream} can't be read: ${why}`);
-  if (!nats.connected) throw unavailable('no connection to the broker');
+  if (!nats.connected) throw unavailable(stream, 'no connection to the broker');
   const messages: DirectMessage[] = [];
   let pending = 0;
   return await new Promise((resolve, reject) => {
-    const inbox = `_INBOX.${crypto.randomUUID().replaceAll('-', '')}`;
-    const finish = (error?: Error): void => {
+    const finish = (why?: string): void => {
       clearTimeout(timer);
-      subscription.unsubscribe();
-      if (error) reject(error);
-      else resolve({ messages, pending });
+      inbox.close();
+      if (why === undefined) resolve({ messages, pending });
+      else reject(unavailable(stream, why));
     };
     // Restarted by every message: only a broker that has stopped sending is given up.
-    const timer = setTimeout(() => finish(unavailable(`no answer within ${READ_TIMEOUT_MS} ms`)), READ_TIMEOUT_MS);
-    const subscription = nats.connection.subscribe(inbox, {
-      callback: (error, message) => {
-        if (error) return finish(unavailable(error.message));
+    const timer = setTimeout(() => finish(`no answer within ${READ_TIMEOUT_MS} ms`), READ_TIMEOUT_MS);
+    const inbox = nats.replies.expect({
+      lost: () => finish('the connection to the broker was lost'),
+      message: (message) => {
         timer.refresh();
         const code = message.headers?.code ?? 0;
         if (code === 204 || code === 404) return finish();
-        if (code >= 400) return finish(unavailable(`${code} ${message.headers?.description ?? ''}`));
-        const left = message.headers?.get('Nats-Num-Pending');
+        if (code >= 400) return finish(`${code} ${message.headers?.description ?? ''}`);
         messages.push(toMessage(message));
+        const left = message.headers?.get('Nats-Num-Pending');
+        // Only a batch says what is left, and ends by a message of its own.
         if (left === undefined || left === '') return finish();
         pending = Number(left);
       },
     });
     try {
-      nats.connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply: inbox });
+      nats.connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply: inbox.subject });
     } catch (error) {
-      finish(unavailable(String(error)));
+      finish(String(error));
     }
   });
 };
 
-/** Messages on a subject (wildcards allowed) from a sequence on, at most `limit`, and whether there are more. */
+export type Range = {
+  /** First sequence looked at. */
+  readonly from: number;
+  /** Last sequence wanted; what is returned may go beyond it by less than a page. */
+  readonly upTo?: number;
+  readonly limit?: number;
+};
+
+/** Messages on a subject (wildcards allowed) in order, and whether there are more. Throws LogError LOG_UNAVAILABLE. */
 export const directRange = async (
   nats: Nats,
   stream: string,
   subject: string,
-  from: number,
-  limit = Infinity,
+  { from, upTo = Infinity, limit = Infinity }: Range,
 ): Promise<{ readonly messages: readonly DirectMessage[]; readonly more: boolean }> => {
   const messages: DirectMessage[] = [];
   for (let seq = Math.max(1, from); ; ) {
     const batch = Math.min(PAGE, limit - messages.length);
     const page = await directPage(nats, stream, { seq, next_by_subj: subject, batch });
-    messages.push(...page.messages);
+    for (const message of page.messages) messages.push(message);
     const last = page.messages[page.messages.length - 1];
+    // The count of what is left ends a history, never a pause.
     if (!last || page.pending === 0) return { messages, more: false };
-    if (messages.length >= limit) return { messages, more: true };
+    if (messages.length >= limit || last.sequence >= upTo) return { messages, more: true };
     seq = last.sequence + 1;
   }
 };
 
-/** The last message of each of these subjects, those that have one. */
+/** The last message of each of these subjects (at most 1,000), those that have one. Throws LogError LOG_UNAVAILABLE. */
 export const directLast = async (nats: Nats, stream: string, subjects: readonly string[]): Promise<readonly DirectMessage[]> =>
   (await directPage(nats, stream, { multi_last: subjects, batch: subjects.length })).messages;
 
-/** The message at a sequence. */
-export const directAt = async (nats: Nats, stream: string, sequence: number): Promise<DirectMessage | undefined> =>
-  (await directPage(nats, stream, { seq: sequence })).messages[0];
+/** A message as the stream's leader knows it: never behind, unlike a direct get. */
+export type LeaderMessage = {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly storedAt: string;
+  readonly data: Uint8Array;
+  /** The header block as it was stored. */
+  readonly headers: string;
+};
 
-type StoredAnswer = {
-  readonly message?: { readonly seq: number; readonly data?: string };
+type LeaderQuery =
+  | { readonly seq: number }
+  | { readonly seq: number; readonly next_by_subj: string }
+  | { readonly last_by_subj: string };
+
+type GetAnswer = {
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly data?: string;
+    readonly hdrs?: string;
+    readonly time: string;
+  };
   readonly error?: { readonly err_code?: number; readonly description?: string };
 };
 
-/** The next message of a subject as the stream's leader knows it: never behind, unlike a direct get. */
-export const leaderNext = async (
-  nats: Nats,
-  stream: string,
-  subject: string,
-  from: number,
-): Promise<{ readonly sequence: number; readonly data: Uint8Array } | undefined> => {
-  const request = JSON.stringify({ seq: from, next_by_subj: subject });
-  const answer = await nats.connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, request, { timeout: READ_TIMEOUT_MS });
-  const { message, error } = answer.json<StoredAnswer>();
-  if (message) return { sequence: message.seq, data: Buffer.from(message.data ?? '', 'base64') };
-  if (error?.err_code === 10037) return undefined;
-  throw new Error(error?.description ?? 'an answer that is none');
+/** Asks the stream's leader; undefined where nothing matches. Throws LogError LOG_UNAVAILABLE. */
+export const leaderGet = async (nats: Nats, stream: string, query: LeaderQuery): Promise<LeaderMessage | undefined> => {
+  const { message, error } = await jetStreamApi<GetAnswer>(nats, stream, `STREAM.MSG.GET.${stream}`, query);
+  if (message) {
+    const { subject, seq: sequence, data = '', hdrs = '', time } = message;
+    const headers = Buffer.from(hdrs, 'base64').toString();
+    return { subject, sequence, storedAt: milliseconds(time), data: Buffer.from(data, 'base64'), headers };
+  }
+  if (error?.err_code === codes.messageNotFound) return undefined;
+  throw unavailable(stream, error?.description ?? 'an answer that is none');
+};
+
+/** A call of the JetStream API. Throws LogError LOG_UNAVAILABLE when nobody answers. */
+export const jetStreamApi = async <Answer>(nats: Nats, stream: string, call: string, body: unknown): Promise<Answer> => {
+  if (!nats.connected) throw unavailable(stream, 'no connection to the broker');
+  const reply = await nats.replies.request(`$JS.API.${call}`, body === undefined ? '' : JSON.stringify(body), READ_TIMEOUT_MS);
+  if (reply === 'silent' || reply === 'unheard') throw unavailable(stream, 'JetStream does not answer');
+  return reply.json<Answer>();
 };

@@ -1,8 +1,8 @@
-import type { JsMsg } from '@nats-io/jetstream';
 import { parseLogSubject } from '#libs/contracts';
 import { type StoredCommit, hashOf, parseCommit } from '#libs/ledger';
 
-type Raw = {
+/** A message of LOG, however it was read. */
+export type Raw = {
   readonly subject: string;
   readonly sequence: number;
   readonly storedAt: string;
@@ -18,10 +18,3 @@ export const toStored = (raw: Raw): StoredCommit | { readonly unreadable: string
   const { sequence, storedAt } = raw;
   return { ref, sequence, storedAt, hash: hashOf(raw.data), bytes: raw.data.length, commit };
 };
-
-export const fromConsumer = (message: JsMsg): Raw => ({
-  subject: message.subject,
-  sequence: message.seq,
-  storedAt: message.time.toISOString(),
-  data: message.data,
-});

@@ -1,0 +1,109 @@
+import { randomUUID } from 'node:crypto';
+import { PersistMode, type StreamConfig } from '@nats-io/jetstream';
+import { SHARDS } from '#libs/contracts';
+
+export type Wanted = Partial<StreamConfig> & { readonly name: string };
+
+/** Version of what the streams hold; a log of another version is refused. */
+const FORMAT = '1';
+const NANOSECONDS = 1_000_000;
+const DAY = 24 * 3_600_000 * NANOSECONDS;
+
+/** A member's key lapses after this time without a beat, in milliseconds. */
+export const MEMBER_TTL_MS = 3_000;
+
+/** Settings that must be as wanted for Runledger to be right. Other sizes and ages are the operator's. */
+export const binding = [
+  'subjects',
+  'storage',
+  'retention',
+  'discard',
+  'allow_direct',
+  'allow_atomic',
+  'allow_rollup_hdrs',
+  'allow_msg_schedules',
+  'deny_purge',
+  'max_age',
+  'max_msgs',
+  'max_msgs_per_subject',
+] as const satisfies readonly (keyof StreamConfig)[];
+
+/** What holds of a setting that a stream's configuration does not name. */
+export const unset: Partial<Record<(typeof binding)[number], unknown>> = {
+  allow_direct: false,
+  allow_atomic: false,
+  allow_rollup_hdrs: false,
+  allow_msg_schedules: false,
+  deny_purge: false,
+};
+
+export const metadataKeys = ['runledger.format', 'runledger.shards'] as const;
+
+/** Every stream, the log first: it is to get its room. */
+export const streams = (logMaxBytes: number, replicas: number): readonly Wanted[] => [
+  {
+    name: 'LOG',
+    description: 'Every commit of every execution; the only truth.',
+    subjects: ['log.>'],
+    storage: 'file',
+    retention: 'limits',
+    // Old would eat live executions, and let an id be born again; so would an age or a count.
+    discard: 'new',
+    max_bytes: logMaxBytes,
+    max_age: 0,
+    max_msgs: -1,
+    max_msgs_per_subject: -1,
+    num_replicas: replicas,
+    allow_direct: true,
+    allow_atomic: true,
+    // Both would let a publisher purge.
+    allow_rollup_hdrs: false,
+    allow_msg_schedules: false,
+    deny_delete: true,
+    // Retention purges a deleted execution's subject but for its last message.
+    deny_purge: false,
+    metadata: {
+      'runledger.format': FORMAT,
+      'runledger.shards': String(SHARDS),
+      // Tells this log from one that is made anew, or restored elsewhere, under the same name.
+      'runledger.incarnation': randomUUID(),
+    },
+  },
+  {
+    name: 'FEED',
+    description: 'One CloudEvent per committed event, in log order; rebuildable from LOG.',
+    subjects: ['events.>'],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_bytes: Math.floor(logMaxBytes / 2),
+    max_age: 30 * DAY,
+    num_replicas: replicas,
+    allow_direct: true,
+    allow_atomic: true,
+    metadata: { 'runledger.format': FORMAT },
+  },
+  {
+    name: 'LOGS',
+    description: 'Output of tasks, in chunks.',
+    subjects: ['output.>'],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_bytes: Math.floor(logMaxBytes / 4),
+    max_age: 14 * DAY,
+    num_replicas: replicas,
+    allow_direct: true,
+    // It may lose its last moments with the power: recovery does not go by a command's output.
+    ...(replicas === 1 && { persist_mode: PersistMode.Async }),
+    metadata: { 'runledger.format': FORMAT },
+  },
+];
+
+/** Buckets as nats.js makes them; their limits are small against the log's. */
+export const buckets = (replicas: number) =>
+  [
+    // Markers let a watcher hear of a key that lapsed, which the time limit alone does silently.
+    { name: 'members', options: { ttl: MEMBER_TTL_MS, markerTTL: 10_000, history: 1, max_bytes: 4 * 1024 ** 2, replicas } },
+    { name: 'checkpoints', options: { history: 1, max_bytes: 64 * 1024 ** 2, replicas } },
+  ] as const;
