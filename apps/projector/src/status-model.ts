@@ -1,0 +1,197 @@
+import type { ExecutionRef } from '#libs/contracts';
+import type { StoredCommit } from '#libs/ledger';
+import {
+  type ExecutionDetail,
+  type ExecutionSummary,
+  type ListAnswer,
+  type ListQuery,
+  type StatusChange,
+  type StepView,
+  type TaskView,
+  statusChanges,
+} from '#libs/projections';
+import type { ReadModelFile } from './database.js';
+
+export const statusSchema = `
+CREATE TABLE executions (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, dialect TEXT NOT NULL,
+  labels TEXT NOT NULL, input TEXT NOT NULL, requested_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
+  tasks_total INTEGER NOT NULL, tasks_ended INTEGER NOT NULL DEFAULT 0, tasks_failed INTEGER NOT NULL DEFAULT 0,
+  version INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT NULL DEFAULT 0, result TEXT, reason TEXT, cancel TEXT,
+  PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
+CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
+CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
+CREATE TABLE labels (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (tenant, key, value, execution)) WITHOUT ROWID;
+CREATE TABLE tasks (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, runner TEXT NOT NULL,
+  depends_on TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL, started_at TEXT, ended_at TEXT, retry_at TEXT,
+  result TEXT, error TEXT, why TEXT,
+  PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
+CREATE TABLE steps (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
+  name TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, error TEXT, metadata TEXT NOT NULL,
+  PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
+`;
+
+type Row = Readonly<Record<string, string | number | null>>;
+
+/** A cursor that no answer gave. */
+export class CursorInvalid extends Error {
+  readonly code = 'CURSOR_INVALID';
+
+  constructor() {
+    super('the cursor is none that a list has answered with; start again without one');
+  }
+}
+
+const parsed = <T>(value: string | number | null | undefined): T | null =>
+  typeof value === 'string' ? (JSON.parse(value) as T) : null;
+
+const summaryOf = (row: Row): ExecutionSummary => ({
+  id: String(row['execution']),
+  name: String(row['name']),
+  status: row['status'] as ExecutionSummary['status'],
+  labels: parsed<Record<string, string>>(row['labels']) ?? {},
+  dialect: String(row['dialect']),
+  requestedAt: String(row['requested_at']),
+  startedAt: row['started_at'] as string | null,
+  endedAt: row['ended_at'] as string | null,
+  tasks: { total: Number(row['tasks_total']), ended: Number(row['tasks_ended']), failed: Number(row['tasks_failed']) },
+  version: Number(row['version']),
+  sequence: Number(row['sequence']),
+});
+
+const encodeCursor = (row: Row): string =>
+  Buffer.from(JSON.stringify([row['requested_at'], row['execution']])).toString('base64url');
+
+const decodeCursor = (cursor: string): readonly [string, string] => {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')) {
+      return value as unknown as readonly [string, string];
+    }
+  } catch {
+    // Told below.
+  }
+  throw new CursorInvalid();
+};
+
+/** Executions, tasks and steps as they are. */
+export class StatusModel {
+  constructor(
+    private readonly file: ReadModelFile,
+    private readonly alarm: (ref: ExecutionRef, message: string) => void,
+  ) {}
+
+  /** To be called within the file's transaction. */
+  apply({ ref, sequence, commit }: StoredCommit): void {
+    const { tenant, execution } = ref;
+    if (commit.version > 1) {
+      const advance = 'UPDATE executions SET version = ?, sequence = ? WHERE tenant = ? AND execution = ? AND version = ?';
+      const { changes } = this.file.prepare(advance).run(commit.version, sequence, tenant, execution, commit.version - 1);
+      if (changes === 0) return this.alarm(ref, `version ${commit.version} at log sequence ${sequence} does not follow; passed over`);
+    }
+    for (const event of commit.events) for (const change of statusChanges(event)) this.change(ref, change);
+    if (commit.version > 1) return;
+    const first = 'UPDATE executions SET version = 1, sequence = ? WHERE tenant = ? AND execution = ?';
+    this.file.prepare(first).run(sequence, tenant, execution);
+  }
+
+  detail({ tenant, execution }: ExecutionRef): ExecutionDetail | undefined {
+    const row = this.file.prepare('SELECT * FROM executions WHERE tenant = ? AND execution = ?').get(tenant, execution) as Row | undefined;
+    if (!row) return undefined;
+    return {
+      ...summaryOf(row),
+      input: parsed<ExecutionDetail['input']>(row['input']) ?? {},
+      result: parsed(row['result']),
+      reason: parsed(row['reason']),
+      cancel: parsed(row['cancel']),
+    };
+  }
+
+  tasks(ref: ExecutionRef): readonly TaskView[] | undefined {
+    const key = [ref.tenant, ref.execution];
+    const rows = this.file.prepare('SELECT * FROM tasks WHERE tenant = ? AND execution = ? ORDER BY position').all(...key) as Row[];
+    if (rows.length === 0) return undefined;
+    const steps = this.stepsOf(key);
+    return rows.map((row) => ({
+      id: String(row['id']),
+      runner: String(row['runner']),
+      status: row['status'] as TaskView['status'],
+      dependsOn: parsed<string[]>(row['depends_on']) ?? [],
+      attempt: Number(row['attempt']),
+      startedAt: row['started_at'] as string | null,
+      endedAt: row['ended_at'] as string | null,
+      retryAt: row['retry_at'] as string | null,
+      result: parsed(row['result']),
+      error: parsed(row['error']),
+      why: row['why'] as string | null,
+      steps: steps.get(String(row['id'])) ?? [],
+    }));
+  }
+
+  /** Newest first. Throws CursorInvalid. */
+  list(query: ListQuery): Omit<ListAnswer, 'asOfSeq'> {
+    const where = ['tenant = ?'];
+    const values: (string | number)[] = [query.tenant];
+    const also = (condition: string, ...given: (string | number)[]): void => {
+      where.push(condition);
+      values.push(...given);
+    };
+    if (query.status) also(`status IN (${query.status.map(() => '?').join(', ')})`, ...query.status);
+    if (query.name?.endsWith('*')) also('substr(name, 1, ?) = ?', query.name.length - 1, query.name.slice(0, -1));
+    else if (query.name !== undefined) also('name = ?', query.name);
+    if (query.from !== undefined) also('requested_at >= ?', query.from);
+    if (query.until !== undefined) also('requested_at < ?', query.until);
+    for (const [key, value] of Object.entries(query.labels ?? {})) {
+      also('execution IN (SELECT execution FROM labels WHERE tenant = ? AND key = ? AND value = ?)', query.tenant, key, value);
+    }
+    if (query.cursor !== undefined) also('(requested_at, execution) < (?, ?)', ...decodeCursor(query.cursor));
+    const sql = `SELECT * FROM executions WHERE ${where.join(' AND ')} ORDER BY requested_at DESC, execution DESC LIMIT ?`;
+    const rows = this.file.prepare(sql).all(...values, query.limit + 1) as Row[];
+    const page = rows.slice(0, query.limit);
+    const last = page[page.length - 1];
+    return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last) : null };
+  }
+
+  private stepsOf(key: readonly string[]): ReadonlyMap<string, StepView[]> {
+    const rows = this.file.prepare('SELECT * FROM steps WHERE tenant = ? AND execution = ? ORDER BY started_at, number').all(...key) as Row[];
+    const steps = new Map<string, StepView[]>();
+    for (const row of rows) {
+      const task = String(row['task']);
+      const view: StepView = {
+        id: String(row['id']),
+        name: String(row['name']),
+        status: row['status'] as StepView['status'],
+        startedAt: String(row['started_at']),
+        endedAt: row['ended_at'] as string | null,
+        error: row['error'] as string | null,
+        metadata: parsed<Record<string, string>>(row['metadata']) ?? {},
+      };
+      const known = steps.get(task);
+      if (known) known.push(view);
+      else steps.set(task, [view]);
+    }
+    return steps;
+  }
+
+  private change({ tenant, execution }: ExecutionRef, change: StatusChange): void {
+    if (change.op === 'insert') {
+      const columns = ['tenant', 'execution', ...Object.keys(change.row)];
+      const sql = `INSERT INTO ${change.table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+      this.file.prepare(sql).run(tenant, execution, ...Object.values(change.row));
+    } else if (change.op === 'resume') {
+      const status = "CASE WHEN started_at IS NULL THEN 'pending' ELSE 'running' END";
+      this.file.prepare(`UPDATE executions SET status = ${status} WHERE tenant = ? AND execution = ?`).run(tenant, execution);
+    } else {
+      const add = change.table === 'executions' ? (change.add ?? {}) : {};
+      const sets = [...Object.keys(change.set).map((c) => `${c} = ?`), ...Object.keys(add).map((c) => `${c} = ${c} + ?`)];
+      const id = change.table === 'executions' ? [] : [change.id];
+      const where = `tenant = ? AND execution = ?${id.length > 0 ? ' AND id = ?' : ''}`;
+      const values = [...Object.values(change.set), ...Object.values(add), tenant, execution, ...id];
+      this.file.prepare(`UPDATE ${change.table} SET ${sets.join(', ')} WHERE ${where}`).run(...values);
+    }
+  }
+}
