@@ -1,13 +1,13 @@
-import { Body, Controller, Get, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ClientCommand } from '#libs/execution';
-import type { OutputStore, StoredOutput } from '#libs/jetstream';
+import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
-import type { Executions } from './executions.js';
+import { Executions } from './executions.js';
 import { describe } from './openapi.js';
-import type { ReadModels } from './read-models.js';
+import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest } from './request-body.js';
-import { correlationOf, executionRef, tenantOf } from './request-context.js';
+import { TENANT, correlationOf, executionRef, tenantOf } from './request-context.js';
 import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery } from './request-query.js';
 
 const base = '/api/v1/executions';
@@ -32,7 +32,7 @@ export class ExecutionsController {
     private readonly executions: Executions,
     private readonly readModels: ReadModels,
     private readonly output: OutputStore,
-    private readonly tenant: string,
+    @Inject(TENANT) private readonly tenant: string,
   ) {}
 
   @Post()

@@ -13,8 +13,8 @@ import { hostGuard } from './host-guard.js';
 import { LogRoom } from './log-room.js';
 import { ProblemFilter } from './problem.filter.js';
 import { ReadModels } from './read-models.js';
-import { correlationOf } from './request-context.js';
-import { type Check, SystemController } from './system.controller.js';
+import { TENANT, correlationOf } from './request-context.js';
+import { type Check, SYSTEM, SystemController } from './system.controller.js';
 
 /** Larger than any commit, so that a plan that is too large hears that and not less. */
 const BODY_LIMIT = 512 * 1024;
@@ -34,14 +34,15 @@ type Parts = {
 
 const moduleOf = (parts: Parts): DynamicModule => {
   const { log, output, readModels, room, checks, version, tenant } = parts;
-  const executions = new Executions(log, readModels, () => room.isNearlyFull);
   return {
     module: GatewayModule,
     controllers: [ExecutionsController, SystemController],
     providers: [
-      // Nest resolves controllers by parameter types; these are plain objects made above.
-      { provide: ExecutionsController, useFactory: () => new ExecutionsController(executions, readModels, output, tenant) },
-      { provide: SystemController, useFactory: () => new SystemController(readModels, checks, version, tenant) },
+      { provide: Executions, useValue: new Executions(log, readModels, () => room.isNearlyFull) },
+      { provide: ReadModels, useValue: readModels },
+      { provide: OutputStore, useValue: output },
+      { provide: TENANT, useValue: tenant },
+      { provide: SYSTEM, useValue: { checks, version } },
     ],
   };
 };

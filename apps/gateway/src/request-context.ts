@@ -3,6 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import { type ExecutionRef, isToken } from '#libs/contracts';
 import { Problem } from './problem.js';
 
+/** The configured tenant, for injection. */
+export const TENANT = Symbol('tenant');
+
 const correlation = /^[A-Za-z0-9_.:-]{1,128}$/;
 const ids = new WeakMap<object, string>();
 

@@ -1,12 +1,15 @@
-import { Controller, Get, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
 import { ApiOperation } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { StatsAnswer } from '#libs/projections';
-import type { ReadModels } from './read-models.js';
-import { tenantOf } from './request-context.js';
+import { ReadModels } from './read-models.js';
+import { TENANT, tenantOf } from './request-context.js';
 
 /** How one dependency is, asked with a bound. */
 export type Check = () => Promise<void>;
+
+export type System = { readonly checks: Readonly<Record<string, Check>>; readonly version: string };
+export const SYSTEM = Symbol('system');
 
 const WITHIN_MS = 1_000;
 
@@ -29,9 +32,8 @@ const inTime = async (check: Check): Promise<string> => {
 export class SystemController {
   constructor(
     private readonly readModels: ReadModels,
-    private readonly checks: Readonly<Record<string, Check>>,
-    private readonly version: string,
-    private readonly tenant: string,
+    @Inject(SYSTEM) private readonly system: System,
+    @Inject(TENANT) private readonly tenant: string,
   ) {}
 
   @Get()
@@ -39,7 +41,7 @@ export class SystemController {
   root(): object {
     return {
       name: 'runledger',
-      version: this.version,
+      version: this.system.version,
       links: { executions: '/api/v1/executions', stats: '/api/v1/stats', docs: '/docs', openapi: '/docs-json', health: '/health', ready: '/readyz' },
     };
   }
@@ -47,13 +49,13 @@ export class SystemController {
   @Get(['health', 'api/v1/health'])
   @ApiOperation({ summary: 'The process is alive' })
   health(): object {
-    return { status: 'healthy', service: 'runledger-gateway', version: this.version, uptime: Math.round(process.uptime()) };
+    return { status: 'healthy', service: 'runledger-gateway', version: this.system.version, uptime: Math.round(process.uptime()) };
   }
 
   @Get(['readyz', 'api/v1/ready'])
   @ApiOperation({ summary: 'It can accept commands' })
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
-    const entries = Object.entries(this.checks).map(async ([name, check]) => [name, await inTime(check)] as const);
+    const entries = Object.entries(this.system.checks).map(async ([name, check]) => [name, await inTime(check)] as const);
     const dependencies = Object.fromEntries(await Promise.all(entries));
     const isReady = Object.values(dependencies).every((state) => state === 'up');
     void reply.status(isReady ? 200 : 503);

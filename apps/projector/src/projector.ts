@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type DynamicModule, Module } from '@nestjs/common';
+import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { FeedStream, JetStreamLog, connectNats, provision } from '#libs/jetstream';
@@ -7,18 +7,12 @@ import { type Logger, NestLogger, type Settings, announceReady } from '#libs/pla
 import { ReadModelFile } from './database.js';
 import { FeedPublisher } from './feed-publisher.js';
 import { Projection } from './projection.js';
-import { QueriesController } from './queries.controller.js';
+import { QueriesController, STATS, STATUS } from './queries.controller.js';
 import { StatsModel, statsSchema } from './stats-model.js';
 import { StatusModel, statusSchema } from './status-model.js';
 
 @Module({})
 class ProjectorModule {}
-
-const moduleOf = (controller: QueriesController): DynamicModule => ({
-  module: ProjectorModule,
-  controllers: [QueriesController],
-  providers: [{ provide: QueriesController, useValue: controller }],
-});
 
 /** Starts the projections, the feed and their queries; returns what stops them in order. Throws ProvisioningError, LogError. */
 export const startProjector = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
@@ -38,8 +32,17 @@ export const startProjector = async (settings: Settings, logger: Logger): Promis
   ] as const;
   const feed = new FeedPublisher(log, new FeedStream(nats), logger);
 
-  const controller = new QueriesController(status, stats, ...projections);
-  const app = await NestFactory.createMicroservice<MicroserviceOptions>(moduleOf(controller), {
+  const module = {
+    module: ProjectorModule,
+    controllers: [QueriesController],
+    providers: [
+      { provide: StatusModel, useValue: status },
+      { provide: StatsModel, useValue: stats },
+      { provide: STATUS, useValue: projections[0] },
+      { provide: STATS, useValue: projections[1] },
+    ],
+  };
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, {
     transport: Transport.NATS,
     options: {
       servers: settings.natsUrl.split(','),

@@ -1,20 +1,24 @@
-import { Controller } from '@nestjs/common';
+import { Controller, Inject } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import type { ExecutionRef } from '#libs/contracts';
 import { type Answer, type ExecutionDetail, type ListAnswer, type ListQuery, type StatsAnswer, type TaskView, queries } from '#libs/projections';
 import type { Projection } from './projection.js';
-import type { StatsModel } from './stats-model.js';
-import { CursorInvalid, type StatusModel } from './status-model.js';
+import { StatsModel } from './stats-model.js';
+import { CursorInvalid, StatusModel } from './status-model.js';
 
 type Refusal = { readonly refused: { readonly code: string; readonly message: string } };
+
+/** Names of the two projections, for injection. */
+export const STATUS = Symbol('status projection');
+export const STATS = Symbol('stats projection');
 
 @Controller()
 export class QueriesController {
   constructor(
     private readonly status: StatusModel,
     private readonly stats: StatsModel,
-    private readonly statusProjection: Projection,
-    private readonly statsProjection: Projection,
+    @Inject(STATUS) private readonly statusProjection: Projection,
+    @Inject(STATS) private readonly statsProjection: Projection,
   ) {}
 
   @MessagePattern(queries.execution)
