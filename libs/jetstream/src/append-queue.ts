@@ -3,7 +3,7 @@ import { logSubject } from '#libs/contracts';
 import { type Append, type AppendResult, LogError } from '#libs/ledger';
 import { type PublishAnswer, isConflict, isFull } from './codes.js';
 import type { Nats } from './connection.js';
-import { ANSWER_TIMEOUT_MS, type Publication, appendHeaders, ask, lookUp, notStored, outcomeUnknown, publishSingly, refusal } from './publish.js';
+import { type Publication, type Timing, appendHeaders, ask, lookUp, notStored, outcomeUnknown, publishSingly, refusal } from './publish.js';
 import { directLast } from './read.js';
 
 /** From here on one batch costs less than single publishes (measured with every write synced). */
@@ -16,7 +16,6 @@ const SINGLES_IN_FLIGHT = 16;
 /** A subject that conflicted has others writing to it: it could refuse a whole batch again. */
 const CONFLICT_MEMORY_MS = 1_000;
 const CONFLICTS_REMEMBERED = 1_000;
-const DOUBT_MAX_MS = 3 * ANSWER_TIMEOUT_MS;
 
 type Item = Publication & {
   readonly since: number;
@@ -40,8 +39,9 @@ export class AppendQueue {
   private expiry: NodeJS.Timeout | undefined;
 
   constructor(
-    private readonly nats: Nats,
+    readonly nats: Nats,
     private readonly alarm: (message: string) => void,
+    readonly timing: Timing,
   ) {
     nats.onDisconnect(() => this.refuseUnsent(() => true, 'the connection to the broker was lost'));
   }
@@ -131,8 +131,9 @@ export class AppendQueue {
   private expire(): void {
     this.expiry = undefined;
     const now = Date.now();
-    this.refuseUnsent((item) => now - item.since > ANSWER_TIMEOUT_MS, 'the broker did not keep up');
-    this.refuse((item) => item.inDoubt && now - item.since > DOUBT_MAX_MS, outcomeUnknown());
+    const { answerMs, resolveMs } = this.timing;
+    this.refuseUnsent((item) => now - item.since > answerMs, 'the broker did not keep up');
+    this.refuse((item) => item.inDoubt && now - item.since > answerMs + resolveMs, outcomeUnknown());
     this.schedule();
   }
 
@@ -144,7 +145,7 @@ export class AppendQueue {
   private async sendSingly(item: Item): Promise<void> {
     this.singles += 1;
     try {
-      const result = await publishSingly(this.nats, item);
+      const result = await publishSingly(this, item);
       this.finish(item, 'answer' in result ? { stored: true, sequence: this.checked(result.answer) } : result);
     } catch (error) {
       this.finish(item, toError(error));
@@ -202,7 +203,7 @@ export class AppendQueue {
         all.set('Nats-Batch-Sequence', String(sequence));
         if (sequence === items.length) {
           all.set('Nats-Batch-Commit', '1');
-          return await ask(this.nats, item, all);
+          return await ask(this, item, all);
         }
         this.nats.connection.publish(item.subject, item.body, { headers: all });
       }
@@ -224,7 +225,7 @@ export class AppendQueue {
   /** All or none were stored: one member that is found decides for all. */
   private async decideByMember(items: readonly Item[]): Promise<readonly Item[]> {
     for (const item of items) item.inDoubt = true;
-    const found = await lookUp(this.nats, items[0]!);
+    const found = await lookUp(this, items[0]!);
     if (found === 'absent' || !found.stored) return items;
     items.forEach((item, i) => this.finish(item, { stored: true, sequence: found.sequence + i }));
     return [];

@@ -5,4 +5,5 @@ export type { LogInfo } from './follow.js';
 export { JetStreamLog } from './jetstream-log.js';
 export { Members, type MembershipOptions } from './members.js';
 export { type OutputPiece, OutputStore, type StoredOutput } from './output-store.js';
+export type { Timing } from './publish.js';
 export { type ProvisionOptions, ProvisioningError, type ProvisioningCode, provision } from './provision.js';

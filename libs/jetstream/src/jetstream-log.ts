@@ -14,6 +14,7 @@ import {
 import { AppendQueue } from './append-queue.js';
 import type { Nats } from './connection.js';
 import { LogFollower, type LogInfo } from './follow.js';
+import { type Timing, defaultTiming } from './publish.js';
 import { type LeaderMessage, directRange, jetStreamApi, leaderGet } from './read.js';
 import { toStored } from './stored.js';
 
@@ -28,8 +29,9 @@ export class JetStreamLog implements LogStore {
   constructor(
     private readonly nats: Nats,
     private readonly alarm: (message: string) => void = () => undefined,
+    timing: Partial<Timing> = {},
   ) {
-    this.queue = new AppendQueue(nats, alarm);
+    this.queue = new AppendQueue(nats, alarm, { ...defaultTiming, ...timing });
   }
 
   async append(append: Append): Promise<AppendResult> {

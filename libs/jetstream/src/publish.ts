@@ -4,10 +4,17 @@ import { type PublishAnswer, isConflict, isFull, toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { leaderGet } from './read.js';
 
-export const ANSWER_TIMEOUT_MS = 5_000;
-/** How long an outcome may stay in doubt before the caller is told so. */
-const RESOLVE_WITHIN_MS = 10_000;
+export type Timing = {
+  /** How long an answer may take before the outcome is looked up. */
+  readonly answerMs: number;
+  /** How long an outcome may stay in doubt before the caller is told so. */
+  readonly resolveMs: number;
+};
+
+export const defaultTiming: Timing = { answerMs: 5_000, resolveMs: 10_000 };
 const PAUSE_MS = 100;
+
+type Broker = { readonly nats: Nats; readonly timing: Timing };
 
 /** An append on its way to the broker. */
 export type Publication = Append & {
@@ -25,11 +32,11 @@ export const appendHeaders = (publication: Publication): MsgHdrs => {
 
 /** Publishes and returns what was answered. */
 export const ask = async (
-  nats: Nats,
+  { nats, timing }: Broker,
   publication: Publication,
   all: MsgHdrs,
 ): Promise<PublishAnswer | 'silent' | 'unheard'> =>
-  toAnswer(await nats.replies.request(publication.subject, publication.body, ANSWER_TIMEOUT_MS, all));
+  toAnswer(await nats.replies.request(publication.subject, publication.body, timing.answerMs, all));
 
 export const notStored = (why: string): LogError =>
   new LogError('LOG_UNAVAILABLE', `nothing was stored: ${why}; try again in a moment`);
@@ -52,10 +59,13 @@ export const refusal = ({ error }: PublishAnswer): LogError => {
  * Publishes one commit until its outcome is known, for a bounded time; compare-and-set makes a second publish of the same
  * harmless. Throws LogError.
  */
-export const publishSingly = async (nats: Nats, publication: Publication): Promise<AppendResult | { readonly answer: PublishAnswer }> => {
-  let until = Date.now() + RESOLVE_WITHIN_MS;
+export const publishSingly = async (
+  broker: Broker,
+  publication: Publication,
+): Promise<AppendResult | { readonly answer: PublishAnswer }> => {
+  let until = Date.now() + broker.timing.resolveMs;
   for (;;) {
-    const answer = await ask(nats, publication, appendHeaders(publication));
+    const answer = await ask(broker, publication, appendHeaders(publication));
     if (typeof answer !== 'string' && answer.error === undefined) return { answer };
     if (!publication.inDoubt) {
       if (answer === 'unheard') throw notStored('no stream listens');
@@ -64,9 +74,9 @@ export const publishSingly = async (nats: Nats, publication: Publication): Promi
         throw refusal(answer);
       }
       publication.inDoubt = true;
-      until = Date.now() + RESOLVE_WITHIN_MS;
+      until = Date.now() + broker.timing.resolveMs;
     }
-    const found = await lookUp(nats, publication, until);
+    const found = await lookUp(broker, publication, until);
     if (found !== 'absent') return found;
     // Absent is not refused: an earlier try may still be under way. Whatever gets there first keeps the others out.
     if (Date.now() >= until) throw outcomeUnknown();
@@ -79,9 +89,9 @@ export const publishSingly = async (nats: Nats, publication: Publication): Promi
  * would not tell: others append within milliseconds. Throws LogError OUTCOME_UNKNOWN when the log can't be read in time.
  */
 export const lookUp = async (
-  nats: Nats,
+  { nats, timing }: Broker,
   publication: Publication,
-  until = Date.now() + RESOLVE_WITHIN_MS,
+  until = Date.now() + timing.resolveMs,
 ): Promise<AppendResult | 'absent'> => {
   for (;;) {
     try {
