@@ -48,7 +48,7 @@ const moduleOf = (parts: Parts): DynamicModule => {
 };
 
 const createApp = async (parts: Parts, settings: Settings, logger: Logger): Promise<NestFastifyApplication> => {
-  const adapter = new FastifyAdapter({ bodyLimit: BODY_LIMIT, routerOptions: { maxParamLength: 200 } });
+  const adapter = new FastifyAdapter({ bodyLimit: BODY_LIMIT, allowErrorHandlerOverride: true, routerOptions: { maxParamLength: 200 } });
   const app = await NestFactory.create<NestFastifyApplication>(moduleOf(parts), adapter, { logger: new NestLogger(logger) });
   const filter = new ProblemFilter(logger);
   app.useGlobalFilters(filter);
@@ -59,13 +59,15 @@ const createApp = async (parts: Parts, settings: Settings, logger: Logger): Prom
     void reply.header('x-correlation-id', correlationOf(request));
     guard(request.headers.host);
   });
-  fastify.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply));
   const description = new DocumentBuilder()
     .setTitle('Runledger')
     .setDescription('Durable execution: every fact about a run is an event in one log.')
     .setVersion(parts.version)
     .build();
   SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description));
+  await app.init();
+  // After Nest's own, which would drop the error's code: what the parser refuses is answered like everything else.
+  fastify.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply));
   return app;
 };
 

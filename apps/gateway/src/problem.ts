@@ -39,6 +39,7 @@ const ofLog: Record<LogErrorCode, number> = {
 const fastify: Readonly<Record<string, Problem>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'the body must be application/json; set Content-Type'),
   FST_ERR_CTP_EMPTY_JSON_BODY: new Problem(400, 'BODY_EMPTY', 'the body is empty where a JSON object is needed'),
+  FST_ERR_CTP_INVALID_JSON_BODY: new Problem(400, 'BODY_NOT_JSON', 'the body is not JSON, or holds a __proto__ key'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: new Problem(400, 'BODY_NOT_JSON', 'the body is not as long as Content-Length says'),
 };
 
