@@ -62,6 +62,7 @@ export const connectNats = async (options: {
       } else if (status.type === 'reconnect') {
         state.connected = true;
         state.connectedSince = Date.now();
+        replies.connectionRestored();
         up.call();
       }
     }

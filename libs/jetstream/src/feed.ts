@@ -16,7 +16,9 @@ export type FeedHead = { readonly sequence: number; readonly position: string | 
 /** Messages of one publish() at most. */
 export const FEED_BATCH_MAX = 300;
 const ANSWER_TIMEOUT_MS = 5_000;
-const TRIES = 3;
+/** How long an outcome may stay in doubt before the caller is told so. */
+const RESOLVE_WITHIN_MS = 10_000;
+const PAUSE_MS = 100;
 
 /** The public feed: stream FEED. Only one publisher gets on: everyone else is fenced by the expected last sequence. */
 export class FeedStream {
@@ -40,22 +42,31 @@ export class FeedStream {
     const last = messages[messages.length - 1];
     if (!last || messages.length > FEED_BATCH_MAX) throw new RangeError(`${messages.length} messages; 1 to ${FEED_BATCH_MAX} can be published`);
     const published = { lastSequence: expected + messages.length };
-    for (let tries = 1, inDoubt = false; ; tries++) {
+    for (let until: number | undefined; ; ) {
       const answer = await this.send(messages, expected);
       if (typeof answer !== 'string' && answer.error === undefined) return published;
-      if (!inDoubt) {
-        if (answer !== 'silent' && answer !== 'unheard' && isConflict(answer.error?.err_code)) return 'fenced';
+      if (until === undefined) {
+        if (typeof answer !== 'string' && isConflict(answer.error?.err_code)) return 'fenced';
         if (answer !== 'silent') throw new LogError('LOG_UNAVAILABLE', `feed not published: ${reason(answer)}`);
-        inDoubt = true;
+        until = Date.now() + RESOLVE_WITHIN_MS;
       }
-      const head = await this.head().catch((error: unknown) => {
-        if (tries >= TRIES) throw unknown(error);
-        return undefined;
-      });
-      if (head?.sequence === published.lastSequence && head.position === last.position) return published;
-      if (head && head.sequence !== expected) return 'fenced';
-      if (tries >= TRIES) throw unknown();
-      await new Promise((resolve) => setTimeout(resolve, 200 * tries));
+      const head = await this.headBy(until);
+      if (head.sequence === published.lastSequence && head.position === last.position) return published;
+      if (head.sequence !== expected) return 'fenced';
+      // Absent is not refused: an earlier try may still be under way. Whatever gets there first keeps the others out.
+      if (Date.now() >= until) throw unknown();
+      await pause();
+    }
+  }
+
+  private async headBy(until: number): Promise<FeedHead> {
+    for (;;) {
+      try {
+        return await this.head();
+      } catch (error) {
+        if (Date.now() >= until) throw unknown(error);
+        await pause();
+      }
     }
   }
 
@@ -88,6 +99,8 @@ export class FeedStream {
 
 const reason = (answer: PublishAnswer | 'unheard'): string =>
   answer === 'unheard' ? 'no stream listens' : `${answer.error?.description ?? 'no reason given'} (${answer.error?.err_code ?? 'no code'})`;
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 const unknown = (cause?: unknown): LogError =>
   new LogError('OUTCOME_UNKNOWN', 'the broker did not say whether the feed was published; read its head before going on', { cause });

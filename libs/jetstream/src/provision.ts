@@ -100,15 +100,19 @@ const find = async (jsm: JetStreamManager, name: string): Promise<StreamInfo | u
   }
 };
 
-const ensure = async (jsm: JetStreamManager, wanted: Wanted): Promise<void> => {
-  const found = await find(jsm, wanted.name);
-  if (found) return checkStream(wanted, found);
+const ensure = async (jsm: JetStreamManager, wanted: Wanted, mayShrink: boolean): Promise<void> => {
+  let found = await find(jsm, wanted.name);
   try {
-    await jsm.streams.add({ ...wanted });
+    found ??= await jsm.streams.add({ ...wanted });
   } catch (error) {
     if (codeOf(error) !== codes.streamNameInUse) throw error;
     // Another process was faster; its incarnation id is the one that counts.
-    checkStream(wanted, await jsm.streams.info(wanted.name));
+    found = await jsm.streams.info(wanted.name);
+  }
+  checkStream(wanted, found);
+  const { max_bytes: most = found.config.max_bytes } = wanted;
+  if (mayShrink && found.state.messages === 0 && found.config.max_bytes > most) {
+    await jsm.streams.update(wanted.name, { max_bytes: most });
   }
 };
 
@@ -131,17 +135,19 @@ export const provision = async (nats: Nats, options: ProvisionOptions = {}): Pro
   checkServer(nats.connection.info);
   const jsm = await manager(nats);
   const replicas = options.replicas ?? 1;
-  for (let logMaxBytes = options.logMaxBytes || DEFAULT_LOG_BYTES; ; logMaxBytes = Math.floor(logMaxBytes / 2)) {
+  const largest = options.logMaxBytes || DEFAULT_LOG_BYTES;
+  for (let logMaxBytes = largest; ; logMaxBytes = Math.floor(logMaxBytes / 2)) {
     try {
-      for (const wanted of streams(logMaxBytes, replicas)) await ensure(jsm, wanted);
+      // The server reserves max_bytes. What an earlier round made too large for the others to fit is made smaller again.
+      const mayShrink = logMaxBytes < largest;
+      for (const wanted of streams(logMaxBytes, replicas)) await ensure(jsm, wanted, mayShrink);
       return await ensureBuckets(nats, replicas);
     } catch (error) {
       if (!isFull(codeOf(error))) throw error;
-      // The server reserves max_bytes: a smaller disk gets smaller streams, unless their size was asked for.
       if (!options.logMaxBytes && logMaxBytes > LEAST_LOG_BYTES) continue;
       throw new ProvisioningError(
         'STORAGE_TOO_SMALL',
-        `the nats-server has no room for streams of ${(logMaxBytes * 7) / 4} bytes together: ${(error as Error).message}; ` +
+        `the nats-server has no room for a log of ${logMaxBytes} bytes and what goes with it: ${(error as Error).message}; ` +
           'give it more (max_file_store), or set a smaller RUNLEDGER_LOG_MAX_BYTES',
       );
     }

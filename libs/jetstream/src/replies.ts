@@ -2,7 +2,7 @@ import { type Msg, type MsgHdrs, type NatsConnection, createInbox } from '@nats-
 
 /**
  * What became of a request. `silent`: no answer in time, or the connection was lost before it came, so the broker may or may
- * not have acted. `unheard`: nobody listens on the subject, so certainly nothing was done.
+ * not have acted. `unheard`: nobody listens on the subject, or there was no connection to send it on: certainly nothing was done.
  */
 export type Reply = Msg | 'silent' | 'unheard';
 
@@ -16,6 +16,7 @@ export class Replies {
   private readonly prefix = `${createInbox()}.`;
   private readonly expected = new Map<string, Expectation>();
   private count = 0;
+  private isUp = true;
 
   constructor(private readonly connection: NatsConnection) {
     connection.subscribe(`${this.prefix}*`, {
@@ -33,12 +34,19 @@ export class Replies {
     return { subject, close: () => void this.expected.delete(subject) };
   }
 
+  connectionRestored(): void {
+    this.isUp = true;
+  }
+
   connectionLost(): void {
+    this.isUp = false;
     for (const { lost } of this.expected.values()) lost();
   }
 
   /** One request with one answer. Never rejects. */
   request(subject: string, body: Uint8Array | string, timeoutMs: number, headers?: MsgHdrs): Promise<Reply> {
+    // nats.js would take it, and discard it at the next connect.
+    if (!this.isUp) return Promise.resolve('unheard');
     return new Promise((resolve) => {
       const end = (reply: Reply): void => {
         clearTimeout(timer);
