@@ -21,10 +21,22 @@ CREATE TABLE minutes (
 `;
 
 const executionZeros: Readonly<Record<ExecutionStatus, number>> = {
-  ...{ pending: 0, running: 0, paused: 0, cancelling: 0, completed: 0, failed: 0, cancelled: 0 },
+  pending: 0,
+  running: 0,
+  paused: 0,
+  cancelling: 0,
+  completed: 0,
+  failed: 0,
+  cancelled: 0,
 };
 const taskZeros: Readonly<Record<TaskStatus, number>> = {
-  ...{ pending: 0, assigned: 0, running: 0, completed: 0, failed: 0, skipped: 0, cancelled: 0 },
+  pending: 0,
+  assigned: 0,
+  running: 0,
+  completed: 0,
+  failed: 0,
+  skipped: 0,
+  cancelled: 0,
 };
 
 const MAX_LABELS = 100;
