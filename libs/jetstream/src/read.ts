@@ -18,11 +18,13 @@ type Query = {
   readonly next_by_subj?: string;
   readonly multi_last?: readonly string[];
   readonly batch?: number;
+  readonly max_bytes?: number;
 };
 
 /** Longest pause in a page, and longest wait for the leader, before the broker is taken for gone. */
 const READ_TIMEOUT_MS = 3_000;
 const PAGE = 512;
+const PAGE_BYTES = 8 * 1024 * 1024;
 
 const milliseconds = (timestamp: string): string => new Date(timestamp).toISOString();
 
@@ -95,7 +97,7 @@ export const directRange = async (
   const messages: DirectMessage[] = [];
   for (let seq = Math.max(1, from); ; ) {
     const batch = Math.min(PAGE, limit - messages.length);
-    const page = await directPage(nats, stream, { seq, next_by_subj: subject, batch });
+    const page = await directPage(nats, stream, { seq, next_by_subj: subject, batch, max_bytes: PAGE_BYTES });
     for (const message of page.messages) messages.push(message);
     const last = page.messages[page.messages.length - 1];
     // The count of what is left ends a history, never a pause.

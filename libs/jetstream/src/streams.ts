@@ -76,8 +76,8 @@ export const streams = (logMaxBytes: number, replicas: number): readonly Wanted[
     storage: 'file',
     retention: 'limits',
     discard: 'old',
+    // No age: its publisher goes on from the last message, which an age would remove from a feed that rests.
     max_bytes: Math.floor(logMaxBytes / 2),
-    max_age: 30 * DAY,
     num_replicas: replicas,
     allow_direct: true,
     allow_atomic: true,
