@@ -17,9 +17,14 @@ export const someone = (): ExecutionRef => ({ tenant: 'acme', execution: randomU
 export const commitFor = (
   ref: ExecutionRef,
   expected: number,
-  { version = 1, previous = hashOf('nothing') }: { readonly version?: number; readonly previous?: string } = {},
+  {
+    version = 1,
+    previous = hashOf('nothing'),
+    padding = 0,
+  }: { readonly version?: number; readonly previous?: string; readonly padding?: number } = {},
 ): Append => {
-  const commit: Commit = { id: randomUUID(), version, previous, events: [event] };
+  const padded: Event = padding > 0 ? { ...event, cause: 'x'.repeat(padding) } : event;
+  const commit: Commit = { id: randomUUID(), version, previous, events: [padded] };
   return { ref, id: commit.id, expected, body: new TextEncoder().encode(JSON.stringify(commit)) };
 };
 

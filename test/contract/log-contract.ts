@@ -99,6 +99,20 @@ export const logContract = (name: string, open: () => Promise<LogUnderTest>): vo
       expect(await log.history(someone())).toEqual([]);
     }, 30_000);
 
+    it('reads and delivers commits near the limit, as large in all as they may be', async () => {
+      const [refs, ref] = [Array.from({ length: 40 }, () => someone()), someone()];
+      await Promise.all(refs.map((each) => log.append(commitFor(each, 0, { padding: 250_000 }))));
+      for (let expected = 0, version = 1; version <= 40; version++) {
+        expected = sequenceOf(await log.append(commitFor(ref, expected, { version, padding: 250_000 })));
+      }
+      expect((await log.history(ref)).map(({ commit }) => commit.version)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+      const reader = recorder();
+      const follower = await log.follow(undefined, reader);
+      await reader.whenCaughtUp;
+      expect(reader.sequences()).toEqual(Array.from({ length: 80 }, (_, i) => i + 1));
+      await follower.stop();
+    });
+
     it('names its last position, also while it is empty', async () => {
       const empty = await log.head();
       expect(empty).toEqual({ incarnation: expect.stringMatching(/./), sequence: 0, hash: '' });
