@@ -2,3 +2,19 @@ export { eventually, type EventuallyOptions } from './eventually.js';
 export { natsServers, type NatsBinary, type NatsVersion } from './nats-binaries.js';
 export { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.js';
 export { transpile } from './transpile.js';
+export {
+  T0,
+  advance,
+  at,
+  cancel,
+  fail,
+  given,
+  iso,
+  lose,
+  pause,
+  request,
+  resume,
+  start,
+  succeed,
+  task,
+} from './specification.js';

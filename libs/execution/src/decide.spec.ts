@@ -1,0 +1,277 @@
+import { advance, at, cancel, fail, given, iso, lose, pause, request, resume, start, succeed, T0, task } from '#libs/testing';
+import { MAX_CONSEQUENCES, MAX_IGNORED, MAX_LOSSES } from './limits.js';
+import { mustStop, next } from './next.js';
+
+const chain = request([task('a'), task('b', { dependsOn: ['a'] })]);
+const reason = (message = 'it broke', retryable = true): { code: string; message: string; retryable: boolean } => ({
+  code: 'TASK_FAILED',
+  message: `task 'a' failed: ${message}`,
+  retryable,
+});
+
+describe('a request', () => {
+  it('is the first event, and changes nothing when it comes again', () => {
+    given().when(chain).thenTypes('ExecutionRequested');
+    given(at(0, chain, 'key')).when(at(1, chain, 'key')).then();
+  });
+
+  it('for an id that another request has taken is refused', () => {
+    given(at(0, chain, 'key')).when(at(1, chain, 'other')).refuses('EXECUTION_EXISTS');
+  });
+
+  it('is what everything else needs', () => {
+    for (const command of [pause, resume, cancel('graceful'), advance]) given().when(command).refuses('EXECUTION_NOT_FOUND');
+  });
+});
+
+describe('a start', () => {
+  it('starts the execution with its first task, and sets both deadlines', () => {
+    const bounded = request([task('a', { timeoutMs: 50 })], { timeoutMs: 1_000 });
+    given(bounded).when(at(10, start('a'))).then(
+      { type: 'ExecutionStarted', data: { deadlineAt: iso(1_010) } },
+      { type: 'TaskStarted', data: { taskId: 'a', attempt: 1, executor: 'one', deadlineAt: iso(60) } },
+    );
+  });
+
+  it('of a task that is not due is refused', () => {
+    given(chain).when(start('b')).refuses('TASK_NOT_STARTABLE');
+    given(chain, start('a')).when(start('a')).refuses('TASK_NOT_STARTABLE');
+    given(chain, pause).when(start('a')).refuses('TASK_NOT_STARTABLE');
+  });
+
+  it('keeps to the concurrency of the plan', () => {
+    const two = request([task('a'), task('b'), task('c')], { concurrency: 2 });
+    expect(next(given(two).state, T0).start).toEqual(['a', 'b']);
+    expect(next(given(two, start('a')).state, T0).start).toEqual(['b']);
+    expect(next(given(two, start('a'), start('b')).state, T0).start).toEqual([]);
+  });
+});
+
+describe('the end', () => {
+  it('of the last task is the end of the execution, with the results of the leaves', () => {
+    given(chain, start('a'), succeed('a', 1, { n: 1 }), start('b')).when(succeed('b', 1, { n: 2 })).then(
+      { type: 'TaskCompleted', data: { taskId: 'b', attempt: 1, result: { n: 2 } } },
+      { type: 'ExecutionCompleted', data: { result: { b: { n: 2 } } } },
+    );
+  });
+
+  it('is final: commands are refused, late results are recorded as ignored, a few of them', () => {
+    const done = [request([task('a')]), start('a'), succeed('a')] as const;
+    for (const command of [pause, resume, cancel('immediate')]) given(...done).when(command).refuses('EXECUTION_TERMINAL');
+    given(...done).when(fail('a')).then({ type: 'TaskResultIgnored', data: { taskId: 'a', attempt: 1, why: 'execution completed' } });
+    const many = Array.from({ length: MAX_IGNORED }, () => fail('a'));
+    given(...done, ...many).when(fail('a')).then();
+  });
+
+  it('of an attempt that is reported twice is recorded once', () => {
+    given(chain, start('a'), succeed('a')).when(succeed('a')).then();
+  });
+});
+
+describe('pause', () => {
+  it('lets running tasks finish and starts none', () => {
+    const { state } = given(chain, start('a'), pause, succeed('a'));
+    expect(state.status).toBe('paused');
+    expect(next(state, T0).start).toEqual([]);
+  });
+
+  it('twice is pause once; resume goes on, and twice is once', () => {
+    given(chain, pause).when(pause).then();
+    given(chain, pause, resume).when(resume).then();
+    expect(given(chain, pause, resume).state.status).toBe('pending');
+    expect(given(chain, start('a'), pause, resume).state.status).toBe('running');
+  });
+
+  it('does not keep an execution from ending that has nothing left to start', () => {
+    given(request([task('a')]), start('a'), pause).when(succeed('a')).thenTypes('TaskCompleted', 'ExecutionCompleted');
+  });
+});
+
+describe('cancel', () => {
+  it('of an execution in which nothing runs ends it at once', () => {
+    given(chain).when(cancel('graceful')).thenTypes('ExecutionCancelRequested', 'TaskSkipped', 'TaskSkipped', 'ExecutionCancelled');
+  });
+
+  it('gracefully lets the running task finish and skips the rest', () => {
+    const graceful = given(chain, start('a')).when(cancel('graceful'));
+    graceful.thenTypes('ExecutionCancelRequested', 'TaskSkipped');
+    expect(mustStop(graceful.state(), 'a', 1)).toBe(false);
+    given(chain, start('a'), cancel('graceful')).when(succeed('a')).thenTypes('TaskCompleted', 'ExecutionCancelled');
+  });
+
+  it('at once has the running task ended, and is over when that has ended', () => {
+    const immediate = given(chain, start('a')).when(cancel('immediate'));
+    expect(immediate.state().status).toBe('cancelling');
+    expect(mustStop(immediate.state(), 'a', 1)).toBe(true);
+    given(chain, start('a'), cancel('immediate')).when(fail('a')).thenTypes('TaskCancelled', 'ExecutionCancelled');
+  });
+
+  it('again answers as the first; only from graceful to immediate there is a way', () => {
+    given(chain, start('a'), cancel('immediate')).when(cancel('graceful')).then();
+    given(chain, start('a'), cancel('graceful')).when(cancel('graceful')).then();
+    given(chain, start('a'), cancel('graceful')).when(cancel('immediate')).thenTypes('ExecutionCancelRequested');
+    given(chain, cancel('immediate')).when(cancel('immediate')).then();
+  });
+
+  it('leaves no way back', () => {
+    given(chain, start('a'), cancel('graceful')).when(pause).refuses('EXECUTION_CANCELLING');
+    given(chain, start('a'), cancel('graceful')).when(resume).refuses('EXECUTION_CANCELLING');
+  });
+
+  it('ends a wait at once: nothing is interrupted by that', () => {
+    const waiting = request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]);
+    given(waiting, start('a')).when(cancel('graceful')).thenTypes('ExecutionCancelRequested', 'TaskCancelled', 'ExecutionCancelled');
+  });
+});
+
+describe('a failed attempt', () => {
+  const retried = (backoff: 'fixed' | 'linear' | 'exponential'): ReturnType<typeof request> =>
+    request([task('a', { retry: { maxAttempts: 4, backoff, delayMs: 100, maxDelayMs: 350 } })]);
+
+  it.each([
+    ['fixed', [100, 100, 100]],
+    ['linear', [100, 200, 300]],
+    ['exponential', [100, 200, 350]],
+  ] as const)('waits by its %s backoff, capped', (backoff, delays) => {
+    let history = [retried(backoff), start('a')] as Parameters<typeof given>;
+    let now = 0;
+    delays.forEach((delay, i) => {
+      given(...history).when(at(now, fail('a', i + 1))).then(
+        { type: 'TaskFailed', data: { taskId: 'a', attempt: i + 1, error: { code: 'BROKEN', message: 'it broke', retryable: true }, final: false } },
+        { type: 'TaskRetryScheduled', data: { taskId: 'a', attempt: i + 2, at: iso(now + delay) } },
+      );
+      history = [...history, at(now, fail('a', i + 1)), at(now + delay, start('a'))];
+      now += delay;
+    });
+    given(...history).when(at(now, fail('a', 4))).thenTypes('TaskFailed', 'ExecutionFailed');
+  });
+
+  it('is not started again before its time', () => {
+    const { state } = given(retried('fixed'), start('a'), fail('a'));
+    expect(next(state, T0 + 99)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
+    expect(next(state, T0 + 100).start).toEqual(['a']);
+  });
+
+  it('that another try would not help is the last', () => {
+    given(retried('fixed'), start('a')).when(fail('a', 1, false)).thenTypes('TaskFailed', 'ExecutionFailed');
+  });
+});
+
+describe('a task that failed for good', () => {
+  const diamond = (onFailure: 'skip' | 'stop' | 'continue'): ReturnType<typeof request> =>
+    request([task('a', { onFailure }), task('b', { dependsOn: ['a'] }), task('c', { dependsOn: ['b'] }), task('d')]);
+
+  it('has everything that depends on it skipped, while the rest goes on (skip)', () => {
+    given(diamond('skip'), start('a')).when(fail('a')).thenTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
+    given(diamond('skip'), start('a'), start('d'), fail('a'))
+      .when(succeed('d'))
+      .then(
+        { type: 'TaskCompleted', data: { taskId: 'd', attempt: 1, result: {} } },
+        { type: 'ExecutionFailed', data: { reason: reason() } },
+      );
+  });
+
+  it('stops the execution, but not what runs (stop)', () => {
+    const stopped = given(diamond('stop'), start('a'), start('d')).when(fail('a'));
+    stopped.thenTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
+    expect(mustStop(stopped.state(), 'd', 1)).toBe(false);
+    given(diamond('stop'), start('a'), start('d'), fail('a')).when(succeed('d')).thenTypes('TaskCompleted', 'ExecutionFailed');
+  });
+
+  it('is passed over (continue)', () => {
+    const { state } = given(diamond('continue'), start('a'), fail('a'));
+    expect(next(state, T0).start).toEqual(['b', 'd']);
+    given(request([task('a', { onFailure: 'continue' })]), start('a')).when(fail('a')).thenTypes('TaskFailed', 'ExecutionCompleted');
+  });
+});
+
+describe('time', () => {
+  it('ends an attempt at its deadline, whether or not its runner says so', () => {
+    const bounded = request([task('a', { timeoutMs: 50, retry: { maxAttempts: 2, delayMs: 10 } })]);
+    given(bounded, start('a')).when(at(49, advance)).then();
+    given(bounded, start('a')).when(at(50, advance)).then(
+      { type: 'TaskTimedOut', data: { taskId: 'a', attempt: 1, timeoutMs: 50, final: false } },
+      { type: 'TaskRetryScheduled', data: { taskId: 'a', attempt: 2, at: iso(60) } },
+    );
+    const late = given(bounded, start('a'), at(50, advance));
+    expect(mustStop(late.state, 'a', 1)).toBe(true);
+    late.when(at(51, succeed('a'))).thenTypes('TaskResultIgnored');
+  });
+
+  it('ends the execution at its deadline, with everything in it', () => {
+    const bounded = request([task('a'), task('b', { dependsOn: ['a'] })], { timeoutMs: 100 });
+    const over = given(bounded, start('a')).when(at(100, advance));
+    over.thenTypes('TaskCancelled', 'TaskSkipped', 'ExecutionFailed');
+    expect(over.state().reason?.code).toBe('EXECUTION_TIMED_OUT');
+  });
+
+  it('ends a wait, for which nothing runs', () => {
+    const waiting = request([task('a', { runner: 'wait', input: { until: iso(500) } })]);
+    given(waiting).when(start('a')).then(
+      { type: 'ExecutionStarted', data: {} },
+      { type: 'TaskStarted', data: { taskId: 'a', attempt: 1, executor: '', wakeAt: iso(500) } },
+    );
+    expect(next(given(waiting, start('a')).state, T0).wakeAt).toBe(T0 + 500);
+    given(waiting, start('a')).when(at(500, advance)).thenTypes('TaskCompleted', 'ExecutionCompleted');
+  });
+
+  it('never runs backwards, whatever the clock says', () => {
+    const state = given(at(1_000, chain), at(0, start('a'))).state;
+    expect(state.at).toBe(T0 + 1_000);
+  });
+
+  it("is not what a client's command reports", () => {
+    const bounded = request([task('a', { timeoutMs: 50 })]);
+    given(bounded, start('a')).when(at(1_000, pause)).thenTypes('ExecutionPaused');
+  });
+});
+
+describe('a lost attempt', () => {
+  it('is run anew at once, and does not count as one of the retries', () => {
+    given(request([task('a')]), start('a')).when(lose('a')).thenTypes('TaskFailed', 'TaskRetryScheduled');
+    const { state } = given(request([task('a')]), start('a'), lose('a'));
+    expect(next(state, T0).start).toEqual(['a']);
+    given(request([task('a')]), start('a'), lose('a'), start('a')).when(succeed('a', 2)).thenTypes('TaskCompleted', 'ExecutionCompleted');
+  });
+
+  it('is the last where the task must not run twice, and after too many', () => {
+    given(request([task('a', { onLost: 'fail' })]), start('a')).when(lose('a')).thenTypes('TaskFailed', 'ExecutionFailed');
+    const losses = Array.from({ length: MAX_LOSSES - 1 }, (_, i) => [start('a'), lose('a', i + 1)]).flat();
+    given(request([task('a')]), ...losses, start('a')).when(lose('a', MAX_LOSSES)).thenTypes('TaskFailed', 'ExecutionFailed');
+  });
+
+  it('that has ended meanwhile is not lost', () => {
+    given(chain, start('a'), succeed('a')).when(lose('a')).then();
+  });
+});
+
+describe('steps', () => {
+  const step = (name: string): Parameters<typeof at>[1] => ({
+    type: 'RecordStep',
+    taskId: 'a',
+    attempt: 1,
+    step: { kind: 'started', name, metadata: {} },
+  });
+
+  it('follow one another: a start closes the open one, as the end of the task does', () => {
+    given(chain, start('a')).when(step('one')).thenTypes('StepStarted');
+    given(chain, start('a'), step('one')).when(step('two')).thenTypes('StepCompleted', 'StepStarted');
+    given(chain, start('a'), step('one')).when(succeed('a')).thenTypes('StepCompleted', 'TaskCompleted');
+    given(request([task('a')]), start('a'), step('one')).when(fail('a')).thenTypes('StepFailed', 'TaskFailed', 'ExecutionFailed');
+  });
+
+  it('of an attempt that is over are not recorded', () => {
+    given(chain, start('a'), succeed('a')).when(step('late')).then();
+  });
+});
+
+it('leaves what does not fit one commit to the next ones', () => {
+  const wide = request([task('root'), ...Array.from({ length: MAX_CONSEQUENCES * 2 }, (_, i) => task(`t${i}`, { dependsOn: ['root'] }))]);
+  const first = given(wide).when(cancel('immediate'));
+  const state = first.state();
+  expect(state.status).toBe('cancelling');
+  expect(next(state, T0).advance).toBe(true);
+  const more = given(wide, cancel('immediate'), advance);
+  expect(more.state.status === 'cancelled' || next(more.state, T0).advance).toBe(true);
+  expect(given(wide, cancel('immediate'), advance, advance).state.status).toBe('cancelled');
+});

@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { type RunnerInputs, parsePlan } from './plan.js';
+
+const runners: RunnerInputs = new Map([
+  ['noop', () => []],
+  ['strict', (input) => (input['ok'] === true ? [] : [{ path: '/ok', message: 'must be true' }])],
+]);
+
+const plan = (tasks: unknown, more: object = {}): unknown => ({ name: 'plan', tasks, ...more });
+const noop = (id: unknown, more: object = {}): object => ({ id, runner: 'noop', ...more });
+const nested = (depth: number): unknown => {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = { deeper: value };
+  return value;
+};
+
+const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
+  ['no object', [], '', /object/],
+  ['no name', { tasks: [noop('a')] }, '/name', /1 to 200/],
+  ['a name with NUL', { name: 'a\0b', tasks: [noop('a')] }, '/name', /printable/],
+  ['a name with half a character', { name: 'a\ud800', tasks: [noop('a')] }, '/name', /printable/],
+  ['an unknown field', plan([noop('a')], { color: 'red' }), '/color', /unknown field/],
+  ['no tasks', plan([]), '/tasks', /at least one/],
+  ['tasks that are no list', plan({}), '/tasks', /list/],
+  ['too many tasks', plan(Array.from({ length: 10_001 }, (_, i) => noop(`t${i}`))), '/tasks', /at most 10000/],
+  ['a task that is no object', plan([1]), '/tasks/0', /object/],
+  ['an id with a dot', plan([noop('a.b')]), '/tasks/0/id', /must match/],
+  ['an id of 65 characters', plan([noop('x'.repeat(65))]), '/tasks/0/id', /must match/],
+  ['a wildcard as id', plan([noop('>')]), '/tasks/0/id', /must match/],
+  ['a duplicate id', plan([noop('a'), noop('b'), noop('a')]), '/tasks/2/id', /duplicate.*\/tasks\/0/],
+  ['an unknown runner', plan([{ id: 'a', runner: 'teleport' }]), '/tasks/0/runner', /known are noop, strict/],
+  ['an input that its runner refuses', plan([{ id: 'a', runner: 'strict', input: {} }]), '/tasks/0/input/ok', /true/],
+  ['an input that is no object', plan([noop('a', { input: [] })]), '/tasks/0/input', /object/],
+  ['an input nested 10,000 deep', plan([noop('a', { input: nested(10_000) })]), '/tasks/0/input', /deeper than 64/],
+  ['an input with 200,000 keys', plan([noop('a', { input: Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`k${i}`, i])) })]), '/tasks/0/input', /more than 50000/],
+  ['an input with __proto__', plan([noop('a', { input: JSON.parse('{"__proto__":{"x":1}}') as object })]), '/tasks/0/input/__proto__', /not allowed/],
+  ['an input with a number that is none', plan([noop('a', { input: { n: Infinity } })]), '/tasks/0/input/n', /finite/],
+  ['a dependency that is not there', plan([noop('a', { dependsOn: ['b'] })]), '/tasks/0/dependsOn/0', /unknown task "b"/],
+  ['a dependency twice', plan([noop('a'), noop('b', { dependsOn: ['a', 'a'] })]), '/tasks/1/dependsOn/1', /twice/],
+  ['a dependency on itself', plan([noop('a', { dependsOn: ['a'] })]), '/tasks/0/dependsOn', /cycle: a depends on a/],
+  ['dependencies that are no list', plan([noop('a', { dependsOn: 'b' })]), '/tasks/0/dependsOn', /list/],
+  ['a cycle', plan([noop('x'), noop('a', { dependsOn: ['b'] }), noop('b', { dependsOn: ['a'] })]), '/tasks/1/dependsOn', /a depends on b depends on a/],
+  ['a timeout of 0', plan([noop('a', { timeoutMs: 0 })]), '/tasks/0/timeoutMs', /integer/],
+  ['a timeout that is no number', plan([noop('a', { timeoutMs: Number.NaN })]), '/tasks/0/timeoutMs', /integer/],
+  ['a negative number of attempts', plan([noop('a', { retry: { maxAttempts: -1 } })]), '/tasks/0/retry/maxAttempts', /1 to 100/],
+  ['no number of attempts', plan([noop('a', { retry: {} })]), '/tasks/0/retry/maxAttempts', /required/],
+  ['an unknown backoff', plan([noop('a', { retry: { maxAttempts: 2, backoff: 'random' } })]), '/tasks/0/retry/backoff', /one of/],
+  ['an unknown onFailure', plan([noop('a', { onFailure: 'shrug' })]), '/tasks/0/onFailure', /one of/],
+  ['a concurrency of 0', plan([noop('a')], { concurrency: 0 }), '/concurrency', /integer/],
+];
+
+it.each(faults)('refuses %s and names the path to it', (_, value, path, message) => {
+  const result = parsePlan(value, runners);
+  if (!('problems' in result)) throw new Error('the plan was accepted');
+  const found = result.problems.find((problem) => problem.path.startsWith(path));
+  expect(found?.path.startsWith(path)).toBe(true);
+  expect(found?.message).toMatch(message);
+  expect(result.problems.length).toBeLessThanOrEqual(20);
+});
+
+it('gives every task its input and its dependencies', () => {
+  expect(parsePlan(plan([noop('a'), noop('b', { dependsOn: ['a'] })]), runners)).toEqual({
+    plan: {
+      name: 'plan',
+      tasks: [
+        { id: 'a', runner: 'noop', input: {}, dependsOn: [] },
+        { id: 'b', runner: 'noop', input: {}, dependsOn: ['a'] },
+      ],
+    },
+  });
+});
+
+it('accepts a chain of 10,000 tasks without recursion', () => {
+  const tasks = Array.from({ length: 10_000 }, (_, i) => noop(`t${i}`, i > 0 ? { dependsOn: [`t${i - 1}`] } : {}));
+  expect('plan' in parsePlan(plan(tasks), runners)).toBe(true);
+  tasks[0] = noop('t0', { dependsOn: ['t9999'] });
+  expect('problems' in parsePlan(plan(tasks), runners)).toBe(true);
+});
+
+it('answers whatever comes in, and never throws', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.anything({ withNullPrototype: true }), fc.array(fc.anything()).map((tasks) => plan(tasks))), (value) => {
+      expect(Object.keys(parsePlan(value, runners))).toHaveLength(1);
+    }),
+    { numRuns: 1_000 },
+  );
+});
