@@ -1,4 +1,4 @@
-import { advance, at, cancel, fail, given, iso, lose, pause, request, resume, start, succeed, T0, task } from '#libs/testing';
+import { type Step, advance, at, cancel, fail, given, iso, lose, pause, request, resume, start, succeed, T0, task } from '#libs/testing';
 import { MAX_CONSEQUENCES, MAX_IGNORED, MAX_LOSSES } from './limits.js';
 import { mustStop, next } from './next.js';
 
@@ -11,8 +11,8 @@ const reason = (message = 'it broke', retryable = true): { code: string; message
 
 describe('a request', () => {
   it('is the first event, and changes nothing when it comes again', () => {
-    given().when(chain).thenTypes('ExecutionRequested');
-    given(at(0, chain, 'key')).when(at(1, chain, 'key')).then();
+    given().when(chain).decidesTypes('ExecutionRequested');
+    given(at(0, chain, 'key')).when(at(1, chain, 'key')).decides();
   });
 
   it('for an id that another request has taken is refused', () => {
@@ -27,7 +27,7 @@ describe('a request', () => {
 describe('a start', () => {
   it('starts the execution with its first task, and sets both deadlines', () => {
     const bounded = request([task('a', { timeoutMs: 50 })], { timeoutMs: 1_000 });
-    given(bounded).when(at(10, start('a'))).then(
+    given(bounded).when(at(10, start('a'))).decides(
       { type: 'ExecutionStarted', data: { deadlineAt: iso(1_010) } },
       { type: 'TaskStarted', data: { taskId: 'a', attempt: 1, executor: 'one', deadlineAt: iso(60) } },
     );
@@ -49,7 +49,7 @@ describe('a start', () => {
 
 describe('the end', () => {
   it('of the last task is the end of the execution, with the results of the leaves', () => {
-    given(chain, start('a'), succeed('a', 1, { n: 1 }), start('b')).when(succeed('b', 1, { n: 2 })).then(
+    given(chain, start('a'), succeed('a', 1, { n: 1 }), start('b')).when(succeed('b', 1, { n: 2 })).decides(
       { type: 'TaskCompleted', data: { taskId: 'b', attempt: 1, result: { n: 2 } } },
       { type: 'ExecutionCompleted', data: { result: { b: { n: 2 } } } },
     );
@@ -58,13 +58,13 @@ describe('the end', () => {
   it('is final: commands are refused, late results are recorded as ignored, a few of them', () => {
     const done = [request([task('a')]), start('a'), succeed('a')] as const;
     for (const command of [pause, resume, cancel('immediate')]) given(...done).when(command).refuses('EXECUTION_TERMINAL');
-    given(...done).when(fail('a')).then({ type: 'TaskResultIgnored', data: { taskId: 'a', attempt: 1, why: 'execution completed' } });
+    given(...done).when(fail('a')).decides({ type: 'TaskResultIgnored', data: { taskId: 'a', attempt: 1, why: 'execution completed' } });
     const many = Array.from({ length: MAX_IGNORED }, () => fail('a'));
-    given(...done, ...many).when(fail('a')).then();
+    given(...done, ...many).when(fail('a')).decides();
   });
 
   it('of an attempt that is reported twice is recorded once', () => {
-    given(chain, start('a'), succeed('a')).when(succeed('a')).then();
+    given(chain, start('a'), succeed('a')).when(succeed('a')).decides();
   });
 });
 
@@ -76,41 +76,41 @@ describe('pause', () => {
   });
 
   it('twice is pause once; resume goes on, and twice is once', () => {
-    given(chain, pause).when(pause).then();
-    given(chain, pause, resume).when(resume).then();
+    given(chain, pause).when(pause).decides();
+    given(chain, pause, resume).when(resume).decides();
     expect(given(chain, pause, resume).state.status).toBe('pending');
     expect(given(chain, start('a'), pause, resume).state.status).toBe('running');
   });
 
   it('does not keep an execution from ending that has nothing left to start', () => {
-    given(request([task('a')]), start('a'), pause).when(succeed('a')).thenTypes('TaskCompleted', 'ExecutionCompleted');
+    given(request([task('a')]), start('a'), pause).when(succeed('a')).decidesTypes('TaskCompleted', 'ExecutionCompleted');
   });
 });
 
 describe('cancel', () => {
   it('of an execution in which nothing runs ends it at once', () => {
-    given(chain).when(cancel('graceful')).thenTypes('ExecutionCancelRequested', 'TaskSkipped', 'TaskSkipped', 'ExecutionCancelled');
+    given(chain).when(cancel('graceful')).decidesTypes('ExecutionCancelRequested', 'TaskSkipped', 'TaskSkipped', 'ExecutionCancelled');
   });
 
   it('gracefully lets the running task finish and skips the rest', () => {
     const graceful = given(chain, start('a')).when(cancel('graceful'));
-    graceful.thenTypes('ExecutionCancelRequested', 'TaskSkipped');
+    graceful.decidesTypes('ExecutionCancelRequested', 'TaskSkipped');
     expect(mustStop(graceful.state(), 'a', 1)).toBe(false);
-    given(chain, start('a'), cancel('graceful')).when(succeed('a')).thenTypes('TaskCompleted', 'ExecutionCancelled');
+    given(chain, start('a'), cancel('graceful')).when(succeed('a')).decidesTypes('TaskCompleted', 'ExecutionCancelled');
   });
 
   it('at once has the running task ended, and is over when that has ended', () => {
     const immediate = given(chain, start('a')).when(cancel('immediate'));
     expect(immediate.state().status).toBe('cancelling');
     expect(mustStop(immediate.state(), 'a', 1)).toBe(true);
-    given(chain, start('a'), cancel('immediate')).when(fail('a')).thenTypes('TaskCancelled', 'ExecutionCancelled');
+    given(chain, start('a'), cancel('immediate')).when(fail('a')).decidesTypes('TaskCancelled', 'ExecutionCancelled');
   });
 
   it('again answers as the first; only from graceful to immediate there is a way', () => {
-    given(chain, start('a'), cancel('immediate')).when(cancel('graceful')).then();
-    given(chain, start('a'), cancel('graceful')).when(cancel('graceful')).then();
-    given(chain, start('a'), cancel('graceful')).when(cancel('immediate')).thenTypes('ExecutionCancelRequested');
-    given(chain, cancel('immediate')).when(cancel('immediate')).then();
+    given(chain, start('a'), cancel('immediate')).when(cancel('graceful')).decides();
+    given(chain, start('a'), cancel('graceful')).when(cancel('graceful')).decides();
+    given(chain, start('a'), cancel('graceful')).when(cancel('immediate')).decidesTypes('ExecutionCancelRequested');
+    given(chain, cancel('immediate')).when(cancel('immediate')).decides();
   });
 
   it('leaves no way back', () => {
@@ -120,7 +120,7 @@ describe('cancel', () => {
 
   it('ends a wait at once: nothing is interrupted by that', () => {
     const waiting = request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]);
-    given(waiting, start('a')).when(cancel('graceful')).thenTypes('ExecutionCancelRequested', 'TaskCancelled', 'ExecutionCancelled');
+    given(waiting, start('a')).when(cancel('graceful')).decidesTypes('ExecutionCancelRequested', 'TaskCancelled', 'ExecutionCancelled');
   });
 });
 
@@ -133,17 +133,17 @@ describe('a failed attempt', () => {
     ['linear', [100, 200, 300]],
     ['exponential', [100, 200, 350]],
   ] as const)('waits by its %s backoff, capped', (backoff, delays) => {
-    let history = [retried(backoff), start('a')] as Parameters<typeof given>;
+    let history: Step[] = [retried(backoff), start('a')];
     let now = 0;
     delays.forEach((delay, i) => {
-      given(...history).when(at(now, fail('a', i + 1))).then(
+      given(...history).when(at(now, fail('a', i + 1))).decides(
         { type: 'TaskFailed', data: { taskId: 'a', attempt: i + 1, error: { code: 'BROKEN', message: 'it broke', retryable: true }, final: false } },
         { type: 'TaskRetryScheduled', data: { taskId: 'a', attempt: i + 2, at: iso(now + delay) } },
       );
       history = [...history, at(now, fail('a', i + 1)), at(now + delay, start('a'))];
       now += delay;
     });
-    given(...history).when(at(now, fail('a', 4))).thenTypes('TaskFailed', 'ExecutionFailed');
+    given(...history).when(at(now, fail('a', 4))).decidesTypes('TaskFailed', 'ExecutionFailed');
   });
 
   it('is not started again before its time', () => {
@@ -153,7 +153,7 @@ describe('a failed attempt', () => {
   });
 
   it('that another try would not help is the last', () => {
-    given(retried('fixed'), start('a')).when(fail('a', 1, false)).thenTypes('TaskFailed', 'ExecutionFailed');
+    given(retried('fixed'), start('a')).when(fail('a', 1, false)).decidesTypes('TaskFailed', 'ExecutionFailed');
   });
 });
 
@@ -162,10 +162,10 @@ describe('a task that failed for good', () => {
     request([task('a', { onFailure }), task('b', { dependsOn: ['a'] }), task('c', { dependsOn: ['b'] }), task('d')]);
 
   it('has everything that depends on it skipped, while the rest goes on (skip)', () => {
-    given(diamond('skip'), start('a')).when(fail('a')).thenTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
+    given(diamond('skip'), start('a')).when(fail('a')).decidesTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
     given(diamond('skip'), start('a'), start('d'), fail('a'))
       .when(succeed('d'))
-      .then(
+      .decides(
         { type: 'TaskCompleted', data: { taskId: 'd', attempt: 1, result: {} } },
         { type: 'ExecutionFailed', data: { reason: reason() } },
       );
@@ -173,46 +173,46 @@ describe('a task that failed for good', () => {
 
   it('stops the execution, but not what runs (stop)', () => {
     const stopped = given(diamond('stop'), start('a'), start('d')).when(fail('a'));
-    stopped.thenTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
+    stopped.decidesTypes('TaskFailed', 'TaskSkipped', 'TaskSkipped');
     expect(mustStop(stopped.state(), 'd', 1)).toBe(false);
-    given(diamond('stop'), start('a'), start('d'), fail('a')).when(succeed('d')).thenTypes('TaskCompleted', 'ExecutionFailed');
+    given(diamond('stop'), start('a'), start('d'), fail('a')).when(succeed('d')).decidesTypes('TaskCompleted', 'ExecutionFailed');
   });
 
   it('is passed over (continue)', () => {
     const { state } = given(diamond('continue'), start('a'), fail('a'));
     expect(next(state, T0).start).toEqual(['b', 'd']);
-    given(request([task('a', { onFailure: 'continue' })]), start('a')).when(fail('a')).thenTypes('TaskFailed', 'ExecutionCompleted');
+    given(request([task('a', { onFailure: 'continue' })]), start('a')).when(fail('a')).decidesTypes('TaskFailed', 'ExecutionCompleted');
   });
 });
 
 describe('time', () => {
   it('ends an attempt at its deadline, whether or not its runner says so', () => {
     const bounded = request([task('a', { timeoutMs: 50, retry: { maxAttempts: 2, delayMs: 10 } })]);
-    given(bounded, start('a')).when(at(49, advance)).then();
-    given(bounded, start('a')).when(at(50, advance)).then(
+    given(bounded, start('a')).when(at(49, advance)).decides();
+    given(bounded, start('a')).when(at(50, advance)).decides(
       { type: 'TaskTimedOut', data: { taskId: 'a', attempt: 1, timeoutMs: 50, final: false } },
       { type: 'TaskRetryScheduled', data: { taskId: 'a', attempt: 2, at: iso(60) } },
     );
     const late = given(bounded, start('a'), at(50, advance));
     expect(mustStop(late.state, 'a', 1)).toBe(true);
-    late.when(at(51, succeed('a'))).thenTypes('TaskResultIgnored');
+    late.when(at(51, succeed('a'))).decidesTypes('TaskResultIgnored');
   });
 
   it('ends the execution at its deadline, with everything in it', () => {
     const bounded = request([task('a'), task('b', { dependsOn: ['a'] })], { timeoutMs: 100 });
     const over = given(bounded, start('a')).when(at(100, advance));
-    over.thenTypes('TaskCancelled', 'TaskSkipped', 'ExecutionFailed');
+    over.decidesTypes('TaskCancelled', 'TaskSkipped', 'ExecutionFailed');
     expect(over.state().reason?.code).toBe('EXECUTION_TIMED_OUT');
   });
 
   it('ends a wait, for which nothing runs', () => {
     const waiting = request([task('a', { runner: 'wait', input: { until: iso(500) } })]);
-    given(waiting).when(start('a')).then(
+    given(waiting).when(start('a')).decides(
       { type: 'ExecutionStarted', data: {} },
       { type: 'TaskStarted', data: { taskId: 'a', attempt: 1, executor: '', wakeAt: iso(500) } },
     );
     expect(next(given(waiting, start('a')).state, T0).wakeAt).toBe(T0 + 500);
-    given(waiting, start('a')).when(at(500, advance)).thenTypes('TaskCompleted', 'ExecutionCompleted');
+    given(waiting, start('a')).when(at(500, advance)).decidesTypes('TaskCompleted', 'ExecutionCompleted');
   });
 
   it('never runs backwards, whatever the clock says', () => {
@@ -222,26 +222,26 @@ describe('time', () => {
 
   it("is not what a client's command reports", () => {
     const bounded = request([task('a', { timeoutMs: 50 })]);
-    given(bounded, start('a')).when(at(1_000, pause)).thenTypes('ExecutionPaused');
+    given(bounded, start('a')).when(at(1_000, pause)).decidesTypes('ExecutionPaused');
   });
 });
 
 describe('a lost attempt', () => {
   it('is run anew at once, and does not count as one of the retries', () => {
-    given(request([task('a')]), start('a')).when(lose('a')).thenTypes('TaskFailed', 'TaskRetryScheduled');
+    given(request([task('a')]), start('a')).when(lose('a')).decidesTypes('TaskFailed', 'TaskRetryScheduled');
     const { state } = given(request([task('a')]), start('a'), lose('a'));
     expect(next(state, T0).start).toEqual(['a']);
-    given(request([task('a')]), start('a'), lose('a'), start('a')).when(succeed('a', 2)).thenTypes('TaskCompleted', 'ExecutionCompleted');
+    given(request([task('a')]), start('a'), lose('a'), start('a')).when(succeed('a', 2)).decidesTypes('TaskCompleted', 'ExecutionCompleted');
   });
 
   it('is the last where the task must not run twice, and after too many', () => {
-    given(request([task('a', { onLost: 'fail' })]), start('a')).when(lose('a')).thenTypes('TaskFailed', 'ExecutionFailed');
+    given(request([task('a', { onLost: 'fail' })]), start('a')).when(lose('a')).decidesTypes('TaskFailed', 'ExecutionFailed');
     const losses = Array.from({ length: MAX_LOSSES - 1 }, (_, i) => [start('a'), lose('a', i + 1)]).flat();
-    given(request([task('a')]), ...losses, start('a')).when(lose('a', MAX_LOSSES)).thenTypes('TaskFailed', 'ExecutionFailed');
+    given(request([task('a')]), ...losses, start('a')).when(lose('a', MAX_LOSSES)).decidesTypes('TaskFailed', 'ExecutionFailed');
   });
 
   it('that has ended meanwhile is not lost', () => {
-    given(chain, start('a'), succeed('a')).when(lose('a')).then();
+    given(chain, start('a'), succeed('a')).when(lose('a')).decides();
   });
 });
 
@@ -254,14 +254,14 @@ describe('steps', () => {
   });
 
   it('follow one another: a start closes the open one, as the end of the task does', () => {
-    given(chain, start('a')).when(step('one')).thenTypes('StepStarted');
-    given(chain, start('a'), step('one')).when(step('two')).thenTypes('StepCompleted', 'StepStarted');
-    given(chain, start('a'), step('one')).when(succeed('a')).thenTypes('StepCompleted', 'TaskCompleted');
-    given(request([task('a')]), start('a'), step('one')).when(fail('a')).thenTypes('StepFailed', 'TaskFailed', 'ExecutionFailed');
+    given(chain, start('a')).when(step('one')).decidesTypes('StepStarted');
+    given(chain, start('a'), step('one')).when(step('two')).decidesTypes('StepCompleted', 'StepStarted');
+    given(chain, start('a'), step('one')).when(succeed('a')).decidesTypes('StepCompleted', 'TaskCompleted');
+    given(request([task('a')]), start('a'), step('one')).when(fail('a')).decidesTypes('StepFailed', 'TaskFailed', 'ExecutionFailed');
   });
 
   it('of an attempt that is over are not recorded', () => {
-    given(chain, start('a'), succeed('a')).when(step('late')).then();
+    given(chain, start('a'), succeed('a')).when(step('late')).decides();
   });
 });
 

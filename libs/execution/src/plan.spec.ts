@@ -1,7 +1,8 @@
 import fc from 'fast-check';
-import { type RunnerInputs, parsePlan } from './plan.js';
+import type { JsonObject } from '#libs/contracts';
+import { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 
-const runners: RunnerInputs = new Map([
+const runners: RunnerInputs = new Map<string, (input: JsonObject) => readonly PlanProblem[]>([
   ['noop', () => []],
   ['strict', (input) => (input['ok'] === true ? [] : [{ path: '/ok', message: 'must be true' }])],
 ]);

@@ -3,6 +3,7 @@ export { natsServers, type NatsBinary, type NatsVersion } from './nats-binaries.
 export { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.js';
 export { transpile } from './transpile.js';
 export {
+  type Step,
   T0,
   advance,
   at,

@@ -6,7 +6,7 @@ export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
 
 export const iso = (ms: number): string => new Date(T0 + ms).toISOString();
 
-type Step = Command & { readonly at?: number; readonly cause?: string };
+export type Step = Command & { readonly at?: number; readonly cause?: string };
 
 /** A command at a time (milliseconds after T0), with a cause of its own. */
 export const at = (ms: number, command: Command, cause?: string): Step => ({
@@ -26,9 +26,9 @@ const factOf = ({ type, data }: Event): Fact => ({ type, data }) as Fact;
 
 type Outcome = {
   /** Exactly these facts, in order. */
-  then(...facts: readonly Fact[]): void;
+  decides(...facts: readonly Fact[]): void;
   /** Facts of exactly these types, in order. */
-  thenTypes(...types: readonly Fact['type'][]): void;
+  decidesTypes(...types: readonly Fact['type'][]): void;
   refuses(code: string): void;
   readonly state: () => State;
 };
@@ -45,8 +45,8 @@ export const given = (...steps: readonly Step[]): { when(step: Step): Outcome; r
     when: (step) => {
       const decided = (): readonly Event[] => decide(step, state, contextOf(step, steps.length));
       return {
-        then: (...facts) => expect(decided().map(factOf)).toEqual(facts),
-        thenTypes: (...types) => expect(decided().map(({ type }) => type)).toEqual(types),
+        decides: (...facts) => expect(decided().map(factOf)).toEqual(facts),
+        decidesTypes: (...types) => expect(decided().map(({ type }) => type)).toEqual(types),
         refuses: (code) => {
           expect(decided).toThrow(Refused);
           expect(decided).toThrow(expect.objectContaining({ code }) as Error);
