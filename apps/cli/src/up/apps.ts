@@ -1,0 +1,22 @@
+import { fileURLToPath } from 'node:url';
+import type { ProcessSpec } from './process-spec.js';
+import type { UpSettings } from './up-settings.js';
+
+/** The apps of Runledger, in the order in which they are started. */
+export function apps(settings: UpSettings): ProcessSpec[] {
+  return ['gateway', 'executor', 'projector'].map((name) => ({
+    name,
+    command: process.execPath,
+    // Relative to the compiled file of this source.
+    args: ['--enable-source-maps', fileURLToPath(new URL(`../../../${name}/src/main.js`, import.meta.url))],
+    env: {
+      NATS_URL: settings.natsUrl,
+      RUNLEDGER_HOME: settings.home,
+      RUNLEDGER_HOST: settings.host,
+      RUNLEDGER_PORT: String(settings.port),
+      RUNLEDGER_SUPERVISED: '1',
+    },
+    readiness: 'ipc',
+    stopMs: settings.stopMs,
+  }));
+}

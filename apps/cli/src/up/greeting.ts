@@ -1,0 +1,37 @@
+import type { NatsBinary } from './nats-binary.js';
+import { withoutCredentials } from './nats-process.js';
+
+export type Greeting = {
+  readonly url: string;
+  readonly natsUrl: string;
+  /** Undefined when the NATS servers are somebody else's. */
+  readonly nats: NatsBinary | undefined;
+  readonly home: string;
+  readonly logs: string;
+  readonly tookMs: number;
+};
+
+const HELLO = {
+  plan: { name: 'hello', tasks: [{ id: 'greet', runner: 'command', input: { argv: ['echo', 'hello, world'] } }] },
+};
+
+export function greeting({ url, natsUrl, nats, home, logs, tookMs }: Greeting): string {
+  const server = nats === undefined ? 'not started here' : `nats-server ${nats.version}, every write synced`;
+  return `
+Runledger is up, after ${(tookMs / 1_000).toFixed(1)} s.
+
+  API     ${url}/api/v1
+  docs    ${url}/docs
+  NATS    ${withoutCredentials(natsUrl)} (${server})
+  events  nats sub 'events.>'
+  state   ${home}
+  logs    ${logs}
+
+Try it:
+
+  curl -s ${url}/api/v1/executions -H 'content-type: application/json' \\
+    -d '${JSON.stringify(HELLO)}'
+
+Ctrl-C stops everything; the state stays.
+`;
+}

@@ -1,0 +1,47 @@
+import { readSettings } from '#libs/platform';
+import { UpError } from './up-error.js';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export type UpSettings = {
+  /** Absolute. */
+  readonly home: string;
+  /** Servers that are already there; undefined: one is started on natsPort. */
+  readonly externalNats: string | undefined;
+  readonly natsPort: number;
+  /** What the apps connect to, in either case. */
+  readonly natsUrl: string;
+  readonly host: string;
+  readonly port: number;
+  /** How long an app may take to stop. */
+  readonly stopMs: number;
+  readonly verbose: boolean;
+};
+
+/** Checks the apps' settings too, before anything is started. Throws UpError or SettingsError, both SETTING_INVALID. */
+export function readUpSettings(env: Environment): UpSettings {
+  const natsPort = integer(env, 'RUNLEDGER_NATS_PORT', 4222, 1, 65_535);
+  const externalNats = env['NATS_URL'] || undefined;
+  const natsUrl = externalNats ?? `nats://127.0.0.1:${natsPort}`;
+  const { home, host, port, executor } = readSettings({ ...env, NATS_URL: natsUrl });
+  return {
+    home,
+    externalNats,
+    natsPort,
+    natsUrl,
+    host,
+    port,
+    // An executor needs its grace period for the commands it ends, and then some to commit how they ended.
+    stopMs: integer(env, 'RUNLEDGER_STOP_MS', executor.graceMs + 10_000, 0, 3_600_000),
+    verbose: env['RUNLEDGER_LOG'] === 'verbose',
+  };
+}
+
+function integer(env: Environment, name: string, fallback: number, min: number, max: number): number {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  const message = `${name}=${text} is not an integer from ${min} to ${max}; unset it for the default ${fallback}`;
+  throw new UpError('SETTING_INVALID', message);
+}
