@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** npm: the one this project is tested against everywhere (2.14). next: the newer one wanted in production (2.15), where it can be had. */
+/** npm: the one tested against everywhere (2.14). next: the one wanted in production (2.15), where it can be had. */
 export type NatsVersion = 'npm' | 'next';
 
 export type NatsBinary = { readonly name: NatsVersion; readonly binary: string };
@@ -59,5 +59,6 @@ function fromPackage(name: string): string | undefined {
 }
 
 function warnMissing(): void {
-  process.stderr.write('\n*** SKIPPED: everything on nats-server 2.15; name one in RUNLEDGER_TEST_NATS_SERVER_NEXT ***\n\n');
+  const advice = 'name one in RUNLEDGER_TEST_NATS_SERVER_NEXT';
+  process.stderr.write(`\n*** SKIPPED: everything on nats-server 2.15; ${advice} ***\n\n`);
 }

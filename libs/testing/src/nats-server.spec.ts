@@ -82,8 +82,9 @@ describe.each(natsServers())('a nats-server for tests ($name)', ({ name: version
   it('leaves no server behind when the process that started it is killed', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'runledger-owner-'));
     const owner = await spawnOwner(folder, binary);
+    const noted = async (): Promise<number> => Number(await readFile(join(folder, 'pid'), 'utf8'));
     try {
-      const pid = await eventually(async () => Number(await readFile(join(folder, 'pid'), 'utf8')), { what: 'its pid' });
+      const pid = await eventually(noted, { what: 'its pid' });
       expect(alive(pid)).toBe(true);
       owner.kill('SIGKILL');
       await eventually(() => !alive(pid), { what: `nats-server ${pid} to be gone` });

@@ -122,13 +122,15 @@ function killWithThisProcess(child: ChildProcess, pid: number): void {
     detached: true,
   });
   child.once('exit', () => watchdog.kill('SIGKILL'));
-  for (const handle of [watchdog, watchdog.stdin, child, child.stderr]) (handle as { unref?(): void } | null)?.unref?.();
+  const handles = [watchdog, watchdog.stdin, child, child.stderr] as readonly ({ unref?(): void } | null)[];
+  for (const handle of handles) handle?.unref?.();
 }
 
 function readyPort(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = '';
-    const timer = setTimeout(() => reject(new Error(`nats-server not ready after ${START_TIMEOUT_MS} ms:\n${log}`)), START_TIMEOUT_MS);
+    const late = (): void => reject(new Error(`nats-server not ready after ${START_TIMEOUT_MS} ms:\n${log}`));
+    const timer = setTimeout(late, START_TIMEOUT_MS);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       reject(new Error(`nats-server ended (${signal ?? code}) before it was ready:\n${log}`));
