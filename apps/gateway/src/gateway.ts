@@ -47,10 +47,23 @@ const moduleOf = (parts: Parts): DynamicModule => {
   };
 };
 
+/** What the parser refuses is answered like everything else; Nest's own handler would drop the error's code. */
+class Adapter extends FastifyAdapter {
+  constructor(private readonly filter: ProblemFilter) {
+    super({ bodyLimit: BODY_LIMIT, routerOptions: { maxParamLength: 200 } });
+  }
+
+  override setErrorHandler(): ReturnType<FastifyAdapter['setErrorHandler']> {
+    return super.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      this.filter.answer(error, request, reply),
+    );
+  }
+}
+
 const createApp = async (parts: Parts, settings: Settings, logger: Logger): Promise<NestFastifyApplication> => {
-  const adapter = new FastifyAdapter({ bodyLimit: BODY_LIMIT, allowErrorHandlerOverride: true, routerOptions: { maxParamLength: 200 } });
-  const app = await NestFactory.create<NestFastifyApplication>(moduleOf(parts), adapter, { logger: new NestLogger(logger) });
   const filter = new ProblemFilter(logger);
+  const adapter = new Adapter(filter);
+  const app = await NestFactory.create<NestFastifyApplication>(moduleOf(parts), adapter, { logger: new NestLogger(logger) });
   app.useGlobalFilters(filter);
   app.enableCors({ origin: /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/ });
   const fastify = adapter.getInstance();
@@ -65,9 +78,6 @@ const createApp = async (parts: Parts, settings: Settings, logger: Logger): Prom
     .setVersion(parts.version)
     .build();
   SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description));
-  await app.init();
-  // After Nest's own, which would drop the error's code: what the parser refuses is answered like everything else.
-  fastify.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply));
   return app;
 };
 
