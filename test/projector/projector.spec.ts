@@ -1,0 +1,295 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionRef, PlanTask } from '#libs/contracts';
+import { type Command, type Context, decide } from '#libs/execution';
+import { FeedStream, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
+import { type Execution, type LogStore, append, unborn } from '#libs/ledger';
+import { createLogger } from '#libs/platform';
+import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
+import { ReadModelFile } from '../../apps/projector/src/database.js';
+import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
+import { Projection } from '../../apps/projector/src/projection.js';
+import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
+import { CursorInvalid, StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
+
+const logger = createLogger('projector', 'silent');
+const tenant = 'default';
+
+let server: NatsServer;
+let nats: Nats;
+let log: JetStreamLog;
+let folder: string;
+
+beforeEach(async () => {
+  server = await startNatsServer();
+  nats = await connectNats({ url: server.url, name: 'test', wait: true });
+  await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
+  log = new JetStreamLog(nats);
+  folder = mkdtempSync(join(tmpdir(), 'runledger-projector-'));
+});
+afterEach(async () => {
+  await nats.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Writes one execution's history command by command, as gateway and executor would. */
+class Story {
+  private execution: Execution;
+  private now: number;
+
+  constructor(
+    private readonly to: LogStore,
+    readonly ref: ExecutionRef = { tenant, execution: randomUUID() },
+    startMs = Date.parse('2026-01-01T00:00:00Z'),
+  ) {
+    this.execution = unborn(ref);
+    this.now = startMs;
+  }
+
+  async tell(command: Command, afterMs = 10): Promise<this> {
+    this.now += afterMs;
+    const context: Context = { now: this.now, cause: randomUUID(), actor: 'test', correlationId: 'test' };
+    const appended = await append(this.to, this.execution, decide(command, this.execution.state, context));
+    if (!appended) throw new Error('somebody else wrote this story');
+    this.execution = appended;
+    return this;
+  }
+
+  get sequence(): number {
+    return this.execution.sequence;
+  }
+}
+
+const task = (id: string, more: Partial<PlanTask> = {}): PlanTask => ({ id, runner: 'command', input: {}, dependsOn: [], ...more });
+
+const request = (name: string, tasks: readonly PlanTask[], labels: Record<string, string> = {}): Command => ({
+  type: 'RequestExecution',
+  plan: { name, tasks },
+  name,
+  labels,
+  input: { n: 1 },
+  dialect: 'canonical',
+});
+const start = (taskId: string): Command => ({ type: 'StartTask', taskId, executor: 'one' });
+const end = (taskId: string, attempt: number, ok: boolean): Command => ({
+  type: 'RecordOutcome',
+  taskId,
+  attempt,
+  outcome: ok ? { ok, result: { done: taskId } } : { ok, error: { code: 'BROKEN', message: 'it broke', retryable: true } },
+});
+
+const open = (name: string, schema: string): { file: ReadModelFile; resets: string[] } => {
+  const resets: string[] = [];
+  return { file: new ReadModelFile(join(folder, `${name}.db`), schema, (why) => resets.push(why)), resets };
+};
+
+type Models = { status: StatusModel; stats: StatsModel; files: ReadModelFile[]; projections: Projection[]; alarms: string[]; stop(): Promise<void> };
+
+const project = async (name = 'read'): Promise<Models> => {
+  const alarms: string[] = [];
+  const [statusFile, statsFile] = [open(`${name}-status`, statusSchema).file, open(`${name}-stats`, statsSchema).file];
+  const status = new StatusModel(statusFile, (_, message) => alarms.push(message));
+  const stats = new StatsModel(statsFile);
+  const projections = [
+    new Projection('status', log, statusFile, (stored) => status.apply(stored), logger),
+    new Projection('stats', log, statsFile, (stored) => stats.apply(stored), logger),
+  ];
+  await Promise.all(projections.map((projection) => projection.start()));
+  const stop = async (): Promise<void> => void (await Promise.all(projections.map((projection) => projection.stop())));
+  return { status, stats, files: [statusFile, statsFile], projections, alarms, stop };
+};
+
+const tables = ['executions', 'labels', 'tasks', 'steps', 'counts', 'durations', 'minutes', 'live'];
+const dump = ({ files }: Models): unknown =>
+  files.map((file) =>
+    tables
+      .filter((table) => file.prepare('SELECT 1 FROM sqlite_master WHERE name = ?').get(table) !== undefined)
+      .map((table) => [table, file.prepare(`SELECT * FROM ${table}`).all()]),
+  );
+
+const retried = { retry: { maxAttempts: 2, delayMs: 0 } };
+
+const tellStories = async (): Promise<{ done: Story; failed: Story; paused: Story }> => {
+  const done = new Story(log);
+  await done.tell(request('done', [task('a', retried), task('b', { dependsOn: ['a'] })], { team: 'red' }));
+  await done.tell(start('a'));
+  await done.tell({ type: 'RecordStep', taskId: 'a', attempt: 1, step: { kind: 'started', name: 'compile', metadata: { k: 'v' } } });
+  await done.tell(end('a', 1, false));
+  await done.tell(start('a'));
+  await done.tell(end('a', 2, true));
+  await done.tell(start('b'));
+  await done.tell(end('b', 1, true), 1_000);
+  const failed = await new Story(log).tell(request('failed', [task('a'), task('b', { dependsOn: ['a'] })], { team: 'blue' }));
+  await failed.tell(start('a'));
+  await failed.tell(end('a', 1, false));
+  const paused = await new Story(log).tell(request('paused', [task('a')]));
+  await paused.tell({ type: 'PauseExecution' });
+  return { done, failed, paused };
+};
+
+describe('the read models', () => {
+  it('say what the log says', async () => {
+    const { done, failed, paused } = await tellStories();
+    const models = await project();
+    expect(models.status.detail(done.ref)).toMatchObject({
+      status: 'completed',
+      tasks: { total: 2, ended: 2, failed: 0 },
+      result: { b: { done: 'b' } },
+      input: { n: 1 },
+      version: 8,
+      sequence: done.sequence,
+    });
+    expect(models.status.tasks(done.ref)).toMatchObject([
+      { id: 'a', status: 'completed', attempt: 2, error: null, steps: [{ name: 'compile', status: 'failed', metadata: { k: 'v' } }] },
+      { id: 'b', status: 'completed', attempt: 1, dependsOn: ['a'] },
+    ]);
+    expect(models.status.detail(failed.ref)).toMatchObject({ status: 'failed', reason: { code: 'TASK_FAILED' }, tasks: { ended: 2, failed: 1 } });
+    expect(models.status.tasks(failed.ref)?.[1]).toMatchObject({ status: 'skipped', why: "dependency 'a' failed" });
+    expect(models.status.detail(paused.ref)?.status).toBe('paused');
+    expect(models.status.detail({ tenant: 'other', execution: done.ref.execution })).toBeUndefined();
+    const stats = models.stats.read(tenant);
+    expect(stats.executions).toMatchObject({ total: 3, byStatus: { completed: 1, failed: 1, paused: 1, pending: 0, running: 0 } });
+    expect(stats.tasks.byStatus).toMatchObject({ completed: 2, failed: 1, skipped: 1, pending: 1, running: 0 });
+    expect(stats.byRunner['command']?.durations.count).toBe(3);
+    expect(stats.byLabel['team=red']?.byStatus.completed).toBe(1);
+    expect(stats.throughput).toEqual([{ minute: '2026-01-01T00:00:00.000Z', requested: 3, completed: 1, failed: 1, cancelled: 0 }]);
+    const p99 = stats.tasks.durations.p99 ?? 0;
+    expect(p99 > 900 && p99 < 1_100).toBe(true);
+    await models.stop();
+  });
+
+  it('are the same whether built at once, across restarts, or anew from the start', async () => {
+    const first = await project();
+    await tellStories();
+    const head = (await log.head()).sequence;
+    await eventually(() => first.projections.every(({ asOfSeq }) => asOfSeq >= head), { what: 'the projections to follow' });
+    const live = dump(first);
+    await first.stop();
+    const continued = await project();
+    expect(dump(continued)).toEqual(live);
+    await continued.stop();
+    const anew = await project('anew');
+    expect(dump(anew)).toEqual(live);
+    await anew.stop();
+  });
+
+  it('list newest first, page by page, by status, label, name and time', async () => {
+    const from = Date.parse('2026-02-01T00:00:00Z');
+    for (let i = 0; i < 5; i++) {
+      const story = new Story(log, { tenant, execution: `run-${i}` }, from + i * 60_000);
+      await story.tell(request(`job_${i % 2}`, [task('a')], { parity: String(i % 2) }), 0);
+      if (i === 4) await story.tell({ type: 'CancelExecution', mode: 'immediate' });
+    }
+    const models = await project();
+    const ids = (query: object): string[] => models.status.list({ tenant, limit: 10, ...query }).executions.map(({ id }) => id);
+    expect(ids({})).toEqual(['run-4', 'run-3', 'run-2', 'run-1', 'run-0']);
+    const page = models.status.list({ tenant, limit: 2 });
+    expect(page.executions.map(({ id }) => id)).toEqual(['run-4', 'run-3']);
+    expect(ids({ cursor: page.next })).toEqual(['run-2', 'run-1', 'run-0']);
+    expect(models.status.list({ tenant, limit: 10 }).next).toBeNull();
+    expect(ids({ status: ['cancelled'] })).toEqual(['run-4']);
+    expect(ids({ status: ['pending', 'cancelled'], labels: { parity: '0' } })).toEqual(['run-4', 'run-2', 'run-0']);
+    expect(ids({ name: 'job_1' })).toEqual(['run-3', 'run-1']);
+    expect(ids({ name: 'job*' })).toHaveLength(5);
+    expect(ids({ name: 'job%*' })).toEqual([]);
+    expect(ids({ from: new Date(from + 60_000).toISOString(), until: new Date(from + 180_000).toISOString() })).toEqual(['run-2', 'run-1']);
+    expect(() => models.status.list({ tenant, limit: 1, cursor: 'nonsense' })).toThrow(CursorInvalid);
+    await models.stop();
+  });
+
+  it('pass over an execution whose versions have a gap, loudly, and go on with the others', async () => {
+    const story = await new Story(log).tell(request('gap', [task('a')]));
+    const events = [{ type: 'ExecutionPaused', at: '2026-01-01T00:00:00.000Z', cause: 'x', actor: 'x', correlationId: 'x', data: {} }];
+    const body = Buffer.from(JSON.stringify({ id: 'x', version: 7, previous: 'x', events }));
+    await log.append({ ref: story.ref, id: 'x', body, expected: story.sequence });
+    const other = await new Story(log).tell(request('other', [task('a')]));
+    const models = await project();
+    expect(models.status.detail(story.ref)?.status).toBe('pending');
+    expect(models.status.detail(other.ref)?.status).toBe('pending');
+    expect(models.alarms).toHaveLength(1);
+    await models.stop();
+  });
+
+  it('are rebuilt where the file is broken, or of another version', async () => {
+    const { done } = await tellStories();
+    writeFileSync(join(folder, 'read-status.db'), 'this is no database, whatever its name says');
+    const models = await project();
+    expect(models.status.detail(done.ref)?.status).toBe('completed');
+    await models.stop();
+    const { file, resets } = open('read-status', `${statusSchema} CREATE TABLE more (x)`);
+    expect(resets).toEqual(['it was made by another version']);
+    file.close();
+  });
+
+  it('take all of a batch or nothing of it', async () => {
+    await tellStories();
+    const { file } = open('status', statusSchema);
+    const status = new StatusModel(file, () => undefined);
+    const position = { incarnation: 'x', sequence: 1, hash: 'x' };
+    const stored = await log.at(1);
+    const half = (): void => {
+      if (stored) status.apply(stored);
+      throw new Error('power cut');
+    };
+    expect(() => file.commit(position, half)).toThrow('power cut');
+    expect(file.position()).toBeUndefined();
+    expect(file.prepare('SELECT execution FROM executions').all()).toEqual([]);
+    file.close();
+  });
+});
+
+describe('the feed', () => {
+  const feedOf = async (): Promise<{ id: string; position: string; subject: string }[]> => {
+    const { sequence } = await new FeedStream(nats).head();
+    return await Promise.all(
+      Array.from({ length: sequence }, async (_, i) => {
+        const answer = await nats.connection.request('$JS.API.DIRECT.GET.FEED', JSON.stringify({ seq: i + 1 }));
+        return { ...answer.json<{ id: string; position: string }>(), subject: answer.headers?.get('Nats-Subject') ?? '' };
+      }),
+    );
+  };
+  const publisher = (): FeedPublisher => new FeedPublisher(log, new FeedStream(nats), logger);
+  const published = (count: number): Promise<unknown> =>
+    eventually(async () => (await new FeedStream(nats).head()).sequence >= count, { timeoutMs: 10_000, what: `${count} events on the feed` });
+
+  const allEvents = async (): Promise<string[]> => {
+    const head = (await log.head()).sequence;
+    const commits = await Promise.all(Array.from({ length: head }, (_, i) => log.at(i + 1)));
+    return commits.flatMap((stored) => stored?.commit.events.map((_, index) => `${stored.ref.execution}/${stored.commit.version}/${index}`) ?? []);
+  };
+
+  it('carries each event once, in log order, across publishers that stop anywhere, also within a commit', async () => {
+    await tellStories();
+    const expected = await allEvents();
+    // A publisher that died in the middle of the first commit with several events.
+    const stored = await Promise.all(Array.from({ length: 3 }, (_, i) => log.at(i + 1)));
+    const { feedEvent } = await import('#libs/projections');
+    const some = stored.flatMap((commit) => commit?.commit.events.map((event, index) => feedEvent(commit, index, event)) ?? []).slice(0, 2);
+    await new FeedStream(nats).publish(some, 0);
+    const first = publisher();
+    await first.start();
+    await published(expected.length);
+    await first.stop();
+    const { ref } = await new Story(log).tell(request('more', [task('a')]));
+    const second = publisher();
+    await second.start();
+    await published(expected.length + 1);
+    await second.stop();
+    const feed = await feedOf();
+    expect(feed.map(({ id }) => id)).toEqual([...expected, `${ref.execution}/1/0`]);
+    expect(feed.at(-1)?.subject).toBe(`events.${tenant}.${ref.execution}.execution.requested`);
+  });
+
+  it('has one publisher at a time: a second one steps down, and nothing is carried twice', async () => {
+    const [one, two] = [publisher(), publisher()];
+    await Promise.all([one.start(), two.start()]);
+    await tellStories();
+    const expected = await allEvents();
+    await published(expected.length);
+    await Promise.all([one.stop(), two.stop()]);
+    expect((await feedOf()).map(({ id }) => id)).toEqual(expected);
+  });
+});
