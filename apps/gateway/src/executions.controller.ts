@@ -26,6 +26,15 @@ const pieceOf = (piece: StoredOutput): object => {
   return { position: piece.sequence, task, attempt, stream, time, ...(truncated && { truncated }), ...content };
 };
 
+/** The same query behind a cursor. */
+const nextPage = (url: string, cursor: string): string => {
+  const params = new URL(url, 'http://gateway').searchParams;
+  params.set('cursor', cursor);
+  return `${base}?${params.toString()}`;
+};
+
+const contentType = { text: 'text/plain; charset=utf-8', bytes: 'application/octet-stream' } as const;
+
 @Controller(base)
 export class ExecutionsController {
   constructor(
@@ -51,8 +60,14 @@ export class ExecutionsController {
 
   @Get()
   @describe.list()
-  async list(@Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<ListAnswer> {
-    return await this.readModels.list(parseListQuery(query, tenantOf(request, this.tenant)));
+  async list(
+    @Query() query: RequestQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<ListAnswer> {
+    const answer = await this.readModels.list(parseListQuery(query, tenantOf(request, this.tenant)));
+    if (answer.next !== null) void reply.header('link', `<${nextPage(request.url, answer.next)}>; rel="next"`);
+    return answer;
   }
 
   @Get(':id')
@@ -82,18 +97,18 @@ export class ExecutionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<object> {
-    const wanted = parseOutputQuery(query);
+    const wanted = parseOutputQuery(query, request.headers.accept);
     const ref = this.ref(id, request);
     const { chunks, more } = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
     // An execution without output is an empty list; one that is not there is not.
-    if (chunks.length === 0) await this.executions.detail(ref);
+    if (chunks.length === 0) await this.executions.mustExist(ref);
     const pieces = chunks.filter((piece) => wanted.stream === undefined || piece.stream === wanted.stream);
     const last = chunks[chunks.length - 1];
-    if (!wanted.raw) return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
+    if (wanted.form === 'json') return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
     void reply
-      .header('content-type', 'text/plain; charset=utf-8')
+      .header('content-type', contentType[wanted.form])
       .header('x-content-type-options', 'nosniff')
-      .header('content-disposition', 'inline; filename="output.txt"');
+      .header('content-disposition', `${wanted.form === 'text' ? 'inline' : 'attachment'}; filename="output.txt"`);
     if (more && last) void reply.header('runledger-next', String(last.sequence));
     return Buffer.concat(pieces.map((piece) => piece.bytes));
   }

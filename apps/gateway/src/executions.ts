@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ExecutionRef } from '#libs/contracts';
 import { eventId } from '#libs/contracts';
 import type { ClientCommand, Context } from '#libs/execution';
-import { type LogStore, load, submit } from '#libs/ledger';
+import { LogError, type LogStore, MAX_COMMIT_BYTES, replay, submit, unborn } from '#libs/ledger';
 import { type ExecutionDetail, type TaskView, detailOf, tasksOf } from '#libs/projections';
 import { Problem } from './problem.js';
 import type { ReadModels } from './read-models.js';
@@ -30,7 +30,7 @@ export type EventView = {
 export class Executions {
   constructor(
     private readonly log: LogStore,
-    private readonly readModels: ReadModels,
+    private readonly readModels: Pick<ReadModels, 'execution' | 'tasks'>,
     /** True while new executions are refused, so that running ones have room to end. */
     private readonly isNearlyFull: () => boolean,
   ) {}
@@ -43,8 +43,12 @@ export class Executions {
     }
     const ref = { tenant, execution: uuid7() };
     const command: ClientCommand = { type: 'RequestExecution', ...request, dialect: 'canonical' };
-    const { execution } = await submit(this.log, ref, command, this.context(correlationId));
-    return { id: ref.execution, sequence: execution.sequence, status: 'pending' };
+    try {
+      const { execution } = await submit(this.log, ref, command, this.context(correlationId));
+      return { id: ref.execution, sequence: execution.sequence, status: 'pending' };
+    } catch (error) {
+      throw error instanceof LogError ? ofRequest(error, ref) : error;
+    }
   }
 
   async control(ref: ExecutionRef, command: ClientCommand, correlationId: string): Promise<Controlled> {
@@ -69,7 +73,7 @@ export class Executions {
     limit: number,
   ): Promise<{ readonly events: readonly EventView[]; readonly next: string | null }> {
     const history = await this.log.history(ref, { after: Math.max(0, after.sequence - 1) });
-    if (history.length === 0 && (await load(this.log, ref)).version === 0) throw notFound(ref);
+    if (history.length === 0) await this.mustExist(ref);
     const events = history
       .flatMap(({ sequence, storedAt, commit }) =>
         commit.events.map((event, index) => ({ event, sequence, index, storedAt, version: commit.version })),
@@ -85,6 +89,11 @@ export class Executions {
     return { events: page, next: events.length > limit ? (page[page.length - 1]?.position ?? null) : null };
   }
 
+  /** Throws Problem EXECUTION_NOT_FOUND. */
+  async mustExist(ref: ExecutionRef): Promise<void> {
+    if ((await this.log.history(ref)).length === 0) throw notFound(ref);
+  }
+
   private async folded<T extends object>(
     ref: ExecutionRef,
     view: (...args: Parameters<typeof detailOf>) => T,
@@ -92,10 +101,11 @@ export class Executions {
     const history = await this.log.history(ref);
     const first = history[0]?.commit.events[0];
     if (!first) throw notFound(ref);
-    const { state, version, sequence } = await load(this.log, ref);
+    const { state, version, sequence } = replay(unborn(ref), history);
     return { ...view(ref, state, { version, sequence, requestedAt: first.at }), asOfSeq: sequence };
   }
 
+  /** The cause names the command: one that comes again with the same cause changes nothing. Each request is a new one. */
   private context(correlationId: string): Context {
     return { now: Date.now(), cause: randomUUID(), actor: 'anonymous', correlationId };
   }
@@ -103,3 +113,17 @@ export class Executions {
 
 const notFound = (ref: ExecutionRef): Problem =>
   new Problem(404, 'EXECUTION_NOT_FOUND', `no execution ${ref.execution} in tenant ${ref.tenant}; check id and X-Tenant-ID`);
+
+/** What a request that was not stored, or may not have been, has to say beyond what the log knows. */
+const ofRequest = (error: LogError, { execution }: ExecutionRef): Error => {
+  if (error.code === 'COMMIT_TOO_LARGE') {
+    const detail = `the plan, its input and labels are too large together: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
+    return new Problem(413, 'PLAN_TOO_LARGE', `${detail}; keep large data in files and refer to them`, { cause: error });
+  }
+  if (error.code !== 'OUTCOME_UNKNOWN') return error;
+  const detail = `outcome unknown: the broker did not say whether execution ${execution} was stored`;
+  return new Problem(503, error.code, `${detail}; read /api/v1/executions/${execution} before you retry, on 404 it was not`, {
+    retryAfterSeconds: 1,
+    cause: error,
+  });
+};

@@ -1,156 +1,120 @@
 import { applyDecorators } from '@nestjs/common';
-import type { OpenAPIObject } from '@nestjs/swagger';
-import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse } from '@nestjs/swagger';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import { answers } from './answer-schema.js';
+import { type Schema, exampleRequest, requestSchema, token } from './plan-schema.js';
 
-type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
-
-const example = {
-  plan: {
-    name: 'hello',
-    tasks: [
-      { id: 'greet', runner: 'command', input: { argv: ['echo', 'hello'] } },
-      { id: 'done', runner: 'noop', dependsOn: ['greet'] },
-    ],
-  },
-  labels: { team: 'docs' },
+/** The description at /docs-json, and a page for it at /docs. */
+export const serveDescription = (app: NestFastifyApplication, version: string): void => {
+  const description = new DocumentBuilder()
+    .setTitle('Runledger')
+    .setDescription('Durable execution: every fact about a run is an event in one log.')
+    .setVersion(version)
+    .build();
+  SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description));
 };
 
-const duration: Schema = { type: 'integer', minimum: 1, description: 'milliseconds' };
-const token: Schema = { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' };
-
-const taskSchema: Schema = {
-  type: 'object',
-  required: ['id', 'runner'],
-  additionalProperties: false,
-  properties: {
-    id: token,
-    runner: { type: 'string', enum: ['command', 'http', 'wait', 'noop'] },
-    input: {
-      type: 'object',
-      description:
-        'command: {argv} without a shell, or {shell: sh|bash, script}; also cwd, env, stdin, successExitCodes, maxOutputBytes, graceMs, markers. ' +
-        'http: {url, method, headers, body, expectStatus, maxResponseBytes}. wait: {durationMs} or {until}. noop: {result}.',
-    },
-    dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
-    retry: {
-      type: 'object',
-      required: ['maxAttempts'],
-      properties: {
-        maxAttempts: { type: 'integer', minimum: 1, maximum: 100 },
-        backoff: { type: 'string', enum: ['fixed', 'linear', 'exponential'] },
-        delayMs: { type: 'integer', minimum: 0 },
-        maxDelayMs: { type: 'integer', minimum: 0 },
-      },
-    },
-    timeoutMs: { ...duration, description: 'One attempt, milliseconds.' },
-    onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
-    onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
-  },
-};
-
-const requestSchema: Schema = {
-  type: 'object',
-  required: ['plan'],
-  additionalProperties: false,
-  properties: {
-    plan: {
-      type: 'object',
-      required: ['name', 'tasks'],
-      additionalProperties: false,
-      properties: {
-        name: { type: 'string', minLength: 1, maxLength: 200 },
-        tasks: { type: 'array', minItems: 1, maxItems: 10_000, items: taskSchema },
-        concurrency: { type: 'integer', minimum: 1, description: 'Tasks of this execution that run at once.' },
-        timeoutMs: { ...duration, description: 'The whole execution, milliseconds.' },
-      },
-    },
-    name: { type: 'string', maxLength: 200, description: "Default: the plan's name." },
-    labels: { type: 'object', additionalProperties: { type: 'string', maxLength: 256 } },
-    input: { type: 'object', description: 'Handed to every task.' },
-  },
-};
-
-const problemSchema: Schema = {
-  type: 'object',
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { type: 'string', description: 'Stable; what programs go by.' },
-    detail: { type: 'string', description: 'What, why, and what to do.' },
-    instance: { type: 'string' },
-    correlationId: { type: 'string' },
-    problems: { type: 'array', items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } } },
-  },
-};
+const ok = (schema: Schema, description = '', status = 200): MethodDecorator => ApiResponse({ status, description, schema }) as MethodDecorator;
 
 const refusal = (status: number, description: string): MethodDecorator =>
-  ApiResponse({ status, description, content: { 'application/problem+json': { schema: problemSchema } } }) as MethodDecorator;
+  ApiResponse({ status, description, content: { 'application/problem+json': { schema: answers.problem } } }) as MethodDecorator;
 
-const tenant = ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." });
-const id = ApiParam({ name: 'id', schema: token });
+const tenant = applyDecorators(
+  ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." }),
+  ApiHeader({ name: 'X-Correlation-ID', required: false, description: 'Comes back, and stands in the events that the request causes.' }),
+) as MethodDecorator;
+const id = ApiParam({ name: 'id', schema: { ...token } });
+const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
 const unknown = refusal(404, 'EXECUTION_NOT_FOUND');
 const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE: try again after Retry-After seconds');
-const query = (name: string, description: string): MethodDecorator => ApiQuery({ name, required: false, description, type: String });
+const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
+  ApiQuery({ name, required: false, description, schema: { type } });
 
-const read = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
-  applyDecorators(tenant, id, ApiOperation({ summary }), ApiResponse({ status: 200 }), unknown, unavailable, ...more);
+const executions = ApiTags('executions') as MethodDecorator;
 
-const control = (summary: string, properties: object = {}): MethodDecorator =>
+const read = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(executions, tenant, id, ApiOperation({ summary }), ok(schema), invalid, unknown, unavailable, ...more);
+
+const control = (summary: string, properties: Readonly<Record<string, Schema>> = {}): MethodDecorator =>
   applyDecorators(
+    executions,
     tenant,
     id,
     ApiOperation({ summary }),
-    ApiBody({ required: false, schema: { type: 'object', properties: { reason: { type: 'string', maxLength: 500 }, ...properties } } }),
-    ApiResponse({ status: 200, description: '`changed` is false where it was satisfied already.' }),
+    ApiBody({
+      required: false,
+      schema: {
+        type: 'object',
+        additionalProperties: false,
+        properties: { reason: { type: 'string', minLength: 1, maxLength: 500 }, ...properties },
+      },
+    }),
+    ok(answers.controlled, 'Durable.'),
+    invalid,
     unknown,
     refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING'),
     unavailable,
   );
 
+const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(ApiTags('system') as MethodDecorator, ApiOperation({ summary }), ok(schema), ...more);
+
 /** What the API description says of each route. */
 export const describe = {
   request: () =>
     applyDecorators(
+      executions,
       tenant,
       ApiOperation({ summary: 'Request an execution of a plan' }),
-      ApiBody({ schema: requestSchema, examples: { hello: { summary: 'A command and what follows it', value: example } } }),
-      ApiResponse({ status: 202, description: 'Durable. Location is where to read it.' }),
-      refusal(400, 'BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
-      refusal(413, 'BODY_TOO_LARGE, COMMIT_TOO_LARGE'),
-      unavailable,
+      ApiBody({ schema: requestSchema, examples: { hello: { summary: 'A command and what follows it', value: exampleRequest } } }),
+      ok(answers.accepted, 'Durable. Location is where to read it.', 202),
+      refusal(400, 'TENANT_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
+      refusal(413, 'BODY_TOO_LARGE: 512 KiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
+      refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
+      refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: read it before you retry'),
     ),
   list: () =>
     applyDecorators(
+      executions,
       tenant,
       ApiOperation({ summary: 'List executions, newest first' }),
-      query('status', 'One or several, separated by commas.'),
-      query('label', 'key=value; repeat it for several.'),
+      query('status', 'One or several, separated by commas or repeated.'),
+      query('label', 'key=value; repeat it for several, all of which must fit.'),
       query('name', 'Exact, or with a trailing * a prefix.'),
       query('from', 'Requested at or after, RFC 3339.'),
       query('until', 'Requested before, RFC 3339.'),
-      query('limit', '1 to 1000, default 50.'),
-      query('cursor', '`next` of the page before.'),
-      ApiResponse({ status: 200 }),
-      refusal(400, 'QUERY_INVALID, CURSOR_INVALID'),
+      query('limit', '1 to 1000, default 50.', 'integer'),
+      query('cursor', '`next` of the page before; also in the Link header.'),
+      ok(answers.list),
+      refusal(400, 'TENANT_INVALID, QUERY_INVALID, CURSOR_INVALID'),
       unavailable,
     ),
-  detail: () => read('Read an execution'),
-  tasks: () => read('Its tasks, with their steps'),
+  detail: () => read('Read an execution', answers.detail),
+  tasks: () => read('Its tasks, with their steps', answers.tasks),
   events: () =>
-    read('Everything that happened, from the log', query('after', 'Position of the last event read.'), query('limit', '1 to 1000.')),
+    read(
+      'Everything that happened, from the log',
+      answers.events,
+      query('after', 'Position of the last event read.'),
+      query('limit', '1 to 1000, default 200.', 'integer'),
+    ),
   output: () =>
     read(
-      'Output of its tasks',
+      'Output of its tasks, both streams in the order they were written',
+      answers.output,
       query('task', 'One task only.'),
       query('stream', 'stdout or stderr.'),
-      query('after', 'Position of the last chunk read.'),
-      query('limit', 'Chunks.'),
-      query('format', 'json, or raw: the bytes as they were written.'),
+      query('after', 'Position of the last chunk read.', 'integer'),
+      query('limit', 'Chunks: 1 to 1000, default 200, of raw 1000. Where there are more, raw says so in Runledger-Next.', 'integer'),
+      query('format', 'json, or raw: the bytes as they were written, also with Accept: text/plain.'),
     ),
   control,
   cancel: () =>
     control('Cancel: the rest is skipped', {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },
     }),
+  root: () => system('What this is', answers.root),
+  health: () => system('The process is alive', answers.health),
+  ready: () => system('It can accept commands', answers.ready, ApiResponse({ status: 503, schema: answers.ready }) as MethodDecorator),
+  stats: () => system('Counts, durations and throughput', answers.stats, tenant, refusal(503, 'PROJECTION_UNAVAILABLE')),
 };

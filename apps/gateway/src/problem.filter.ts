@@ -3,9 +3,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#libs/platform';
 import { correlationOf } from './request-context.js';
 import { Problem, problemOf } from './problem.js';
+import type { Routes } from './routes.js';
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   409: 'Conflict',
@@ -16,10 +18,16 @@ const titles: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+const internal = (correlationId: string): Problem =>
+  new Problem(500, 'INTERNAL', `an error on our side; report it with correlation id ${correlationId}`);
+
 /** Answers every error as problem details; what is a bug is logged with its correlation id and told to nobody. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  constructor(private readonly logger: Logger) {}
+  constructor(
+    private readonly logger: Logger,
+    private readonly routes: Routes,
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
@@ -28,13 +36,11 @@ export class ProblemFilter implements ExceptionFilter {
 
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const correlationId = correlationOf(request);
-    const problem =
-      problemOf(error) ?? new Problem(500, 'INTERNAL', `an error on our side; report it with correlation id ${correlationId}`);
-    if (problem.status >= 500) {
-      this.logger.error({ err: error, correlationId, method: request.method, url: request.url, code: problem.code }, 'request failed');
-    }
-    const { problems, retryAfterSeconds } = problem.extra;
+    const problem = this.orWrongMethod(problemOf(error) ?? internal(correlationId), request);
+    this.log(problem, error, request, correlationId);
+    const { problems, retryAfterSeconds, allow } = problem.extra;
     if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
+    if (allow) void reply.header('allow', allow.join(', '));
     void reply
       .status(problem.status)
       .header('content-type', 'application/problem+json; charset=utf-8')
@@ -49,5 +55,21 @@ export class ProblemFilter implements ExceptionFilter {
         correlationId,
         ...(problems && { problems }),
       });
+  }
+
+  private orWrongMethod(problem: Problem, { url, method }: FastifyRequest): Problem {
+    const allow = problem.code === 'ROUTE_NOT_FOUND' ? this.routes.methodsOf(url) : [];
+    if (allow.length === 0) return problem;
+    return new Problem(405, 'METHOD_NOT_ALLOWED', `${method} is not served here; use ${allow.join(' or ')}`, { allow });
+  }
+
+  private log(problem: Problem, error: unknown, { method, url }: FastifyRequest, correlationId: string): void {
+    const { status, code } = problem;
+    if (status < 500) return;
+    const line = { correlationId, method, url, code };
+    // Unavailable is the broker's or the projector's doing, and passes: a line, not a stack.
+    if (status === 503) this.logger.warn(line, `request failed: ${problem.message}`);
+    else if (code === 'HISTORY_BROKEN') this.logger.error(line, `ALARM: ${problem.message}`);
+    else this.logger.error({ ...line, err: error }, 'request failed');
   }
 }

@@ -12,9 +12,15 @@ export class Problem extends Error {
     readonly code: string,
     /** What, why, and what to do. */
     detail: string,
-    readonly extra: { readonly problems?: readonly Fault[]; readonly retryAfterSeconds?: number } = {},
+    readonly extra: {
+      readonly problems?: readonly Fault[];
+      readonly retryAfterSeconds?: number;
+      /** Methods of a path that was asked with another one. */
+      readonly allow?: readonly string[];
+      readonly cause?: unknown;
+    } = {},
   ) {
-    super(detail);
+    super(detail, 'cause' in extra ? { cause: extra.cause } : undefined);
   }
 }
 
@@ -36,33 +42,41 @@ const ofLog: Record<LogErrorCode, number> = {
   LOG_MISCONFIGURED: 503,
 };
 
-const fastify: Readonly<Record<string, Problem>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'the body must be application/json; set Content-Type'),
-  FST_ERR_CTP_EMPTY_JSON_BODY: new Problem(400, 'BODY_EMPTY', 'the body is empty where a JSON object is needed'),
-  FST_ERR_CTP_INVALID_JSON_BODY: new Problem(400, 'BODY_NOT_JSON', 'the body is not JSON, or holds a __proto__ key'),
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: new Problem(400, 'BODY_NOT_JSON', 'the body is not as long as Content-Length says'),
+/** Bytes of a body, unpacked. Larger than any commit, so that a plan that is too large hears that and not less. */
+export const BODY_LIMIT = 512 * 1024;
+
+const tooLarge = (): Problem =>
+  new Problem(413, 'BODY_TOO_LARGE', `the body is larger than ${BODY_LIMIT} bytes; keep large data in files and refer to them`);
+
+/** What Fastify and its streams refuse before a route is reached. */
+const ofTransport: Readonly<Record<string, () => Problem>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'the body must be application/json; set Content-Type'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => new Problem(400, 'BODY_NOT_JSON', 'the body is not as long as Content-Length says'),
+  FST_ERR_CTP_BODY_TOO_LARGE: tooLarge,
+  FST_ERR_BAD_URL: () => new Problem(400, 'URL_INVALID', 'the path is not a valid URL; check its % escapes'),
+  FST_ERR_MAX_PARAM_LENGTH: () => new Problem(400, 'ID_INVALID', 'a part of the path is too long to be an id'),
+  Z_DATA_ERROR: () => new Problem(400, 'BODY_NOT_JSON', 'Content-Encoding says gzip, but the body is something else'),
+  Z_BUF_ERROR: () => new Problem(400, 'BODY_NOT_JSON', 'the gzip body ends too early'),
 };
 
 const ofClient = (status: number, message: string): Problem => {
   if (status === 404) return new Problem(404, 'ROUTE_NOT_FOUND', `${message}; the API is described at /docs`);
-  if (status === 413) return new Problem(413, 'BODY_TOO_LARGE', 'the body is larger than 512 KiB');
-  return new Problem(status, 'REQUEST_INVALID', message);
+  return status === 413 ? tooLarge() : new Problem(status, 'REQUEST_INVALID', message);
 };
 
 /** The one place where errors become answers. Undefined for what is a bug: it must be logged and say nothing. */
 export const problemOf = (error: unknown): Problem | undefined => {
   if (error instanceof Problem) return error;
-  if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message);
-  if (error instanceof BrokenHistory) return new Problem(500, error.code, error.message);
+  if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message, { cause: error });
+  if (error instanceof BrokenHistory) return new Problem(500, error.code, `${error.message}; only this execution is halted, restore it from a backup`, { cause: error });
   if (error instanceof LogError) {
     const status = ofLog[error.code];
-    return new Problem(status, error.code, error.message, status === 503 ? { retryAfterSeconds: 1 } : {});
+    return new Problem(status, error.code, error.message, { cause: error, ...(status === 503 && { retryAfterSeconds: 1 }) });
   }
   if (!(error instanceof Error)) return undefined;
   const { code, statusCode, getStatus } = error as Error & { code?: string; statusCode?: number; getStatus?: () => number };
-  const known = code === undefined ? undefined : fastify[code];
+  const known = code === undefined ? undefined : ofTransport[code]?.();
   if (known) return known;
-  if (error instanceof SyntaxError) return new Problem(400, 'BODY_NOT_JSON', `the body is not JSON: ${error.message}`);
   const status = statusCode ?? getStatus?.call(error);
   return status !== undefined && status >= 400 && status < 500 ? ofClient(status, error.message) : undefined;
 };

@@ -20,9 +20,16 @@ type Refusal = { readonly refused: { readonly code: string; readonly message: st
 const isRefusal = (answer: unknown): answer is Refusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer;
 
+const unavailable = (why: string, cause?: unknown): Problem =>
+  new Problem(503, 'PROJECTION_UNAVAILABLE', `the projector ${why}; nothing is lost, ask again in a moment`, { retryAfterSeconds: 1, cause });
+
 /** What the projector knows, asked over NATS. */
 export class ReadModels {
-  constructor(private readonly client: ClientProxy) {}
+  constructor(
+    private readonly client: ClientProxy,
+    /** Without a broker nobody answers: known at once. */
+    private readonly isConnected: () => boolean,
+  ) {}
 
   execution(ref: ExecutionRef): Promise<Answer<ExecutionDetail>> {
     return this.ask(queries.execution, ref);
@@ -42,14 +49,12 @@ export class ReadModels {
 
   /** Throws Problem PROJECTION_UNAVAILABLE, CURSOR_INVALID. */
   private async ask<T>(pattern: string, query: object): Promise<T> {
+    if (!this.isConnected()) throw unavailable('can not be reached: no connection to the broker');
     let answer: T | Refusal;
     try {
       answer = await firstValueFrom(this.client.send<T>(pattern, query).pipe(timeout(ANSWER_WITHIN_MS)));
     } catch (error) {
-      const why = error instanceof TimeoutError ? `did not answer within ${ANSWER_WITHIN_MS} ms` : 'can not be reached';
-      throw new Problem(503, 'PROJECTION_UNAVAILABLE', `the projector ${why}; nothing is lost, ask again in a moment`, {
-        retryAfterSeconds: 1,
-      });
+      throw unavailable(error instanceof TimeoutError ? `did not answer within ${ANSWER_WITHIN_MS} ms` : 'can not be reached', error);
     }
     if (isRefusal(answer)) throw new Problem(400, answer.refused.code, answer.refused.message);
     return answer;

@@ -39,6 +39,7 @@ const labelFaults = (labels: unknown): Fault[] => {
 
 const object = (body: unknown): Fields => {
   if (isObject(body)) return body;
+  if (body === undefined) throw new Problem(400, 'BODY_EMPTY', 'the body is empty where a JSON object is needed');
   throw new Problem(400, 'BODY_INVALID', 'the body must be a JSON object');
 };
 
@@ -46,6 +47,12 @@ const refuse = (faults: readonly Fault[], what: string): void => {
   if (faults.length === 0) return;
   const [first] = faults;
   throw new Problem(400, what, `${first?.path || 'the body'}: ${first?.message ?? ''}`, { problems: faults });
+};
+
+/** An execution's input obeys the same bounds as a task's: it is checked as one. */
+const inputFaults = (input: unknown): readonly Fault[] => {
+  const parsed = parsePlan({ name: 'input', tasks: [{ id: 'input', runner: 'any', input }] }, new Map([['any', () => []]]));
+  return 'problems' in parsed ? parsed.problems.map(({ path, message }) => ({ path: path.replace('/tasks/0', ''), message })) : [];
 };
 
 /** The body of a request for an execution. Throws Problem BODY_INVALID or PLAN_INVALID with the path to each fault. */
@@ -59,11 +66,7 @@ export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
   faults.push(...labelFaults(labels));
   if (!isObject(input)) faults.push({ path: '/input', message: 'must be an object' });
   refuse(faults, 'BODY_INVALID');
-  // The input obeys the same bounds as a task's: it is checked as one.
-  const carrier = parsePlan({ name: 'input', tasks: [{ id: 'input', runner: 'any', input }] }, new Map([['any', () => []]]));
-  if ('problems' in carrier) {
-    refuse(carrier.problems.map((fault) => ({ ...fault, path: fault.path.replace('/tasks/0', '') })), 'BODY_INVALID');
-  }
+  if (Object.keys(input as object).length > 0) refuse(inputFaults(input), 'BODY_INVALID');
   const parsed = parsePlan(plan, runnerInputs);
   if ('problems' in parsed) {
     refuse(parsed.problems.map((fault) => ({ ...fault, path: `/plan${fault.path}` })), 'PLAN_INVALID');
@@ -81,7 +84,7 @@ export type ControlRequest = { readonly reason?: string; readonly mode: CancelMo
 
 /** The optional body of pause, resume and cancel. Throws Problem BODY_INVALID. */
 export const parseControlRequest = (value: unknown, verb: 'pause' | 'resume' | 'cancel'): ControlRequest => {
-  const body = value === undefined || value === null ? {} : object(value);
+  const body = value === undefined ? {} : object(value);
   const { reason, mode = 'immediate' } = body;
   const faults = unknownFields(body, verb === 'cancel' ? ['reason', 'mode'] : ['reason']);
   if (reason !== undefined && !isText(reason, 500)) {

@@ -33,15 +33,17 @@ const integer = (query: Query, name: string, fallback: number, min: number, max:
   const text = one(query, name);
   if (text === undefined) return fallback;
   const value = Number(text);
-  if (text === '' || !Number.isInteger(value) || value < min || value > max) invalid(name, `must be an integer from ${min} to ${max}`);
+  if (!/^\d{1,16}$/.test(text) || value < min || value > max) invalid(name, `must be an integer from ${min} to ${max}`);
   return value;
 };
+
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
 const time = (query: Query, name: string): string | undefined => {
   const text = one(query, name);
   if (text === undefined) return undefined;
-  const ms = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms)) invalid(name, 'must be an RFC 3339 time such as 2026-11-20T12:00:00Z');
+  const ms = rfc3339.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(ms)) invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
   return new Date(ms).toISOString();
 };
 
@@ -85,26 +87,36 @@ export const parseEventsQuery = (query: Query): { readonly after: EventPosition;
   };
 };
 
+/** How output is answered: as JSON, or as the bytes that were written, for a reader or for a file. */
+export type OutputForm = 'json' | 'text' | 'bytes';
+
 export type OutputQuery = {
   readonly task: string | undefined;
   readonly stream: string | undefined;
   readonly after: number;
   readonly limit: number;
-  readonly raw: boolean;
+  readonly form: OutputForm;
 };
 
-/** Throws Problem QUERY_INVALID. */
-export const parseOutputQuery = (query: Query): OutputQuery => {
+const formOf = (format: string | undefined, accept: string): OutputForm => {
+  const text = /\btext\/plain\b/i.test(accept);
+  if (format === 'raw') return text ? 'text' : 'bytes';
+  return format === undefined && text ? 'text' : 'json';
+};
+
+/** Throws Problem QUERY_INVALID. A chunk has at most 32 KiB. */
+export const parseOutputQuery = (query: Query, accept = ''): OutputQuery => {
   known(query, ['task', 'stream', 'after', 'limit', 'format']);
   const [task, stream, format] = [one(query, 'task'), one(query, 'stream'), one(query, 'format')];
   if (task !== undefined && !isToken(task)) invalid('task', 'must be the id of a task');
   if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') invalid('stream', 'must be stdout or stderr');
   if (format !== undefined && format !== 'raw' && format !== 'json') invalid('format', 'must be json or raw');
+  const form = formOf(format, accept);
   return {
     task,
     stream,
-    raw: format === 'raw',
+    form,
     after: integer(query, 'after', 0, 0, Number.MAX_SAFE_INTEGER),
-    limit: integer(query, 'limit', format === 'raw' ? 10_000 : 200, 1, 10_000),
+    limit: integer(query, 'limit', form === 'json' ? 200 : 1_000, 1, 1_000),
   };
 };

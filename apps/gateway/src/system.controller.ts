@@ -1,7 +1,7 @@
 import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
-import { ApiOperation } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { StatsAnswer } from '#libs/projections';
+import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { TENANT, tenantOf } from './request-context.js';
 
@@ -37,7 +37,7 @@ export class SystemController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'What this is' })
+  @describe.root()
   root(): object {
     return {
       name: 'runledger',
@@ -47,13 +47,13 @@ export class SystemController {
   }
 
   @Get(['health', 'api/v1/health'])
-  @ApiOperation({ summary: 'The process is alive' })
+  @describe.health()
   health(): object {
     return { status: 'healthy', service: 'runledger-gateway', version: this.system.version, uptime: Math.round(process.uptime()) };
   }
 
   @Get(['readyz', 'api/v1/ready'])
-  @ApiOperation({ summary: 'It can accept commands' })
+  @describe.ready()
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const entries = Object.entries(this.system.checks).map(async ([name, check]) => [name, await inTime(check)] as const);
     const dependencies = Object.fromEntries(await Promise.all(entries));
@@ -63,7 +63,7 @@ export class SystemController {
   }
 
   @Get('api/v1/stats')
-  @ApiOperation({ summary: 'Counts, durations and throughput' })
+  @describe.stats()
   async stats(@Req() request: FastifyRequest): Promise<StatsAnswer> {
     return await this.readModels.stats(tenantOf(request, this.tenant));
   }

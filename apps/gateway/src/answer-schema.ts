@@ -1,0 +1,107 @@
+import { type Schema, labelsSchema, token } from './plan-schema.js';
+
+const text: Schema = { type: 'string' };
+const integer: Schema = { type: 'integer' };
+const time: Schema = { type: 'string', format: 'date-time' };
+const orNull = (schema: Schema): Schema => ({ ...schema, nullable: true });
+const anObject: Schema = { type: 'object' };
+const listOf = (items: Schema): Schema => ({ type: 'array', items });
+const object = (properties: Readonly<Record<string, Schema>>): Schema => ({ type: 'object', properties });
+
+const asOfSeq: Schema = { ...integer, description: 'The log sequence up to which this answer knows.' };
+const status: Schema = { type: 'string', enum: ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'] };
+const next: Schema = orNull({ ...text, description: 'Leads to the next page; null on the last.' });
+
+const summary = {
+  id: token,
+  name: text,
+  status,
+  labels: labelsSchema,
+  dialect: text,
+  requestedAt: time,
+  startedAt: orNull(time),
+  endedAt: orNull(time),
+  tasks: object({ total: integer, ended: integer, failed: integer }),
+  version: { ...integer, description: 'Of its last commit: 1, 2, 3 … without gaps.' },
+  sequence: { ...integer, description: 'Of its last commit in the log.' },
+};
+
+const failure: Schema = orNull(anObject);
+
+const step = object({
+  id: text,
+  name: text,
+  status: { type: 'string', enum: ['pending', 'running', 'completed', 'failed', 'skipped'] },
+  startedAt: time,
+  endedAt: orNull(time),
+  error: orNull(text),
+  metadata: anObject,
+});
+
+const task = object({
+  id: token,
+  runner: text,
+  status: { type: 'string', enum: ['pending', 'assigned', 'running', 'completed', 'failed', 'skipped', 'cancelled'] },
+  dependsOn: listOf(token),
+  attempt: integer,
+  startedAt: orNull(time),
+  endedAt: orNull(time),
+  retryAt: orNull(time),
+  result: orNull(anObject),
+  error: failure,
+  why: orNull({ ...text, description: 'Why it was skipped.' }),
+  steps: listOf(step),
+});
+
+const event = object({
+  id: { ...text, description: '<execution>/<version>/<index>' },
+  position: { ...text, description: '<log sequence>/<index>' },
+  type: text,
+  at: time,
+  storedAt: { ...time, description: "The broker's clock." },
+  cause: { ...text, description: 'The command or attempt that it comes from.' },
+  actor: text,
+  correlationId: text,
+  data: anObject,
+});
+
+const chunk = object({
+  position: integer,
+  task: token,
+  attempt: integer,
+  stream: { type: 'string', enum: ['stdout', 'stderr'] },
+  time,
+  truncated: { type: 'boolean', description: 'Present and true where output ends here although the task wrote more.' },
+  text: { ...text, description: 'Where the chunk is UTF-8.' },
+  base64: { ...text, description: 'Where it is not.' },
+});
+
+const controlled = { id: token, status, sequence: integer };
+
+/** What the routes answer. */
+export const answers = {
+  accepted: object({ ...controlled, links: object({ self: text, tasks: text, events: text, output: text }) }),
+  controlled: object({ ...controlled, changed: { type: 'boolean', description: 'False where it was satisfied already.' } }),
+  list: object({ executions: listOf(object(summary)), next, asOfSeq }),
+  detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), asOfSeq }),
+  tasks: object({ tasks: listOf(task), asOfSeq }),
+  events: object({ events: listOf(event), next }),
+  output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),
+  stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, throughput: listOf(anObject) }),
+  health: object({ status: text, service: text, version: text, uptime: { ...integer, description: 'Seconds.' } }),
+  ready: object({
+    status: { type: 'string', enum: ['ready', 'unavailable'] },
+    dependencies: { type: 'object', additionalProperties: text, description: '`up`, or what is wrong.' },
+  }),
+  root: object({ name: text, version: text, links: anObject }),
+  problem: object({
+    type: text,
+    title: text,
+    status: integer,
+    code: { ...text, description: 'Stable; what programs go by.' },
+    detail: { ...text, description: 'What, why, and what to do.' },
+    instance: text,
+    correlationId: text,
+    problems: listOf(object({ path: { ...text, description: 'JSON pointer from the body.' }, message: text })),
+  }),
+} as const;

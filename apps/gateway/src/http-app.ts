@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net';
+import type { DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
+import { unpackBody } from './compressed-body.js';
+import { parseJson } from './json-body.js';
+import { serveDescription } from './openapi.js';
+import { BODY_LIMIT } from './problem.js';
+import { ProblemFilter } from './problem.filter.js';
+import { correlationOf } from './request-context.js';
+import { loopbackOrigin, requestGuard } from './request-guard.js';
+import { Routes } from './routes.js';
+
+/** Of one request, its body included; a client that takes longer is cut off. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next'];
+
+/** What Node's parser refuses never becomes a request; it is answered here, in the same words. */
+const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void => {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const [status, title] = tooLarge ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request'];
+  const [code, detail] = tooLarge
+    ? ['HEADERS_TOO_LARGE', 'the headers and the URL together are larger than 16 KiB']
+    : ['REQUEST_INVALID', 'this is not an HTTP request'];
+  const body = JSON.stringify({ type: `urn:runledger:problem:${code}`, title, status, code, detail });
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n`;
+  socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+};
+
+/** What Fastify refuses before a route is reached is answered like everything else; Nest's own handler would drop the error's code. */
+class Adapter extends FastifyAdapter {
+  constructor(private readonly filter: ProblemFilter) {
+    super({
+      bodyLimit: BODY_LIMIT,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      clientErrorHandler: answerUnreadable,
+      frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
+      routerOptions: { maxParamLength: 256 },
+    });
+  }
+
+  override setErrorHandler(): ReturnType<FastifyAdapter['setErrorHandler']> {
+    return super.setErrorHandler((error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      this.filter.answer(error, request, reply),
+    );
+  }
+}
+
+/** The module served over HTTP, not listening yet. */
+export const createHttpApp = async (
+  module: DynamicModule,
+  { host }: Settings,
+  version: string,
+  logger: Logger,
+): Promise<NestFastifyApplication> => {
+  const routes = new Routes();
+  const filter = new ProblemFilter(logger, routes);
+  const adapter = new Adapter(filter);
+  const fastify = adapter.getInstance();
+  fastify.addHook('onRoute', ({ url, method }: RouteOptions) => routes.add(url, method));
+  const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
+    bodyParser: false,
+    logger: new NestLogger(logger),
+  });
+  app.useGlobalFilters(filter);
+  app.enableCors({ origin: loopbackOrigin, exposedHeaders: exposed });
+
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, parseJson(body as Buffer));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  const guard = requestGuard(host);
+  fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    void reply.header('x-correlation-id', correlationOf(request));
+    try {
+      guard(request.method, request.headers);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  fastify.addHook('preParsing', unpackBody);
+  if (logger.isLevelEnabled('debug')) {
+    fastify.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      const { method, url } = request;
+      logger.debug({ correlationId: correlationOf(request), method, url, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+      done();
+    });
+  }
+  serveDescription(app, version);
+  return app;
+};
+
+/** Returns where it listens. Throws SettingsError for a port in use. */
+export const listen = async (app: NestFastifyApplication, { host, port }: Settings): Promise<string> => {
+  try {
+    await app.listen(port, host);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new SettingsError(`port ${port} on ${host} is in use; stop what listens there, or set RUNLEDGER_PORT to another`);
+  }
+  return await app.getUrl();
+};

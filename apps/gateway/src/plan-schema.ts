@@ -1,0 +1,121 @@
+import type { OpenAPIObject } from '@nestjs/swagger';
+
+type AnySchema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
+export type Schema = Exclude<AnySchema, { $ref: string }>;
+
+const YEAR_MS = 366 * 24 * 3_600_000;
+
+export const token: Schema = { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' };
+const duration = (description: string, minimum = 1): Schema => ({ type: 'integer', minimum, maximum: YEAR_MS, description: `Milliseconds. ${description}` });
+const texts: Schema = { type: 'object', additionalProperties: { type: 'string' } };
+
+const input = (title: string, description: string, properties: Readonly<Record<string, Schema>>): Schema => ({
+  type: 'object',
+  title,
+  description,
+  additionalProperties: false,
+  properties,
+});
+
+const commandInput = input('command', 'A process. Either argv, run without a shell, or script together with shell.', {
+  argv: { type: 'array', minItems: 1, maxItems: 4096, items: { type: 'string' }, description: 'Program and arguments, each as it is written.' },
+  shell: { type: 'string', enum: ['sh', 'bash'], description: 'Required with script.' },
+  script: { type: 'string', description: 'Handed to the shell.' },
+  cwd: { type: 'string', description: "Relative to the execution's own directory, or absolute inside an allowed root." },
+  env: { ...texts, description: 'Names starting with RUNLEDGER_ are set by Runledger.' },
+  stdin: { type: 'string' },
+  successExitCodes: { type: 'array', items: { type: 'integer', minimum: 0, maximum: 255 }, default: [0] },
+  maxOutputBytes: { type: 'integer', minimum: 0, description: 'Kept of both streams together.' },
+  graceMs: { type: 'integer', minimum: 0, maximum: 600_000, description: 'Milliseconds between TERM and KILL.' },
+  markers: { type: 'boolean', description: 'Whether STEP_START: and its like on standard output become steps.' },
+});
+
+const httpInput: Schema = {
+  ...input('http', 'A request. Private addresses are refused unless the executor allows them.', {
+    url: { type: 'string', format: 'uri', description: 'http or https, without credentials.' },
+    method: { type: 'string', enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], default: 'GET' },
+    headers: texts,
+    body: { description: 'A text is sent as it is, anything else as JSON. Not with GET and HEAD.' },
+    expectStatus: { type: 'array', items: { type: 'integer', minimum: 100, maximum: 599 }, description: 'Default 200 to 299.' },
+    maxResponseBytes: { type: 'integer', minimum: 0, maximum: 32_768, description: "Kept of the answer's body." },
+  }),
+  required: ['url'],
+};
+
+const waitInput = input('wait', 'Exactly one of the two.', {
+  durationMs: duration('How long.', 0),
+  until: { type: 'string', format: 'date-time', description: 'RFC 3339 with its zone.' },
+});
+
+const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
+
+const retry: Schema = {
+  type: 'object',
+  required: ['maxAttempts'],
+  additionalProperties: false,
+  properties: {
+    maxAttempts: { type: 'integer', minimum: 1, maximum: 100 },
+    backoff: { type: 'string', enum: ['fixed', 'linear', 'exponential'] },
+    delayMs: duration('Before the second attempt.', 0),
+    maxDelayMs: duration('At most before any attempt.', 0),
+  },
+};
+
+const task: Schema = {
+  type: 'object',
+  required: ['id', 'runner'],
+  additionalProperties: false,
+  properties: {
+    id: { ...token, description: 'Unique in the plan.' },
+    runner: { type: 'string', enum: ['command', 'http', 'wait', 'noop'] },
+    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, noopInput] },
+    dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
+    retry,
+    timeoutMs: duration('One attempt.'),
+    onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
+    onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
+  },
+};
+
+const plan: Schema = {
+  type: 'object',
+  required: ['name', 'tasks'],
+  additionalProperties: false,
+  properties: {
+    name: { type: 'string', minLength: 1, maxLength: 200 },
+    tasks: { type: 'array', minItems: 1, maxItems: 10_000, items: task, description: 'A graph without cycles.' },
+    concurrency: { type: 'integer', minimum: 1, description: 'Tasks of this execution that run at once.' },
+    timeoutMs: duration('The whole execution.'),
+  },
+};
+
+export const labelsSchema: Schema = {
+  ...texts,
+  maxProperties: 32,
+  description: 'Keys match ^[A-Za-z0-9_.-]{1,64}$, values are 1 to 256 printable characters.',
+};
+
+/** The body of a request for an execution. */
+export const requestSchema: Schema = {
+  type: 'object',
+  required: ['plan'],
+  additionalProperties: false,
+  properties: {
+    plan,
+    name: { type: 'string', minLength: 1, maxLength: 200, description: "Default: the plan's name." },
+    labels: labelsSchema,
+    input: { type: 'object', description: 'Handed to every task.' },
+  },
+};
+
+/** Runs as it stands. */
+export const exampleRequest = {
+  plan: {
+    name: 'hello',
+    tasks: [
+      { id: 'greet', runner: 'command', input: { argv: ['echo', 'hello'] } },
+      { id: 'done', runner: 'noop', dependsOn: ['greet'] },
+    ],
+  },
+  labels: { team: 'docs' },
+};
