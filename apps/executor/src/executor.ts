@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Checkpoints, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
-import { type Logger, type Settings, announceReady } from '#libs/platform';
+import { type Logger, type Settings, announceReady, reportStuckWrites, watchWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
 import { Owner } from './owner.js';
@@ -24,7 +24,14 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   });
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const owner = new Owner({
-    log: new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`)),
+    log: watchWrites(
+      new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`)),
+      () => nats.connected,
+      () => {
+        logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
+        reportStuckWrites();
+      },
+    ),
     host: { runners, output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
     members,
     checkpoints: await Checkpoints.open(nats),
