@@ -154,22 +154,26 @@ try {
   const measured = new Promise((resolve) => (finished = resolve));
 
   const lags = [];
-  const sampler = setInterval(async () => {
-    const from = performance.now();
-    const head = (await manager.streams.info('LOG')).state.last_seq;
-    let stats;
-    do stats = await call('GET', '/api/v1/executions?limit=1');
-    while (stats.asOfSeq < head && performance.now() - from < 10_000);
-    lags.push(performance.now() - from);
-  }, 100);
+  let sampling = true;
+  // One probe at a time, rarely: the questions must not become the load.
+  const sampler = (async () => {
+    while (sampling) {
+      const from = performance.now();
+      const head = (await manager.streams.info('LOG')).state.last_seq;
+      while ((await call('GET', '/api/v1/executions?limit=1')).asOfSeq < head && performance.now() - from < 10_000);
+      lags.push(performance.now() - from);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  })();
   const before = cpu();
   const from = performance.now();
   await drive(count);
   const accepted = performance.now();
   await measured;
   const to = performance.now();
-  clearInterval(sampler);
   const after = cpu();
+  sampling = false;
+  await sampler;
   await messages.close();
   await nc.drain();
 

@@ -94,8 +94,8 @@ const project = async (name = 'read'): Promise<Models> => {
   const status = new StatusModel(statusFile, (_, message) => alarms.push(message));
   const stats = new StatsModel(statsFile);
   const projections = [
-    new Projection('status', log, statusFile, (stored) => status.apply(stored), logger),
-    new Projection('stats', log, statsFile, (stored) => stats.apply(stored), logger),
+    new Projection('status', log, statusFile, (batch) => status.apply(batch), logger),
+    new Projection('stats', log, statsFile, (batch) => stats.apply(batch), logger),
   ];
   await Promise.all(projections.map((projection) => projection.start()));
   const stop = async (): Promise<void> => void (await Promise.all(projections.map((projection) => projection.stop())));
@@ -231,7 +231,7 @@ describe('the read models', () => {
     const position = { incarnation: 'x', sequence: 1, hash: 'x' };
     const stored = await log.at(1);
     const half = (): void => {
-      if (stored) status.apply(stored);
+      if (stored) status.apply([stored]);
       throw new Error('power cut');
     };
     expect(() => file.commit(position, half)).toThrow('power cut');

@@ -13,7 +13,8 @@ export class Projection {
     readonly name: string,
     private readonly log: LogStore,
     private readonly file: ReadModelFile,
-    private readonly apply: (stored: StoredCommit) => void,
+    /** Applies commits in order, within the file's transaction. */
+    private readonly apply: (batch: readonly StoredCommit[]) => void,
     private readonly logger: Logger,
   ) {}
 
@@ -60,8 +61,6 @@ export class Projection {
     const last = batch[batch.length - 1];
     if (!last) return;
     const position = { incarnation: this.incarnation, sequence: last.sequence, hash: last.hash };
-    this.file.commit(position, () => {
-      for (const stored of batch) this.apply(stored);
-    });
+    this.file.commit(position, () => this.apply(batch));
   }
 }

@@ -27,8 +27,8 @@ export const startProjector = async (settings: Settings, logger: Logger): Promis
   const status = new StatusModel(statusFile, (ref, message) => logger.error({ ...ref }, `ALARM: ${message}`));
   const stats = new StatsModel(statsFile);
   const projections = [
-    new Projection('status', log, statusFile, (stored) => status.apply(stored), logger),
-    new Projection('stats', log, statsFile, (stored) => stats.apply(stored), logger),
+    new Projection('status', log, statusFile, (batch) => status.apply(batch), logger),
+    new Projection('stats', log, statsFile, (batch) => stats.apply(batch), logger),
   ] as const;
   const feed = new FeedPublisher(log, new FeedStream(nats), logger);
 

@@ -1,7 +1,8 @@
 import type { ExecutionStatus, TaskStatus } from '#libs/contracts';
 import type { StoredCommit } from '#libs/ledger';
-import { type Durations, type Live, type Scope, type StatsAnswer, type StatsStore, bucketOf, countEvent, msOf } from '#libs/projections';
+import { type Durations, type Scope, type StatsAnswer, countEvent, msOf } from '#libs/projections';
 import type { ReadModelFile } from './database.js';
+import { StatsBatch } from './stats-batch.js';
 
 export const statsSchema = `
 CREATE TABLE live (
@@ -42,7 +43,6 @@ const taskZeros: Readonly<Record<TaskStatus, number>> = {
 const MAX_LABELS = 100;
 const MINUTES = 60;
 
-type LiveRow = { status: string; started_ms: number | null; runner: string; labels: string };
 type CountRow = { key: string; status: string; n: number };
 type DurationRow = { key: string; bucket: number; n: number; total_ms: number };
 
@@ -50,12 +50,16 @@ type DurationRow = { key: string; bucket: number; n: number; total_ms: number };
 export class StatsModel {
   constructor(private readonly file: ReadModelFile) {}
 
-  /** To be called within the file's transaction. */
-  apply({ ref, commit }: StoredCommit): void {
-    const store = this.storeOf(ref.tenant, ref.execution);
-    // What comes after an execution's end changes no count.
-    if (commit.version > 1 && !store.live('')) return;
-    for (const event of commit.events) countEvent(store, event);
+  /** To be called within the file's transaction. What a batch changes often is written once. */
+  apply(batch: readonly StoredCommit[]): void {
+    const changes = new StatsBatch(this.file);
+    for (const { ref, commit } of batch) {
+      const store = changes.of(ref.tenant, ref.execution);
+      // What comes after an execution's end changes no count.
+      if (commit.version > 1 && !store.live('')) continue;
+      for (const event of commit.events) countEvent(store, event);
+    }
+    changes.write();
   }
 
   read(tenant: string): Omit<StatsAnswer, 'asOfSeq'> {
@@ -109,35 +113,6 @@ export class StatsModel {
   private throughput(tenant: string): StatsAnswer['throughput'] {
     const sql = 'SELECT minute, requested, completed, failed, cancelled FROM minutes WHERE tenant = ? ORDER BY minute DESC LIMIT ?';
     return (this.file.prepare(sql).all(tenant, MINUTES) as StatsAnswer['throughput'][number][]).toReversed();
-  }
-
-  private storeOf(tenant: string, execution: string): StatsStore {
-    const { file } = this;
-    return {
-      live: (task) => {
-        const sql = 'SELECT status, started_ms, runner, labels FROM live WHERE tenant = ? AND execution = ? AND task = ?';
-        const row = file.prepare(sql).get(tenant, execution, task) as LiveRow | undefined;
-        return row && { status: row.status, startedMs: row.started_ms, runner: row.runner, labels: JSON.parse(row.labels) as string[] };
-      },
-      setLive: (task, { status, startedMs, runner, labels }: Live) => {
-        const values = [tenant, execution, task, status, startedMs, runner, JSON.stringify(labels)];
-        file.prepare('INSERT OR REPLACE INTO live VALUES (?, ?, ?, ?, ?, ?, ?)').run(...values);
-      },
-      forget: () => void file.prepare('DELETE FROM live WHERE tenant = ? AND execution = ?').run(tenant, execution),
-      count: (scope, key, status, change) => {
-        const sql = 'INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n';
-        file.prepare(sql).run(tenant, scope, key, status, change);
-      },
-      duration: (scope, key, ms) => {
-        const sql =
-          'INSERT INTO durations VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET n = n + 1, total_ms = total_ms + excluded.total_ms';
-        file.prepare(sql).run(tenant, scope, key, bucketOf(ms), ms);
-      },
-      minute: (minute, column) => {
-        const sql = `INSERT INTO minutes (tenant, minute, ${column}) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET ${column} = ${column} + 1`;
-        file.prepare(sql).run(tenant, minute);
-      },
-    };
   }
 }
 

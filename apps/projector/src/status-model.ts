@@ -5,7 +5,6 @@ import {
   type ExecutionSummary,
   type ListAnswer,
   type ListQuery,
-  type StatusChange,
   type StepView,
   type TaskView,
   statusChanges,
@@ -35,7 +34,10 @@ CREATE TABLE steps (
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 `;
 
-type Row = Readonly<Record<string, string | number | null>>;
+type Value = string | number | null;
+type Row = Readonly<Record<string, Value>>;
+type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
+type RowUpdate = { readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Record<string, Value> };
 
 /** A cursor that no answer gave. */
 export class CursorInvalid extends Error {
@@ -86,17 +88,37 @@ export class StatusModel {
   ) {}
 
   /** To be called within the file's transaction. */
-  apply({ ref, sequence, commit }: StoredCommit): void {
-    const { tenant, execution } = ref;
-    if (commit.version > 1) {
-      const advance = 'UPDATE executions SET version = ?, sequence = ? WHERE tenant = ? AND execution = ? AND version = ?';
-      const { changes } = this.file.prepare(advance).run(commit.version, sequence, tenant, execution, commit.version - 1);
-      if (changes === 0) return this.alarm(ref, `version ${commit.version} at log sequence ${sequence} does not follow; passed over`);
+  apply(batch: readonly StoredCommit[]): void {
+    for (const stored of batch) this.applyOne(stored);
+  }
+
+  /** One statement per row that the commit changes, however many of its events change it. */
+  private applyOne({ ref, sequence, commit }: StoredCommit): void {
+    const { version } = commit;
+    const own: Update = { set: { version, sequence }, add: {} };
+    const rows = new Map<string, RowUpdate>();
+    for (const change of commit.events.flatMap(statusChanges)) {
+      if (change.op === 'insert') {
+        const row = change.table === 'executions' ? { ...change.row, version: 0, sequence: 0 } : change.row;
+        this.insert(ref, change.table, row);
+      } else if (change.op === 'resume') {
+        // Only the row knows whether it had been started.
+        own.set['status'] = this.hasStarted(ref) ? 'running' : 'pending';
+      } else if (change.table === 'executions') {
+        Object.assign(own.set, change.set);
+        for (const [column, n] of Object.entries(change.add ?? {})) own.add[column] = (own.add[column] ?? 0) + Number(n);
+      } else {
+        const key = `${change.table}/${change.id}`;
+        const known = rows.get(key);
+        if (known) Object.assign(known.set, change.set);
+        else rows.set(key, { table: change.table, id: change.id, set: { ...change.set } });
+      }
     }
-    for (const event of commit.events) for (const change of statusChanges(event)) this.change(ref, change);
-    if (commit.version > 1) return;
-    const first = 'UPDATE executions SET version = 1, sequence = ? WHERE tenant = ? AND execution = ?';
-    this.file.prepare(first).run(sequence, tenant, execution);
+    if (!this.updateExecution(ref, version - 1, own)) {
+      this.alarm(ref, `version ${version} at log sequence ${sequence} does not follow; passed over`);
+      return;
+    }
+    for (const row of rows.values()) this.updateRow(ref, row);
   }
 
   detail({ tenant, execution }: ExecutionRef): ExecutionDetail | undefined {
@@ -177,21 +199,28 @@ export class StatusModel {
     return steps;
   }
 
-  private change({ tenant, execution }: ExecutionRef, change: StatusChange): void {
-    if (change.op === 'insert') {
-      const columns = ['tenant', 'execution', ...Object.keys(change.row)];
-      const sql = `INSERT INTO ${change.table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
-      this.file.prepare(sql).run(tenant, execution, ...Object.values(change.row));
-    } else if (change.op === 'resume') {
-      const status = "CASE WHEN started_at IS NULL THEN 'pending' ELSE 'running' END";
-      this.file.prepare(`UPDATE executions SET status = ${status} WHERE tenant = ? AND execution = ?`).run(tenant, execution);
-    } else {
-      const add = change.table === 'executions' ? (change.add ?? {}) : {};
-      const sets = [...Object.keys(change.set).map((c) => `${c} = ?`), ...Object.keys(add).map((c) => `${c} = ${c} + ?`)];
-      const id = change.table === 'executions' ? [] : [change.id];
-      const where = `tenant = ? AND execution = ?${id.length > 0 ? ' AND id = ?' : ''}`;
-      const values = [...Object.values(change.set), ...Object.values(add), tenant, execution, ...id];
-      this.file.prepare(`UPDATE ${change.table} SET ${sets.join(', ')} WHERE ${where}`).run(...values);
-    }
+  private insert({ tenant, execution }: ExecutionRef, table: string, row: Row): void {
+    const columns = ['tenant', 'execution', ...Object.keys(row)];
+    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+    this.file.prepare(sql).run(tenant, execution, ...Object.values(row));
+  }
+
+  private hasStarted({ tenant, execution }: ExecutionRef): boolean {
+    const sql = 'SELECT 1 FROM executions WHERE tenant = ? AND execution = ? AND started_at IS NOT NULL';
+    return this.file.prepare(sql).get(tenant, execution) !== undefined;
+  }
+
+  /** False when the row is not at the version before. */
+  private updateExecution({ tenant, execution }: ExecutionRef, before: number, { set, add }: Update): boolean {
+    const sets = [...Object.keys(set).map((column) => `${column} = ?`), ...Object.keys(add).map((column) => `${column} = ${column} + ?`)];
+    const sql = `UPDATE executions SET ${sets.join(', ')} WHERE tenant = ? AND execution = ? AND version = ?`;
+    const values = [...Object.values(set), ...Object.values(add)];
+    return this.file.prepare(sql).run(...values, tenant, execution, before).changes > 0;
+  }
+
+  private updateRow({ tenant, execution }: ExecutionRef, { table, id, set }: RowUpdate): void {
+    const sets = Object.keys(set).map((column) => `${column} = ?`);
+    const sql = `UPDATE ${table} SET ${sets.join(', ')} WHERE tenant = ? AND execution = ? AND id = ?`;
+    this.file.prepare(sql).run(...Object.values(set), tenant, execution, id);
   }
 }
