@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { Refused, type RefusalCode } from '#libs/execution';
 import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
 
@@ -73,7 +74,8 @@ export const problemOf = (error: unknown): Problem | undefined => {
     const status = ofLog[error.code];
     return new Problem(status, error.code, error.message, { cause: error, ...(status === 503 && { retryAfterSeconds: 1 }) });
   }
-  if (!(error instanceof Error)) return undefined;
+  // Fastify's own only inherit from Error; those of Node's streams may come from another realm.
+  if (!(error instanceof Error || types.isNativeError(error))) return undefined;
   const { code, statusCode, getStatus } = error as Error & { code?: string; statusCode?: number; getStatus?: () => number };
   const known = code === undefined ? undefined : ofTransport[code]?.();
   if (known) return known;
