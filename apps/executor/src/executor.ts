@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Checkpoints, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
-import { type Logger, type Settings, announceReady, reportStuckWrites, watchWrites } from '#libs/platform';
+import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
 import { Owner } from './owner.js';
+import { watchWrites } from './write-watch.js';
 
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
 const DRAIN_MS = 3_000;
