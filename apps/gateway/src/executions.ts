@@ -122,7 +122,7 @@ const ofRequest = (error: LogError, { execution }: ExecutionRef): Error => {
   }
   if (error.code !== 'OUTCOME_UNKNOWN') return error;
   const detail = `outcome unknown: the broker did not say whether execution ${execution} was stored`;
-  return new Problem(503, error.code, `${detail}; read /api/v1/executions/${execution} before you retry, on 404 it was not`, {
+  return new Problem(503, error.code, `${detail}; read /api/v1/executions/${execution} before you retry`, {
     retryAfterSeconds: 1,
     cause: error,
   });
