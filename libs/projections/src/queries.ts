@@ -5,8 +5,17 @@ export const queries = {
   execution: 'runledger.query.status.execution',
   list: 'runledger.query.status.list',
   tasks: 'runledger.query.status.tasks',
+  heads: 'runledger.query.status.heads',
   stats: 'runledger.query.stats',
+  projections: 'runledger.query.projections',
+  rebuild: 'runledger.projections.rebuild',
 } as const;
+
+/** Every query may ask to be answered only once its projection knows this log sequence; it is refused as PROJECTION_BEHIND after `waitMs`. */
+export type AtLeast = { readonly minSeq?: number; readonly waitMs?: number };
+
+/** Instead of an answer: the query itself can't be answered. CURSOR_INVALID, PROJECTION_BEHIND, PROJECTION_UNKNOWN. */
+export type QueryRefusal = { readonly refused: { readonly code: string; readonly message: string } };
 
 /** Every answer says up to which log sequence it knows. `found` is undefined where there is no such execution. */
 export type Answer<T> = { readonly asOfSeq: number; readonly found: T | undefined };
@@ -109,3 +118,56 @@ export type StatsAnswer = {
     readonly cancelled: number;
   }[];
 };
+
+/** The last commit of an execution, as the status projection knows it. */
+export type Head = { readonly tenant: string; readonly execution: string; readonly version: number; readonly sequence: number };
+
+/** Heads in the order of tenant and execution, from behind `after`. `limit`: 1 to 5,000. */
+export type HeadsQuery = { readonly after?: Pick<Head, 'tenant' | 'execution'>; readonly limit: number };
+export type HeadsAnswer = { readonly asOfSeq: number; readonly heads: readonly Head[]; readonly more: boolean };
+
+/** The rebuilds are beside the live rows: `replaying` the log, `comparing` digests, `swapping` files. */
+export type RebuildPhase = 'replaying' | 'comparing' | 'swapping' | 'done' | 'failed';
+
+/** One rebuild of a projection from the start of the log. */
+export type Rebuild = {
+  readonly id: string;
+  readonly phase: RebuildPhase;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  /** Log sequence it has come to, and the one it compares at. */
+  readonly sequence: number;
+  readonly target: number;
+  /** SHA-256 over all rows at `target`, base64url: of the rows that were live, and of the rebuilt ones. Null until compared. */
+  readonly digest: { readonly live: string; readonly rebuilt: string } | null;
+  /** Tables whose rows differed; the rebuilt ones are live now. */
+  readonly differs: readonly string[];
+  readonly error: string | null;
+};
+
+/** The log no longer holds what the projection had read: it was restored to an earlier state, or lost its tail. */
+export type Loss = {
+  readonly incarnation: string;
+  /** What the projection had reached, and the hash of the commit there. */
+  readonly sequence: number;
+  readonly hash: string;
+  readonly foundAt: string;
+  readonly why: string;
+};
+
+export type ProjectionInfo = {
+  readonly name: string;
+  readonly asOfSeq: number;
+  /** Of the last commit applied: its place in the log and its hash. Null before the first. */
+  readonly position: { readonly incarnation: string; readonly sequence: number; readonly hash: string } | null;
+  /** The one under way, or the last. */
+  readonly rebuild: Rebuild | null;
+  /** Kept until a rebuild that somebody asked for. */
+  readonly losses: readonly Loss[];
+};
+
+export type ProjectionsAnswer = { readonly projections: readonly ProjectionInfo[] };
+
+/** `id` names the request: the same one again begins nothing. */
+export type RebuildQuery = { readonly projection: string; readonly id: string };
