@@ -16,12 +16,13 @@ const failedBy = (state: State, id: string): Failure => {
 };
 
 const endingOf = (state: State, now: number): Ending | undefined => {
-  if (state.cancel) return { why: 'execution cancelled', abandon: false, failure: undefined };
+  const overdue = state.deadlineAt !== undefined && now >= state.deadlineAt;
+  if (state.cancel) return { why: 'execution cancelled', abandon: overdue, failure: undefined };
   if (state.events >= MAX_EVENTS) {
     const message = `the history has reached its limit of ${MAX_EVENTS} events; split the plan`;
     return { why: 'history limit', abandon: true, failure: { code: 'HISTORY_LIMIT', message, retryable: false } };
   }
-  if (state.deadlineAt !== undefined && now >= state.deadlineAt) {
+  if (overdue) {
     const message = `the execution did not end within ${state.plan.timeoutMs} ms`;
     return { why: 'execution timed out', abandon: true, failure: { code: 'EXECUTION_TIMED_OUT', message, retryable: true } };
   }
@@ -40,26 +41,31 @@ const endTask = (task: TaskState, ending: Ending): Fact | undefined => {
   return undefined;
 };
 
-const skipOrphan = (state: State, task: TaskState): Fact | undefined => {
+/** `skipped` are the tasks that the same decision skips. */
+const skipOrphan = (state: State, task: TaskState, skipped: ReadonlySet<string>): Fact | undefined => {
   if (task.status !== 'pending' || task.waitingFor === 0) return undefined;
   for (const id of state.graph.task.get(task.id)?.dependsOn ?? []) {
     const dependency = state.tasks.get(id);
-    if (!dependency || !isTerminal(dependency.status)) continue;
-    if (!endedWell(dependency, state.graph.task.get(id))) {
-      return { type: 'TaskSkipped', data: { taskId: task.id, why: `dependency '${id}' ${dependency.status}` } };
+    const status = skipped.has(id) ? 'skipped' : dependency?.status;
+    if (!dependency || !isTerminal(status)) continue;
+    if (status === 'skipped' || !endedWell(dependency, state.graph.task.get(id))) {
+      return { type: 'TaskSkipped', data: { taskId: task.id, why: `dependency '${id}' ${status}` } };
     }
   }
   return undefined;
 };
 
+const utf8 = new TextEncoder();
+
+/** What the leaves of the plan resulted in, in the plan's order, as far as it fits. */
 const resultOf = (state: State): JsonObject => {
   const results: Record<string, JsonObject> = {};
   let room = MAX_RESULT_BYTES;
-  for (const task of state.tasks.values()) {
-    if (task.result === undefined || state.graph.dependents.has(task.id)) continue;
-    room -= JSON.stringify(task.result).length;
+  for (const { id, result } of state.tasks.values()) {
+    if (result === undefined || state.graph.dependents.has(id)) continue;
+    room -= utf8.encode(JSON.stringify({ [id]: result })).length;
     if (room < 0) break;
-    results[task.id] = task.result;
+    results[id] = result;
   }
   return results;
 };
@@ -80,19 +86,22 @@ const end = (state: State, ending: Ending | undefined): Fact => {
 const isLive = (state: State): boolean => state.status !== undefined && !isTerminal(state.status);
 
 /**
- * What follows from the state alone, one level deep: tasks to skip or cancel, then the end. Empty when settled. `now` counts only
- * for the execution's own deadline.
+ * What follows from the state alone: tasks to skip or cancel, at most `limit` of them, and once all have ended, the end. Empty when settled.
+ * `now` counts only for the execution's own deadline.
  */
-export const consequences = (state: State, now: number): readonly Fact[] => {
+export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES): readonly Fact[] => {
   if (!isLive(state)) return [];
   const ending = endingOf(state, now);
   if (state.open === 0) return [end(state, ending)];
   if (!ending && state.failedTask === undefined) return [];
   const facts: Fact[] = [];
+  const skipped = new Set<string>();
   for (const task of state.tasks.values()) {
-    const fact = ending ? endTask(task, ending) : skipOrphan(state, task);
-    if (fact) facts.push(fact);
-    if (facts.length >= MAX_CONSEQUENCES) break;
+    if (facts.length >= limit) break;
+    const fact = ending ? endTask(task, ending) : skipOrphan(state, task, skipped);
+    if (!fact) continue;
+    facts.push(fact);
+    skipped.add(task.id);
   }
   return facts;
 };

@@ -1,5 +1,5 @@
 import { type Step, advance, at, cancel, fail, given, iso, lose, pause, request, resume, start, succeed, T0, task } from '#libs/testing';
-import { MAX_CONSEQUENCES, MAX_IGNORED, MAX_LOSSES } from './limits.js';
+import { MAX_CONSEQUENCES, MAX_IGNORED, MAX_LOSSES, MAX_RESULT_BYTES } from './limits.js';
 import { mustStop, next } from './next.js';
 
 const chain = request([task('a'), task('b', { dependsOn: ['a'] })]);
@@ -146,6 +146,12 @@ describe('a failed attempt', () => {
     given(...history).when(at(now, fail('a', 4))).decidesTypes('TaskFailed', 'ExecutionFailed');
   });
 
+  it('waits as long as the plan says where it names no maximum', () => {
+    const hour = 3_600_000;
+    const patient = request([task('a', { retry: { maxAttempts: 2, backoff: 'fixed', delayMs: hour } })]);
+    expect(next(given(patient, start('a'), fail('a')).state, T0).wakeAt).toBe(T0 + hour);
+  });
+
   it('is not started again before its time', () => {
     const { state } = given(retried('fixed'), start('a'), fail('a'));
     expect(next(state, T0 + 99)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
@@ -203,6 +209,13 @@ describe('time', () => {
     const over = given(bounded, start('a')).when(at(100, advance));
     over.decidesTypes('TaskCancelled', 'TaskSkipped', 'ExecutionFailed');
     expect(over.state().reason?.code).toBe('EXECUTION_TIMED_OUT');
+  });
+
+  it('ends what still runs of a cancelled execution at the deadline of the execution, and sets no timer that has rung', () => {
+    const bounded = request([task('a'), task('b', { dependsOn: ['a'] })], { timeoutMs: 100 });
+    const cancelled = given(bounded, start('a'), cancel('graceful'));
+    expect(next(cancelled.state, T0 + 99)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
+    cancelled.when(at(100, advance)).decidesTypes('TaskCancelled', 'ExecutionCancelled');
   });
 
   it('ends a wait, for which nothing runs', () => {
@@ -263,6 +276,28 @@ describe('steps', () => {
   it('of an attempt that is over are not recorded', () => {
     given(chain, start('a'), succeed('a')).when(step('late')).decides();
   });
+});
+
+it('decides a bounded number of events at once, however far a failure reaches', () => {
+  const near = Array.from({ length: MAX_CONSEQUENCES / 2 }, (_, i) => task(`n${i}`, { dependsOn: ['root'] }));
+  const far = Array.from({ length: MAX_CONSEQUENCES * 2 }, (_, i) => task(`f${i}`, { dependsOn: [`n${i % near.length}`] }));
+  const failed = given(request([task('root'), ...near, ...far]), start('root')).when(fail('root')).state();
+  expect(failed.events).toBeLessThanOrEqual(MAX_CONSEQUENCES + 3);
+  expect(next(failed, T0).advance).toBe(true);
+});
+
+it('skips a chain behind a failed task in one go', () => {
+  const chained = Array.from({ length: 100 }, (_, i) => task(`t${i}`, { dependsOn: i === 0 ? [] : [`t${i - 1}`] }));
+  const { tasks } = given(request(chained), start('t0')).when(fail('t0')).state();
+  expect([...tasks.values()].filter(({ status }) => status === 'skipped').length).toBe(99);
+});
+
+it('carries as many bytes of results at its end as it may, whatever they are written in', () => {
+  const wide = Array.from({ length: 9 }, (_, i) => task(`t${i}`));
+  const steps = wide.flatMap(({ id }) => [start(id), succeed(id, 1, { text: '\u6f22'.repeat(10_000) })]);
+  const { result } = given(request(wide), ...steps).state;
+  expect(Object.keys(result ?? {})).toEqual(['t0', 't1']);
+  expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThanOrEqual(MAX_RESULT_BYTES);
 });
 
 it('leaves what does not fit one commit to the next ones', () => {

@@ -100,7 +100,7 @@ export const decide = (command: Command, state: State, context: Context): readon
   const until = command.type === 'Advance' ? now : 0;
   let settled = fold(state, events);
   while (events.length < MAX_CONSEQUENCES) {
-    const following = stamp(consequences(settled, until), context, settled.at);
+    const following = stamp(consequences(settled, until, MAX_CONSEQUENCES - events.length), context, settled.at);
     if (following.length === 0) break;
     events.push(...following);
     settled = fold(settled, following);

@@ -3,7 +3,7 @@ export const MAX_TASKS = 10_000;
 /** Events of one execution; past it the execution fails with HISTORY_LIMIT, with room for what that takes. */
 export const MAX_EVENTS = 50_000;
 /** Events that one decision adds of itself; what is left follows in further commits. */
-export const MAX_CONSEQUENCES = 400;
+export const MAX_CONSEQUENCES = 200;
 /** Attempts of one task that may be lost with their executor before the task fails. */
 export const MAX_LOSSES = 10;
 /** Steps of one attempt; later ones are not recorded. */

@@ -217,6 +217,22 @@ describe('every generated log', () => {
     );
   });
 
+  it('asks to be woken in the future only, unless there is something to do now', () => {
+    fc.assert(
+      fc.property(logs, (log) => {
+        let state = initial;
+        for (const commit of log) {
+          state = fold(state, commit);
+          for (const now of [state.at, state.at + 100, state.at + 5_000]) {
+            const { start, advance, wakeAt } = next(state, now);
+            if (start.length === 0 && !advance && wakeAt !== undefined) expect(wakeAt).toBeGreaterThan(now);
+          }
+        }
+      }),
+      { numRuns: 600 },
+    );
+  });
+
   it('waits for something for as long as it has not ended', () => {
     fc.assert(
       fc.property(logs, (log) => {
