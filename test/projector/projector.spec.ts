@@ -1,11 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ExecutionRef, PlanTask } from '#libs/contracts';
-import { type Command, type Context, decide } from '#libs/execution';
 import { FeedStream, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
-import { type Execution, type LogStore, append, unborn } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
 import { ReadModelFile } from '../../apps/projector/src/database.js';
@@ -13,9 +9,9 @@ import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
 import { CursorInvalid, StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
+import { Story, end, request, start, task, tenant } from './story.js';
 
 const logger = createLogger('projector', 'silent');
-const tenant = 'default';
 
 let server: NatsServer;
 let nats: Nats;
@@ -33,52 +29,6 @@ afterEach(async () => {
   await nats.close();
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
-});
-
-/** Writes one execution's history command by command, as gateway and executor would. */
-class Story {
-  private execution: Execution;
-  private now: number;
-
-  constructor(
-    private readonly to: LogStore,
-    readonly ref: ExecutionRef = { tenant, execution: randomUUID() },
-    startMs = Date.parse('2026-01-01T00:00:00Z'),
-  ) {
-    this.execution = unborn(ref);
-    this.now = startMs;
-  }
-
-  async tell(command: Command, afterMs = 10): Promise<this> {
-    this.now += afterMs;
-    const context: Context = { now: this.now, cause: randomUUID(), actor: 'test', correlationId: 'test' };
-    const appended = await append(this.to, this.execution, decide(command, this.execution.state, context));
-    if (!appended) throw new Error('somebody else wrote this story');
-    this.execution = appended;
-    return this;
-  }
-
-  get sequence(): number {
-    return this.execution.sequence;
-  }
-}
-
-const task = (id: string, more: Partial<PlanTask> = {}): PlanTask => ({ id, runner: 'command', input: {}, dependsOn: [], ...more });
-
-const request = (name: string, tasks: readonly PlanTask[], labels: Record<string, string> = {}): Command => ({
-  type: 'RequestExecution',
-  plan: { name, tasks },
-  name,
-  labels,
-  input: { n: 1 },
-  dialect: 'canonical',
-});
-const start = (taskId: string): Command => ({ type: 'StartTask', taskId, executor: 'one' });
-const end = (taskId: string, attempt: number, ok: boolean): Command => ({
-  type: 'RecordOutcome',
-  taskId,
-  attempt,
-  outcome: ok ? { ok, result: { done: taskId } } : { ok, error: { code: 'BROKEN', message: 'it broke', retryable: true } },
 });
 
 const open = (name: string, schema: string): { file: ReadModelFile; resets: string[] } => {

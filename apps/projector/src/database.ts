@@ -52,16 +52,22 @@ export class ReadModelFile {
     return statement;
   }
 
-  /** All of `change` and the new position, or nothing. */
-  commit(position: Position, change: () => void): void {
+  /**
+   * All of `change` and the new position, or nothing. `change` gets the sequence up to which the rows are right already: what came
+   * before is not to be applied again, whoever applied it.
+   */
+  commit(position: Position, change: (after: number) => void): void {
     this.connection.exec('BEGIN IMMEDIATE');
     try {
-      change();
-      const { incarnation, sequence, hash } = position;
-      this.prepare('UPDATE meta SET incarnation = ?, sequence = ?, hash = ?').run(incarnation, sequence, hash);
+      const after = this.position()?.sequence ?? 0;
+      if (position.sequence > after) {
+        change(after);
+        const { incarnation, sequence, hash } = position;
+        this.prepare('UPDATE meta SET incarnation = ?, sequence = ?, hash = ?').run(incarnation, sequence, hash);
+      }
       this.connection.exec('COMMIT');
     } catch (error) {
-      this.connection.exec('ROLLBACK');
+      this.rollBack();
       throw error;
     }
   }
@@ -76,6 +82,14 @@ export class ReadModelFile {
   close(): void {
     this.statements.clear();
     this.connection.close();
+  }
+
+  private rollBack(): void {
+    try {
+      this.connection.exec('ROLLBACK');
+    } catch {
+      // SQLite has done so by itself, as it does on a full disk; the cause is what the caller has to hear.
+    }
   }
 
   private remove(): void {

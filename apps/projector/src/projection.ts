@@ -1,12 +1,16 @@
-import type { FollowHandler, Follower, LogStore, StoredCommit } from '#libs/ledger';
+import { setTimeout } from 'node:timers/promises';
+import type { Follower, LogStore, StoredCommit } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
 import type { ReadModelFile } from './database.js';
+
+const RETRY_MS = 500;
 
 /** Follows the log from a read model's own position into its file. */
 export class Projection {
   private follower: Follower | undefined;
   private incarnation = '';
-  private stopped = false;
+  private readonly stopping = new AbortController();
+  private readonly stopped = new Promise<void>((resolve) => this.stopping.signal.addEventListener('abort', () => resolve()));
   private rebuilding: Promise<void> = Promise.resolve();
 
   constructor(
@@ -23,44 +27,51 @@ export class Projection {
     return Math.max(this.follower?.delivered ?? 0, this.file.position()?.sequence ?? 0);
   }
 
-  /** Resolves once everything is applied that the log held at the call. */
+  /** Resolves once everything is applied that the log held at the call, or stop() was called. Throws LogError. */
   async start(): Promise<void> {
     this.incarnation = (await this.log.head()).incarnation;
-    await new Promise<void>((resolve, reject) => {
-      const handler: FollowHandler = {
-        commits: (batch) => this.take(batch),
-        unreadable: (sequence, subject, why) => this.logger.error({ sequence, subject, projection: this.name }, `not a commit, passed over: ${why}`),
-        caughtUp: resolve,
-        lost: (why) => {
-          this.logger.error({ projection: this.name }, `ALARM: the log was restored or lost data (${why}); rebuilding from the start`);
-          this.rebuilding = this.rebuild().then(resolve, reject);
-        },
-      };
-      this.log.follow(this.file.position(), handler).then((follower) => {
-        this.follower = follower;
-        if (this.stopped) void follower.stop();
-      }, reject);
+    let caughtUp: () => void = () => undefined;
+    const whole = new Promise<void>((resolve) => (caughtUp = resolve));
+    const follower = await this.log.follow(this.file.position(), {
+      commits: (batch) => this.take(batch),
+      unreadable: (sequence, subject, why) => this.logger.error({ sequence, subject, projection: this.name }, `not a commit, passed over: ${why}`),
+      caughtUp,
+      lost: (why) => {
+        this.logger.error({ projection: this.name }, `ALARM: the log was restored or lost data (${why}); rebuilding from the start`);
+        this.rebuilding = this.rebuild().then(caughtUp);
+      },
     });
+    if (this.stopping.signal.aborted) return await follower.stop();
+    this.follower = follower;
+    await Promise.race([whole, this.stopped]);
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.stopping.abort();
+    await this.rebuilding;
     await this.follower?.stop();
-    await this.rebuilding.catch(() => undefined);
     this.file.close();
   }
 
+  /** Goes on until it is done, however long the log can't be read, or stop(). */
   private async rebuild(): Promise<void> {
     await this.follower?.stop();
     this.follower = undefined;
     this.file.reset();
-    await this.start();
+    while (!this.stopping.signal.aborted) {
+      try {
+        return await this.start();
+      } catch (error) {
+        this.logger.warn({ projection: this.name }, `the rebuild can't begin, trying again: ${String(error)}`);
+        await setTimeout(RETRY_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      }
+    }
   }
 
   private take(batch: readonly StoredCommit[]): void {
     const last = batch[batch.length - 1];
     if (!last) return;
     const position = { incarnation: this.incarnation, sequence: last.sequence, hash: last.hash };
-    this.file.commit(position, () => this.apply(batch));
+    this.file.commit(position, (after) => this.apply(batch.filter(({ sequence }) => sequence > after)));
   }
 }

@@ -71,9 +71,10 @@ export class StatsBatch {
       if (n === 0) continue;
       const sql = 'INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n';
       this.file.prepare(sql).run(...partsOf(key), n);
+      // Where a batch ends must not show in the rows.
+      const empty = 'DELETE FROM counts WHERE tenant = ? AND scope = ? AND key = ? AND status = ? AND n = 0';
+      if (n < 0) this.file.prepare(empty).run(...partsOf(key));
     }
-    // Where a batch ends must not show in the rows.
-    this.file.prepare('DELETE FROM counts WHERE n = 0').run();
     for (const [key, { n, totalMs }] of this.durations) {
       const [tenant, scope, name, bucket] = partsOf(key);
       const sql =

@@ -1,5 +1,5 @@
-import type { ExecutionRef } from '#libs/contracts';
-import type { StoredCommit } from '#libs/ledger';
+import { type ExecutionRef, logSubject } from '#libs/contracts';
+import { type StoredCommit, hashOf } from '#libs/ledger';
 import {
   type ExecutionDetail,
   type ExecutionSummary,
@@ -16,7 +16,7 @@ CREATE TABLE executions (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, name TEXT NOT NULL, status TEXT NOT NULL, dialect TEXT NOT NULL,
   labels TEXT NOT NULL, input TEXT NOT NULL, requested_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
   tasks_total INTEGER NOT NULL, tasks_ended INTEGER NOT NULL DEFAULT 0, tasks_failed INTEGER NOT NULL DEFAULT 0,
-  version INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT NULL DEFAULT 0, result TEXT, reason TEXT, cancel TEXT,
+  version INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT NULL DEFAULT 0, head TEXT NOT NULL, result TEXT, reason TEXT, cancel TEXT,
   PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
 CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
 CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
@@ -37,6 +37,7 @@ CREATE TABLE steps (
 type Value = string | number | null;
 type Row = Readonly<Record<string, Value>>;
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
+type Insert = { readonly table: string; readonly row: Row };
 type RowUpdate = { readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Record<string, Value> };
 
 /** A cursor that no answer gave. */
@@ -93,14 +94,15 @@ export class StatusModel {
   }
 
   /** One statement per row that the commit changes, however many of its events change it. */
-  private applyOne({ ref, sequence, commit }: StoredCommit): void {
-    const { version } = commit;
-    const own: Update = { set: { version, sequence }, add: {} };
+  private applyOne({ ref, sequence, hash, commit }: StoredCommit): void {
+    const { version, previous } = commit;
+    const own: Update = { set: { version, sequence, head: hash }, add: {} };
+    const inserts: Insert[] = [];
     const rows = new Map<string, RowUpdate>();
     for (const change of commit.events.flatMap(statusChanges)) {
       if (change.op === 'insert') {
-        const row = change.table === 'executions' ? { ...change.row, version: 0, sequence: 0 } : change.row;
-        this.insert(ref, change.table, row);
+        if (change.table !== 'executions') inserts.push(change);
+        else if (version === 1) this.insert(ref, 'executions', { ...change.row, head: hashOf(logSubject(ref)) });
       } else if (change.op === 'resume') {
         // Only the row knows whether it had been started.
         own.set['status'] = this.hasStarted(ref) ? 'running' : 'pending';
@@ -114,10 +116,11 @@ export class StatusModel {
         else rows.set(key, { table: change.table, id: change.id, set: { ...change.set } });
       }
     }
-    if (!this.updateExecution(ref, version - 1, own)) {
+    if (!this.updateExecution(ref, { version: version - 1, head: previous }, own)) {
       this.alarm(ref, `version ${version} at log sequence ${sequence} does not follow; passed over`);
       return;
     }
+    for (const { table, row } of inserts) this.insert(ref, table, row);
     for (const row of rows.values()) this.updateRow(ref, row);
   }
 
@@ -163,7 +166,7 @@ export class StatusModel {
       values.push(...given);
     };
     if (query.status) also(`status IN (${query.status.map(() => '?').join(', ')})`, ...query.status);
-    if (query.name?.endsWith('*')) also('substr(name, 1, ?) = ?', query.name.length - 1, query.name.slice(0, -1));
+    if (query.name?.endsWith('*')) also('substr(name, 1, length(?)) = ?', query.name.slice(0, -1), query.name.slice(0, -1));
     else if (query.name !== undefined) also('name = ?', query.name);
     if (query.from !== undefined) also('requested_at >= ?', query.from);
     if (query.until !== undefined) also('requested_at < ?', query.until);
@@ -201,7 +204,8 @@ export class StatusModel {
 
   private insert({ tenant, execution }: ExecutionRef, table: string, row: Row): void {
     const columns = ['tenant', 'execution', ...Object.keys(row)];
-    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+    // What is there already stays: the same version twice is found out when its row is updated.
+    const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')}) ON CONFLICT DO NOTHING`;
     this.file.prepare(sql).run(tenant, execution, ...Object.values(row));
   }
 
@@ -210,12 +214,12 @@ export class StatusModel {
     return this.file.prepare(sql).get(tenant, execution) !== undefined;
   }
 
-  /** False when the row is not at the version before. */
-  private updateExecution({ tenant, execution }: ExecutionRef, before: number, { set, add }: Update): boolean {
+  /** False when the row is not at the commit before. */
+  private updateExecution({ tenant, execution }: ExecutionRef, before: { version: number; head: string }, { set, add }: Update): boolean {
     const sets = [...Object.keys(set).map((column) => `${column} = ?`), ...Object.keys(add).map((column) => `${column} = ${column} + ?`)];
-    const sql = `UPDATE executions SET ${sets.join(', ')} WHERE tenant = ? AND execution = ? AND version = ?`;
+    const sql = `UPDATE executions SET ${sets.join(', ')} WHERE tenant = ? AND execution = ? AND version = ? AND head = ?`;
     const values = [...Object.values(set), ...Object.values(add)];
-    return this.file.prepare(sql).run(...values, tenant, execution, before).changes > 0;
+    return this.file.prepare(sql).run(...values, tenant, execution, before.version, before.head).changes > 0;
   }
 
   private updateRow({ tenant, execution }: ExecutionRef, { table, id, set }: RowUpdate): void {
