@@ -60,7 +60,7 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
   describe('the feed', () => {
     const subject = `events.acme.${randomUUID()}.task.completed`;
     const messages = (from: number, count: number): FeedMessage[] =>
-      Array.from({ length: count }, (_, i) => ({ subject, body: `{"n":${from + i}}`, position: `${from + i}/0` }));
+      Array.from({ length: count }, (_, i) => ({ subject, body: `{"n":${from + i}}`, position: `${from + i}/0`, commit: `hash-${from + i}` }));
     let feed: FeedStream;
     beforeEach(async () => {
       feed = new FeedStream(broker.nats);
@@ -70,16 +70,16 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
     it('goes on from its own last message', async () => {
       const { sequence } = await feed.head();
       expect(await feed.publish(messages(1, FEED_BATCH_MAX), sequence)).toEqual({ lastSequence: sequence + FEED_BATCH_MAX });
-      expect(await feed.head()).toEqual({ sequence: sequence + FEED_BATCH_MAX, position: `${FEED_BATCH_MAX}/0` });
+      expect(await feed.head()).toEqual({ sequence: sequence + FEED_BATCH_MAX, position: `${FEED_BATCH_MAX}/0`, commit: `hash-${FEED_BATCH_MAX}` });
       expect(await feed.publish(messages(301, 1), sequence + FEED_BATCH_MAX)).toEqual({ lastSequence: sequence + 301 });
-      expect(await feed.head()).toEqual({ sequence: sequence + 301, position: '301/0' });
+      expect(await feed.head()).toEqual({ sequence: sequence + 301, position: '301/0', commit: 'hash-301' });
     });
 
     it('has no position when nothing is left, but still its last sequence', async () => {
       const { sequence } = await feed.head();
       await feed.publish(messages(1, 2), sequence);
       await broker.nats.replies.request('$JS.API.STREAM.PURGE.FEED', '', 5_000);
-      expect(await feed.head()).toEqual({ sequence: sequence + 2, position: undefined });
+      expect(await feed.head()).toEqual({ sequence: sequence + 2, position: undefined, commit: undefined });
     });
 
     it.each([1, 50])('fences a publisher of %i that does not know of another', async (count) => {

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FeedStream, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
+import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
+import { feedEvent } from '#libs/projections';
 import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
 import { ReadModelFile } from '../../apps/projector/src/database.js';
 import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
@@ -192,11 +194,11 @@ describe('the read models', () => {
 });
 
 describe('the feed', () => {
-  const feedOf = async (): Promise<{ id: string; position: string; subject: string }[]> => {
+  const feedOf = async (from = 1): Promise<{ id: string; position: string; subject: string }[]> => {
     const { sequence } = await new FeedStream(nats).head();
     return await Promise.all(
-      Array.from({ length: sequence }, async (_, i) => {
-        const answer = await nats.connection.request('$JS.API.DIRECT.GET.FEED', JSON.stringify({ seq: i + 1 }));
+      Array.from({ length: sequence - from + 1 }, async (_, i) => {
+        const answer = await nats.connection.request('$JS.API.DIRECT.GET.FEED', JSON.stringify({ seq: from + i }));
         return { ...answer.json<{ id: string; position: string }>(), subject: answer.headers?.get('Nats-Subject') ?? '' };
       }),
     );
@@ -205,9 +207,9 @@ describe('the feed', () => {
   const published = (count: number): Promise<unknown> =>
     eventually(async () => (await new FeedStream(nats).head()).sequence >= count, { timeoutMs: 10_000, what: `${count} events on the feed` });
 
-  const allEvents = async (): Promise<string[]> => {
-    const head = (await log.head()).sequence;
-    const commits = await Promise.all(Array.from({ length: head }, (_, i) => log.at(i + 1)));
+  const allEvents = async (from: LogStore = log): Promise<string[]> => {
+    const head = (await from.head()).sequence;
+    const commits = await Promise.all(Array.from({ length: head }, (_, i) => from.at(i + 1)));
     return commits.flatMap((stored) => stored?.commit.events.map((_, index) => `${stored.ref.execution}/${stored.commit.version}/${index}`) ?? []);
   };
 
@@ -216,8 +218,9 @@ describe('the feed', () => {
     const expected = await allEvents();
     // A publisher that died in the middle of the first commit with several events.
     const stored = await Promise.all(Array.from({ length: 3 }, (_, i) => log.at(i + 1)));
-    const { feedEvent } = await import('#libs/projections');
-    const some = stored.flatMap((commit) => commit?.commit.events.map((event, index) => feedEvent(commit, index, event)) ?? []).slice(0, 2);
+    const some = stored
+      .flatMap((commit) => commit?.commit.events.map((event, index) => ({ ...feedEvent(commit, index, event), commit: commit.hash })) ?? [])
+      .slice(0, 2);
     await new FeedStream(nats).publish(some, 0);
     const first = publisher();
     await first.start();
@@ -241,5 +244,55 @@ describe('the feed', () => {
     await published(expected.length);
     await Promise.all([one.stop(), two.stop()]);
     expect((await feedOf()).map(({ id }) => id)).toEqual(expected);
+  });
+
+  describe('made from another log', () => {
+    const written = async (executions: number): Promise<MemoryLog> => {
+      const written = new MemoryLog();
+      for (let i = 0; i < executions; i++) await new Story(written).tell(request(`run ${i}`, [task('a')]));
+      return written;
+    };
+    const alarming = (from: LogStore): { alarms: string[]; publisher: FeedPublisher } => {
+      const alarms: string[] = [];
+      const logger = createLogger('projector', 'silent');
+      logger.error = (message: unknown) => void alarms.push(String(message));
+      return { alarms, publisher: new FeedPublisher(from, new FeedStream(nats), logger, { fenced: 50, fault: 50, otherLog: 50 }) };
+    };
+    const purge = (): Promise<unknown> => nats.connection.request('$JS.API.STREAM.PURGE.FEED', '');
+
+    it.each([
+      ['one that ends before it', 2, 'it ends at 2, before 3'],
+      ['one as long with other commits', 3, 'another commit stands at 3'],
+      ['a longer one with other commits', 5, 'another commit stands at 3'],
+    ])('is left as it is, loudly, by %s, and built anew once it is purged', async (_, executions, why) => {
+      const [before, after] = [await written(3), await written(executions)];
+      const first = alarming(before);
+      await first.publisher.start();
+      await published(3);
+      await first.publisher.stop();
+      const second = alarming(after);
+      await second.publisher.start();
+      await eventually(() => second.alarms.length > 1, { what: 'the alarm, again and again' });
+      expect(second.alarms[0]).toContain(why);
+      expect((await feedOf()).map(({ id }) => id)).toEqual(await allEvents(before));
+      await purge();
+      await published(3 + executions);
+      await second.publisher.stop();
+      expect((await feedOf(4)).map(({ id }) => id)).toEqual(await allEvents(after));
+      expect(first.alarms).toEqual([]);
+    });
+
+    it('is noticed by a publisher at work, when the log is restored under it', async () => {
+      const restored = await written(3);
+      const { alarms, publisher } = alarming(restored);
+      await publisher.start();
+      await published(3);
+      restored.restore(1);
+      await new Story(restored).tell(request('after', [task('a')]));
+      await eventually(() => alarms.length > 0, { what: 'the alarm' });
+      expect(alarms[0]).toContain('it ends at 2, before 3');
+      expect((await new FeedStream(nats).head()).sequence).toBe(3);
+      await publisher.stop();
+    });
   });
 });

@@ -5,8 +5,9 @@ import { feedEvent } from '#libs/projections';
 
 const BATCH_MESSAGES = 300;
 const BATCH_BYTES = 512 * 1024;
-const STEP_DOWN_MS = 3_000;
-const RETRY_MS = 500;
+/** Milliseconds until publishing begins anew. */
+const defaultPauses = { fenced: 3_000, fault: 500, otherLog: 15_000 };
+export type Pauses = typeof defaultPauses;
 
 type Place = { readonly sequence: number; readonly index: number };
 
@@ -17,15 +18,8 @@ const parsePlace = (position: string | undefined): Place => {
 
 const isAfter = (a: Place, b: Place): boolean => a.sequence > b.sequence || (a.sequence === b.sequence && a.index > b.index);
 
-/** Publishing has to begin anew from the feed's own end: another publisher is at work, or an outcome is not known. */
-class BeginAgain extends Error {
-  constructor(
-    message: string,
-    readonly afterMs: number,
-  ) {
-    super(message);
-  }
-}
+/** Another publisher is at work. */
+class Fenced extends Error {}
 
 /**
  * Turns every committed event into a CloudEvent, once and in log order. Where it goes on is what the feed's last message says; who
@@ -42,38 +36,43 @@ export class FeedPublisher {
     private readonly log: LogStore,
     private readonly feed: FeedStream,
     private readonly logger: Logger,
+    private readonly pauses: Pauses = defaultPauses,
   ) {}
 
-  /** The log sequence of the last event published. */
-  get position(): number {
-    return this.place.sequence;
-  }
-
+  /** Throws LogError when log or feed can't be read now; later faults are retried until stop(). */
   async start(): Promise<void> {
-    const [head, end] = await Promise.all([this.log.head(), this.feed.head()]);
+    const end = await this.feed.head();
     this.lastSequence = end.sequence;
     this.place = parsePlace(end.position);
-    if (this.place.sequence > head.sequence) {
-      this.logger.error(
-        { feed: end.position, log: head.sequence },
-        'ALARM: the feed is ahead of the log, which was restored or lost data; nothing is published: purge stream FEED to have it built anew',
-      );
-      return;
-    }
+    // Read after the feed's end, which another publisher may move on.
+    const head = await this.log.head();
+    const why = await this.difference(head.sequence, end.commit);
+    if (why !== undefined) return this.otherLog(why);
     // The last commit published may have been published in part only: it is delivered once more.
     const before = this.place.sequence - 1;
     const from = before > 0 ? { incarnation: head.incarnation, sequence: before, hash: '' } : undefined;
-    this.follower = await this.log.follow(from, {
-      commits: (batch) => this.take(batch),
-      lost: (why) => this.logger.error(`ALARM: the log was restored or lost data (${why}); the feed is not continued`),
-    });
-    if (this.stopped) await this.follower.stop();
+    const follower = await this.log.follow(from, { commits: (batch) => this.take(batch), lost: (why) => this.beginAgain(why, this.pauses.fault) });
+    if (this.stopped || this.timer !== undefined) await follower.stop();
+    else this.follower = follower;
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     await this.follower?.stop();
+  }
+
+  /** What shows that the feed's end was made from another log. */
+  private async difference(last: number, hash: string | undefined): Promise<string | undefined> {
+    const { sequence } = this.place;
+    if (sequence > last) return `it ends at ${last}, before ${sequence} that was published from it`;
+    const there = hash === undefined ? undefined : await this.log.at(sequence);
+    return there && there.hash !== hash ? `another commit stands at ${sequence} than was published from there` : undefined;
+  }
+
+  private otherLog(why: string): void {
+    this.logger.error(`ALARM: the log was restored or lost data (${why}); nothing is published until stream FEED is purged: then it is built anew`);
+    this.beginAgain('it was made from another log', this.pauses.otherLog);
   }
 
   private async take(batch: readonly StoredCommit[]): Promise<void> {
@@ -84,7 +83,7 @@ export class FeedPublisher {
       for (const stored of batch) {
         for (const [index, event] of stored.commit.events.entries()) {
           if (!isAfter({ sequence: stored.sequence, index }, this.place)) continue;
-          const message = feedEvent(stored, index, event);
+          const message = { ...feedEvent(stored, index, event), commit: stored.hash };
           if (messages.length >= BATCH_MESSAGES || bytes + message.body.length > BATCH_BYTES) {
             await this.publish(messages);
             messages = [];
@@ -96,25 +95,26 @@ export class FeedPublisher {
       }
       if (messages.length > 0) await this.publish(messages);
     } catch (error) {
-      this.beginAgain(error instanceof BeginAgain ? error : new BeginAgain(String(error), RETRY_MS));
+      if (error instanceof Fenced) this.beginAgain('another publisher is at work', this.pauses.fenced);
+      else this.beginAgain(String(error), this.pauses.fault);
     }
   }
 
   private async publish(messages: readonly FeedMessage[]): Promise<void> {
     const outcome = await this.feed.publish(messages, this.lastSequence);
-    if (outcome === 'fenced') throw new BeginAgain('another publisher is at work', STEP_DOWN_MS);
+    if (outcome === 'fenced') throw new Fenced();
     this.lastSequence = outcome.lastSequence;
     this.place = parsePlace(messages[messages.length - 1]?.position);
   }
 
-  private beginAgain({ message, afterMs }: BeginAgain): void {
-    this.logger.warn(`feed: ${message}; going on from its end in ${afterMs} ms`);
+  private beginAgain(why: string, afterMs: number): void {
+    if (this.stopped) return;
+    this.logger.warn(`feed: ${why}; going on from its end in ${afterMs} ms`);
     const { follower } = this;
     this.follower = undefined;
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      if (this.stopped) return;
-      this.start().catch((error: unknown) => this.beginAgain(new BeginAgain(String(error), RETRY_MS)));
+      this.start().catch((error: unknown) => this.beginAgain(String(error), this.pauses.fault));
     }, afterMs);
     // Not awaited: this runs within a delivery, which stopping waits for.
     void follower?.stop();

@@ -5,13 +5,19 @@ import { type PublishAnswer, isConflict, toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { jetStreamApi, leaderGet } from './read.js';
 
-export type FeedMessage = { readonly subject: string; readonly body: Uint8Array | string; readonly position: string };
+/** `commit` is the hash of the commit at `position`: by it the log is recognised that the feed was made from. */
+export type FeedMessage = {
+  readonly subject: string;
+  readonly body: Uint8Array | string;
+  readonly position: string;
+  readonly commit: string;
+};
 
 /**
- * The feed's end: its last sequence, and the position in the log that its last message carries; undefined where no message is
- * left, be it that none was ever published (sequence 0) or that all have passed their age.
+ * The feed's end: its last sequence, and what its last message carries; undefined where no message is left, be it that none was
+ * ever published (sequence 0) or that the feed was purged to be built anew.
  */
-export type FeedHead = { readonly sequence: number; readonly position: string | undefined };
+export type FeedHead = { readonly sequence: number; readonly position: string | undefined; readonly commit: string | undefined };
 
 /** Messages of one publish() at most. */
 export const FEED_BATCH_MAX = 300;
@@ -28,10 +34,11 @@ export class FeedStream {
   async head(): Promise<FeedHead> {
     type Info = { readonly state?: { readonly last_seq: number } };
     const last = await leaderGet(this.nats, 'FEED', { last_by_subj: 'events.>' });
-    if (last) return { sequence: last.sequence, position: /^Runledger-Position: *(\S+)/im.exec(last.headers)?.[1] };
+    const header = (name: string): string | undefined => new RegExp(`^${name}: *(\\S+)`, 'im').exec(last?.headers ?? '')?.[1];
+    if (last) return { sequence: last.sequence, position: header('Runledger-Position'), commit: header('Runledger-Commit') };
     const { state } = await jetStreamApi<Info>(this.nats, 'FEED', 'STREAM.INFO.FEED', undefined);
     if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there; provision the broker first');
-    return { sequence: state.last_seq, position: undefined };
+    return { sequence: state.last_seq, position: undefined, commit: undefined };
   }
 
   /**
@@ -74,11 +81,12 @@ export class FeedStream {
     const batch = messages.length > 1 ? randomUUID() : undefined;
     let sequence = 0;
     try {
-      for (const { subject, body, position } of messages) {
+      for (const { subject, body, position, commit } of messages) {
         sequence += 1;
         const all = headers();
         all.set('Content-Type', 'application/cloudevents+json');
         all.set('Runledger-Position', position);
+        all.set('Runledger-Commit', commit);
         if (sequence === 1) all.set('Nats-Expected-Last-Sequence', String(expected));
         if (batch !== undefined) {
           all.set('Nats-Batch-Id', batch);

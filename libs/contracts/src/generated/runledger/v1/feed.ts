@@ -9,7 +9,8 @@
 /**
  * FeedEvent is a CloudEvent 1.0 in structured JSON mode, one per committed event, on
  * events.<tenant>.<execution>.<entity>.<verb>. Extension attributes follow the CloudEvents naming rule (lower case, no
- * separators), hence their spelling.
+ * separators), hence their spelling. On NATS the message carries two headers besides: Runledger-Position, the same as position, and
+ * Runledger-Commit, the SHA-256 of the commit's bytes in base64url, by which the log is recognised that the event came from.
  */
 export interface FeedEvent {
   /** Always "1.0". */
