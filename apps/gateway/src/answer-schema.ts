@@ -76,6 +76,27 @@ const chunk = object({
   base64: { ...text, description: 'Where it is not.' },
 });
 
+const moment = { time, sequence: integer };
+
+const wait = object({
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'retry', 'executor', 'concurrency', 'dependencies'] },
+  task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
+  text: { ...text, description: 'For people.' },
+  since: object(moment),
+  until: orNull({ ...time, description: 'Null where no time ends it.' }),
+  endedBy: listOf(object({ kind: { type: 'string', enum: ['time', 'task', 'executor', 'client'] }, name: text })),
+});
+
+const why = object({
+  id: token,
+  status,
+  waitsFor: { ...listOf(wait), description: 'Nearest to going on first; at most 100.' },
+  total: { ...integer, description: 'How many there are.' },
+  deadlineAt: orNull({ ...time, description: 'When it fails by itself.' }),
+  ended: orNull(object({ ...moment, reason: failure })),
+  asOfSeq,
+});
+
 const controlled = { id: token, status, sequence: integer };
 
 /** What the routes answer. */
@@ -85,6 +106,7 @@ export const answers = {
   list: object({ executions: listOf(object(summary)), next, asOfSeq }),
   detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), asOfSeq }),
   tasks: object({ tasks: listOf(task), asOfSeq }),
+  why,
   events: object({ events: listOf(event), next }),
   output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),
   stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, throughput: listOf(anObject) }),

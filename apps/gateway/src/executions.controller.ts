@@ -3,12 +3,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ClientCommand } from '#libs/execution';
 import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
+import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest } from './request-body.js';
 import { TENANT, correlationOf, executionRef, tenantOf } from './request-context.js';
-import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery } from './request-query.js';
+import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
 
 const base = '/api/v1/executions';
 
@@ -39,6 +40,7 @@ const contentType = { text: 'text/plain; charset=utf-8', bytes: 'application/oct
 export class ExecutionsController {
   constructor(
     private readonly executions: Executions,
+    private readonly reads: ExecutionReads,
     private readonly readModels: ReadModels,
     private readonly output: OutputStore,
     @Inject(TENANT) private readonly tenant: string,
@@ -72,21 +74,27 @@ export class ExecutionsController {
 
   @Get(':id')
   @describe.detail()
-  async detail(@Param('id') id: string, @Req() request: FastifyRequest): Promise<object> {
-    return await this.executions.detail(this.ref(id, request));
+  async detail(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
+    return await this.reads.detail(this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/tasks')
   @describe.tasks()
-  async tasks(@Param('id') id: string, @Req() request: FastifyRequest): Promise<object> {
-    return await this.executions.tasks(this.ref(id, request));
+  async tasks(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
+    return await this.reads.tasks(this.ref(id, request), parseReadQuery(query));
+  }
+
+  @Get(':id/why')
+  @describe.why()
+  async why(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
+    return await this.reads.why(this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/events')
   @describe.events()
   async events(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
-    const { after, limit } = parseEventsQuery(query);
-    return await this.executions.events(this.ref(id, request), after, limit);
+    const { after, limit, at } = parseEventsQuery(query);
+    return await this.reads.events(this.ref(id, request), after, limit, at);
   }
 
   @Get(':id/output')
@@ -99,9 +107,12 @@ export class ExecutionsController {
   ): Promise<object> {
     const wanted = parseOutputQuery(query, request.headers.accept);
     const ref = this.ref(id, request);
-    const { chunks, more } = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
+    const until = await this.reads.timeOf(wanted.at);
+    const read = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
+    const chunks = read.chunks.filter((piece) => until === undefined || Date.parse(piece.storedAt) <= until);
+    const more = read.more && chunks.length === read.chunks.length;
     // An execution without output is an empty list; one that is not there is not.
-    if (chunks.length === 0) await this.executions.mustExist(ref);
+    if (chunks.length === 0) await this.reads.mustExist(ref, wanted.at);
     const pieces = chunks.filter((piece) => wanted.stream === undefined || piece.stream === wanted.stream);
     const last = chunks[chunks.length - 1];
     if (wanted.form === 'json') return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };

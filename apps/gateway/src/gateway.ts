@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
-import { JetStreamLog, OutputStore, connectNats, provision } from '#libs/jetstream';
+import { JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady } from '#libs/platform';
 import { ExecutionsController } from './executions.controller.js';
+import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
 import { createHttpApp, listen } from './http-app.js';
 import { LogRoom } from './log-room.js';
@@ -16,17 +17,19 @@ class GatewayModule {}
 
 type Parts = {
   readonly executions: Executions;
+  readonly reads: ExecutionReads;
   readonly output: OutputStore;
   readonly readModels: ReadModels;
   readonly system: System;
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, output, readModels, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ executions, reads, output, readModels, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
   controllers: [ExecutionsController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
+    { provide: ExecutionReads, useValue: reads },
     { provide: ReadModels, useValue: readModels },
     { provide: OutputStore, useValue: output },
     { provide: TENANT, useValue: tenant },
@@ -69,7 +72,8 @@ export const startGateway = async (
     await nats.close();
   };
   const parts: Parts = {
-    executions: new Executions(log, readModels, () => room.isNearlyFull),
+    executions: new Executions(log, () => room.isNearlyFull),
+    reads: new ExecutionReads(log, readModels, async () => (await Members.list(nats)).size),
     output: new OutputStore(nats),
     readModels,
     system: { checks, version },

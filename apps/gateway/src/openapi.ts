@@ -26,14 +26,17 @@ const tenant = applyDecorators(
 const id = ApiParam({ name: 'id', schema: { ...token } });
 const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
 const unknown = refusal(404, 'EXECUTION_NOT_FOUND');
-const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE: try again after Retry-After seconds');
+const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, SEQUENCE_NOT_REACHED: try again after Retry-After seconds');
 const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
   ApiQuery({ name, required: false, description, schema: { type } });
+
+const minSeq = query('minSeq', '`sequence` of an answer to a write: what is answered knows it, or it is 503 with Retry-After.', 'integer');
+const asOf = query('asOf', 'A log sequence or an RFC 3339 time: what was known then, from the log.');
 
 const executions = ApiTags('executions') as MethodDecorator;
 
 const read = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
-  applyDecorators(executions, tenant, id, ApiOperation({ summary }), ok(schema), invalid, unknown, unavailable, ...more);
+  applyDecorators(executions, tenant, id, ApiOperation({ summary }), ok(schema), invalid, unknown, unavailable, asOf, minSeq, ...more);
 
 const control = (summary: string, properties: Readonly<Record<string, Schema>> = {}): MethodDecorator =>
   applyDecorators(
@@ -85,12 +88,14 @@ export const describe = {
       query('until', 'Requested before, RFC 3339.'),
       query('limit', '1 to 1000, default 50.', 'integer'),
       query('cursor', '`next` of the page before; also in the Link header.'),
+      minSeq,
       ok(answers.list),
       refusal(400, 'TENANT_INVALID, QUERY_INVALID, CURSOR_INVALID'),
       unavailable,
     ),
   detail: () => read('Read an execution', answers.detail),
   tasks: () => read('Its tasks, with their steps', answers.tasks),
+  why: () => read('What it waits for: since when, until when, and who could end that', answers.why),
   events: () =>
     read(
       'Everything that happened, from the log',
@@ -116,5 +121,5 @@ export const describe = {
   root: () => system('What this is', answers.root),
   health: () => system('The process is alive', answers.health),
   ready: () => system('It can accept commands', answers.ready, ApiResponse({ status: 503, schema: answers.ready }) as MethodDecorator),
-  stats: () => system('Counts, durations and throughput', answers.stats, tenant, refusal(503, 'PROJECTION_UNAVAILABLE')),
+  stats: () => system('Counts, durations and throughput', answers.stats, tenant, minSeq, refusal(503, 'PROJECTION_UNAVAILABLE, PROJECTION_BEHIND')),
 };

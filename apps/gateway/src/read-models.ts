@@ -3,9 +3,11 @@ import { TimeoutError, firstValueFrom, timeout } from 'rxjs';
 import type { ExecutionRef } from '#libs/contracts';
 import {
   type Answer,
+  type AtLeast,
   type ExecutionDetail,
   type ListAnswer,
   type ListQuery,
+  type QueryRefusal,
   type StatsAnswer,
   type TaskView,
   queries,
@@ -14,14 +16,17 @@ import { Problem } from './problem.js';
 
 const ANSWER_WITHIN_MS = 2_000;
 
-/** The query itself can't be answered, such as one with a cursor that no answer gave. */
-type Refusal = { readonly refused: { readonly code: string; readonly message: string } };
+/** A read that waits for its projection waits this long at most, milliseconds. */
+const WAIT_MS = 1_500;
 
-const isRefusal = (answer: unknown): answer is Refusal =>
+const isRefusal = (answer: unknown): answer is QueryRefusal =>
   typeof answer === 'object' && answer !== null && 'refused' in answer;
 
 const unavailable = (why: string, cause?: unknown): Problem =>
   new Problem(503, 'PROJECTION_UNAVAILABLE', `the projector ${why}; nothing is lost, ask again in a moment`, { retryAfterSeconds: 1, cause });
+
+const refused = ({ refused: { code, message } }: QueryRefusal): Problem =>
+  code === 'PROJECTION_BEHIND' ? new Problem(503, code, message, { retryAfterSeconds: 1 }) : new Problem(400, code, message);
 
 /** What the projector knows, asked over NATS. */
 export class ReadModels {
@@ -39,24 +44,24 @@ export class ReadModels {
     return this.ask(queries.tasks, ref);
   }
 
-  list(query: ListQuery): Promise<ListAnswer> {
-    return this.ask(queries.list, query);
+  list(query: ListQuery & AtLeast): Promise<ListAnswer> {
+    return this.ask(queries.list, { ...query, waitMs: WAIT_MS });
   }
 
-  stats(tenant: string): Promise<StatsAnswer> {
-    return this.ask(queries.stats, { tenant });
+  stats(tenant: string, { minSeq }: AtLeast = {}): Promise<StatsAnswer> {
+    return this.ask(queries.stats, { tenant, minSeq, waitMs: WAIT_MS });
   }
 
-  /** Throws Problem PROJECTION_UNAVAILABLE, CURSOR_INVALID. */
+  /** Throws Problem PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, CURSOR_INVALID. */
   private async ask<T>(pattern: string, query: object): Promise<T> {
     if (!this.isConnected()) throw unavailable('can not be reached: no connection to the broker');
-    let answer: T | Refusal;
+    let answer: T | QueryRefusal;
     try {
       answer = await firstValueFrom(this.client.send<T>(pattern, query).pipe(timeout(ANSWER_WITHIN_MS)));
     } catch (error) {
       throw unavailable(error instanceof TimeoutError ? `did not answer within ${ANSWER_WITHIN_MS} ms` : 'can not be reached', error);
     }
-    if (isRefusal(answer)) throw new Problem(400, answer.refused.code, answer.refused.message);
+    if (isRefusal(answer)) throw refused(answer);
     return answer;
   }
 }

@@ -1,5 +1,5 @@
 import { type ExecutionStatus, isToken } from '#libs/contracts';
-import type { ListQuery } from '#libs/projections';
+import type { AtLeast, ListQuery } from '#libs/projections';
 import { Problem } from './problem.js';
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -47,9 +47,48 @@ const time = (query: Query, name: string): string | undefined => {
   return new Date(ms).toISOString();
 };
 
+/** A log sequence, or a time of the broker's clock in milliseconds since the epoch: what stood there then is what is read. */
+export type AsOf = { readonly sequence: number } | { readonly time: number };
+
+/** When a read of one execution is of: as of then, or now with `minSeq` known at least. */
+export type ReadAt = { readonly asOf?: AsOf; readonly minSeq?: number };
+
+const readAtNames = ['asOf', 'minSeq'] as const;
+
+const parseAsOf = (query: Query): AsOf | undefined => {
+  const text = one(query, 'asOf');
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text)) return { sequence: integer(query, 'asOf', 0, 1, Number.MAX_SAFE_INTEGER) };
+  if (!rfc3339.test(text)) invalid('asOf', 'must be a log sequence or an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
+  const ms = Date.parse(time(query, 'asOf') ?? '');
+  // What will be stored until then is not known yet: the same question would have two answers.
+  if (ms > Date.now()) invalid('asOf', 'is in the future; leave it out to read what is known now');
+  return { time: ms };
+};
+
+const parseMinSeq = (query: Query): Pick<AtLeast, 'minSeq'> =>
+  one(query, 'minSeq') === undefined ? {} : { minSeq: integer(query, 'minSeq', 0, 0, Number.MAX_SAFE_INTEGER) };
+
+const readAt = (query: Query): ReadAt => {
+  const asOf = parseAsOf(query);
+  return { ...(asOf && { asOf }), ...parseMinSeq(query) };
+};
+
 /** Throws Problem QUERY_INVALID. */
-export const parseListQuery = (query: Query, tenant: string): ListQuery => {
-  known(query, ['status', 'label', 'name', 'from', 'until', 'limit', 'cursor']);
+export const parseReadQuery = (query: Query): ReadAt => {
+  known(query, readAtNames);
+  return readAt(query);
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseStatsQuery = (query: Query): AtLeast => {
+  known(query, ['minSeq']);
+  return parseMinSeq(query);
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeast => {
+  known(query, ['status', 'label', 'name', 'from', 'until', 'limit', 'cursor', 'minSeq']);
   const wanted = all(query, 'status').flatMap((value) => value.split(','));
   for (const status of wanted) if (!statuses.includes(status)) invalid('status', `must be among ${statuses.join(', ')}`);
   const labels = Object.fromEntries(
@@ -69,6 +108,7 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery => {
     ...(from !== undefined && { from }),
     ...(until !== undefined && { until }),
     ...(cursor !== undefined && { cursor }),
+    ...parseMinSeq(query),
   };
 };
 
@@ -76,14 +116,15 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery => {
 export type EventPosition = { readonly sequence: number; readonly index: number };
 
 /** Throws Problem QUERY_INVALID. */
-export const parseEventsQuery = (query: Query): { readonly after: EventPosition; readonly limit: number } => {
-  known(query, ['after', 'limit']);
+export const parseEventsQuery = (query: Query): { readonly after: EventPosition; readonly limit: number; readonly at: ReadAt } => {
+  known(query, ['after', 'limit', ...readAtNames]);
   const text = one(query, 'after') ?? '0/0';
   const match = /^(\d{1,15})\/(\d{1,6})$/.exec(text);
   if (!match) invalid('after', 'must be a position as an event carries it: <sequence>/<index>');
   return {
     after: { sequence: Number(match?.[1]), index: Number(match?.[2]) },
     limit: integer(query, 'limit', 200, 1, 1_000),
+    at: readAt(query),
   };
 };
 
@@ -96,6 +137,7 @@ export type OutputQuery = {
   readonly after: number;
   readonly limit: number;
   readonly form: OutputForm;
+  readonly at: ReadAt;
 };
 
 const formOf = (format: string | undefined, accept: string): OutputForm => {
@@ -106,7 +148,7 @@ const formOf = (format: string | undefined, accept: string): OutputForm => {
 
 /** Throws Problem QUERY_INVALID. A chunk has at most 32 KiB. */
 export const parseOutputQuery = (query: Query, accept = ''): OutputQuery => {
-  known(query, ['task', 'stream', 'after', 'limit', 'format']);
+  known(query, ['task', 'stream', 'after', 'limit', 'format', ...readAtNames]);
   const [task, stream, format] = [one(query, 'task'), one(query, 'stream'), one(query, 'format')];
   if (task !== undefined && !isToken(task)) invalid('task', 'must be the id of a task');
   if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') invalid('stream', 'must be stdout or stderr');
@@ -116,6 +158,7 @@ export const parseOutputQuery = (query: Query, accept = ''): OutputQuery => {
     task,
     stream,
     form,
+    at: readAt(query),
     after: integer(query, 'after', 0, 0, Number.MAX_SAFE_INTEGER),
     limit: integer(query, 'limit', form === 'json' ? 200 : 1_000, 1, 1_000),
   };

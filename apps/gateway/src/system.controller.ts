@@ -1,9 +1,10 @@
-import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { StatsAnswer } from '#libs/projections';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { TENANT, tenantOf } from './request-context.js';
+import { type Query as RequestQuery, parseStatsQuery } from './request-query.js';
 
 /** How one dependency is, asked with a bound. */
 export type Check = () => Promise<void>;
@@ -64,7 +65,7 @@ export class SystemController {
 
   @Get('api/v1/stats')
   @describe.stats()
-  async stats(@Req() request: FastifyRequest): Promise<StatsAnswer> {
-    return await this.readModels.stats(tenantOf(request, this.tenant));
+  async stats(@Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<StatsAnswer> {
+    return await this.readModels.stats(tenantOf(request, this.tenant), parseStatsQuery(query));
   }
 }

@@ -2,12 +2,14 @@ import { type ExecutionRef, logSubject } from '#libs/contracts';
 import { type StoredCommit, hashOf } from '#libs/ledger';
 import {
   type ExecutionDetail,
-  type ExecutionSummary,
   type ListAnswer,
   type ListQuery,
-  type StepView,
+  type Row,
   type TaskView,
+  detailOf,
   statusChanges,
+  summaryOf,
+  tasksOf,
 } from '#libs/projections';
 import type { ReadModelFile } from './database.js';
 
@@ -34,8 +36,7 @@ CREATE TABLE steps (
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 `;
 
-type Value = string | number | null;
-type Row = Readonly<Record<string, Value>>;
+type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
 type Insert = { readonly table: string; readonly row: Row };
 type RowUpdate = { readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Record<string, Value> };
@@ -48,23 +49,6 @@ export class CursorInvalid extends Error {
     super('the cursor is none that a list has answered with; start again without one');
   }
 }
-
-const parsed = <T>(value: string | number | null | undefined): T | null =>
-  typeof value === 'string' ? (JSON.parse(value) as T) : null;
-
-const summaryOf = (row: Row): ExecutionSummary => ({
-  id: String(row['execution']),
-  name: String(row['name']),
-  status: row['status'] as ExecutionSummary['status'],
-  labels: parsed<Record<string, string>>(row['labels']) ?? {},
-  dialect: String(row['dialect']),
-  requestedAt: String(row['requested_at']),
-  startedAt: row['started_at'] as string | null,
-  endedAt: row['ended_at'] as string | null,
-  tasks: { total: Number(row['tasks_total']), ended: Number(row['tasks_ended']), failed: Number(row['tasks_failed']) },
-  version: Number(row['version']),
-  sequence: Number(row['sequence']),
-});
 
 const encodeCursor = (row: Row): string =>
   Buffer.from(JSON.stringify([row['requested_at'], row['execution']])).toString('base64url');
@@ -126,35 +110,15 @@ export class StatusModel {
 
   detail({ tenant, execution }: ExecutionRef): ExecutionDetail | undefined {
     const row = this.file.prepare('SELECT * FROM executions WHERE tenant = ? AND execution = ?').get(tenant, execution) as Row | undefined;
-    if (!row) return undefined;
-    return {
-      ...summaryOf(row),
-      input: parsed<ExecutionDetail['input']>(row['input']) ?? {},
-      result: parsed(row['result']),
-      reason: parsed(row['reason']),
-      cancel: parsed(row['cancel']),
-    };
+    return row && detailOf(row);
   }
 
   tasks(ref: ExecutionRef): readonly TaskView[] | undefined {
     const key = [ref.tenant, ref.execution];
     const rows = this.file.prepare('SELECT * FROM tasks WHERE tenant = ? AND execution = ? ORDER BY position').all(...key) as Row[];
     if (rows.length === 0) return undefined;
-    const steps = this.stepsOf(key);
-    return rows.map((row) => ({
-      id: String(row['id']),
-      runner: String(row['runner']),
-      status: row['status'] as TaskView['status'],
-      dependsOn: parsed<string[]>(row['depends_on']) ?? [],
-      attempt: Number(row['attempt']),
-      startedAt: row['started_at'] as string | null,
-      endedAt: row['ended_at'] as string | null,
-      retryAt: row['retry_at'] as string | null,
-      result: parsed(row['result']),
-      error: parsed(row['error']),
-      why: row['why'] as string | null,
-      steps: steps.get(String(row['id'])) ?? [],
-    }));
+    const steps = this.file.prepare('SELECT * FROM steps WHERE tenant = ? AND execution = ?').all(...key) as Row[];
+    return tasksOf(rows, steps);
   }
 
   /** Newest first. Throws CursorInvalid. */
@@ -179,27 +143,6 @@ export class StatusModel {
     const page = rows.slice(0, query.limit);
     const last = page[page.length - 1];
     return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last) : null };
-  }
-
-  private stepsOf(key: readonly string[]): ReadonlyMap<string, StepView[]> {
-    const rows = this.file.prepare('SELECT * FROM steps WHERE tenant = ? AND execution = ? ORDER BY started_at, number').all(...key) as Row[];
-    const steps = new Map<string, StepView[]>();
-    for (const row of rows) {
-      const task = String(row['task']);
-      const view: StepView = {
-        id: String(row['id']),
-        name: String(row['name']),
-        status: row['status'] as StepView['status'],
-        startedAt: String(row['started_at']),
-        endedAt: row['ended_at'] as string | null,
-        error: row['error'] as string | null,
-        metadata: parsed<Record<string, string>>(row['metadata']) ?? {},
-      };
-      const known = steps.get(task);
-      if (known) known.push(view);
-      else steps.set(task, [view]);
-    }
-    return steps;
   }
 
   private insert({ tenant, execution }: ExecutionRef, table: string, row: Row): void {

@@ -4,6 +4,7 @@ import {
   type AppendResult,
   type FollowHandler,
   type Follower,
+  type HistoryRange,
   LogError,
   type LogStore,
   MAX_COMMIT_BYTES,
@@ -42,12 +43,9 @@ export class JetStreamLog implements LogStore {
     return await this.queue.append(append);
   }
 
-  async history(
-    ref: ExecutionRef,
-    range: { readonly after?: number; readonly upTo?: number } = {},
-  ): Promise<readonly StoredCommit[]> {
-    const { after = 0, upTo = Infinity } = range;
-    const { messages } = await directRange(this.nats, 'LOG', logSubject(ref), { from: after + 1, upTo });
+  async history(ref: ExecutionRef, range: HistoryRange = {}): Promise<readonly StoredCommit[]> {
+    const { after = 0, upTo = Infinity, limit = Infinity } = range;
+    const { messages } = await directRange(this.nats, 'LOG', logSubject(ref), { from: after + 1, upTo, limit });
     const history: StoredCommit[] = [];
     for (const message of messages) {
       if (message.sequence > upTo) break;

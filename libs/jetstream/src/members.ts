@@ -41,6 +41,17 @@ export class Members {
     return members;
   }
 
+  /** Who is alive now, for one who is no member: incarnation and details of each. */
+  static async list(nats: Nats): Promise<ReadonlyMap<string, unknown>> {
+    const bucket = await new Kvm(nats.connection).open('members', { allow_direct: false });
+    const members = new Map<string, unknown>();
+    for await (const key of await bucket.keys()) {
+      const entry = await bucket.get(key);
+      if (entry?.operation === 'PUT') members.set(key, entry.json());
+    }
+    return members;
+  }
+
   live(): ReadonlyMap<string, unknown> {
     return new Map([...this.seen].map(([incarnation, { details }]) => [incarnation, details]));
   }
@@ -70,9 +81,8 @@ export class Members {
     });
     await this.bucket.put(this.self.incarnation, JSON.stringify(this.self.details));
     this.see(this.self.incarnation, this.self.details);
-    for await (const key of await this.bucket.keys()) {
-      const entry = this.seen.has(key) ? null : await this.bucket.get(key);
-      if (entry?.operation === 'PUT') this.see(key, entry.json());
+    for (const [incarnation, details] of await Members.list(this.nats)) {
+      if (!this.seen.has(incarnation)) this.see(incarnation, details);
     }
     const beat = setInterval(() => void this.beat().catch(() => undefined), BEAT_MS);
     const expiry = setInterval(() => this.expire(), BEAT_MS / 4);

@@ -15,7 +15,12 @@ export type OutputPiece = {
   readonly bytes: Uint8Array;
 };
 
-export type StoredOutput = OutputPiece & { readonly sequence: number; readonly task: string };
+export type StoredOutput = OutputPiece & {
+  readonly sequence: number;
+  /** By the broker's clock, as a commit's. */
+  readonly storedAt: string;
+  readonly task: string;
+};
 
 const TIMEOUT_MS = 5_000;
 
@@ -49,6 +54,7 @@ export class OutputStore {
     const { messages, more } = await directRange(this.nats, 'LOGS', subject, { from: afterSequence + 1, limit });
     const chunks = messages.map((message) => ({
       sequence: message.sequence,
+      storedAt: message.storedAt,
       task: message.subject.slice(message.subject.lastIndexOf('.') + 1),
       attempt: Number(message.header('Runledger-Attempt')),
       stream: message.header('Runledger-Stream') === 'stderr' ? ('stderr' as const) : ('stdout' as const),

@@ -16,6 +16,9 @@ export type Execution = {
   readonly hash: string;
 };
 
+/** What the next commit of an execution must follow. */
+type Link = Pick<Execution, 'version' | 'hash'>;
+
 /** The history is not what was written: a commit is missing, altered or out of order. Only its execution is halted. */
 export class BrokenHistory extends Error {
   override readonly name = 'BrokenHistory';
@@ -81,16 +84,32 @@ export const parseCommit = (body: Uint8Array): Commit | { readonly unreadable: s
 /** True for a commit all of whose event types this version knows. */
 export const isKnown = (commit: Commit): boolean => commit.events.every((event) => isEventType(event.type));
 
+/** Throws BrokenHistory for a gap or a wrong hash. */
+const mustFollow = (ref: ExecutionRef, before: Link, { commit, sequence }: StoredCommit): void => {
+  if (commit.version !== before.version + 1) {
+    throw new BrokenHistory(ref, sequence, `version ${commit.version} follows version ${before.version}`);
+  }
+  if (commit.previous !== before.hash) {
+    throw new BrokenHistory(ref, sequence, `version ${commit.version} does not carry the hash of what came before`);
+  }
+};
+
+/** A history as it was read, checked: versions without gaps, each with the hash of the one before. Throws BrokenHistory. */
+export const checked = (ref: ExecutionRef, history: readonly StoredCommit[]): readonly StoredCommit[] => {
+  let before: Link = unborn(ref);
+  for (const stored of history) {
+    mustFollow(ref, before, stored);
+    before = { version: stored.commit.version, hash: stored.hash };
+  }
+  return history;
+};
+
 /** Folds the next commit in. Throws BrokenHistory for a gap or a wrong hash, Refused EVENT_UNKNOWN for a later version's event. */
 export const advance = (execution: Execution, stored: StoredCommit): Execution => {
+  const { ref, state } = execution;
   const { commit, sequence, hash } = stored;
-  if (commit.version !== execution.version + 1) {
-    throw new BrokenHistory(execution.ref, sequence, `version ${commit.version} follows version ${execution.version}`);
-  }
-  if (commit.previous !== execution.hash) {
-    throw new BrokenHistory(execution.ref, sequence, `version ${commit.version} does not carry the hash of what came before`);
-  }
-  return { ref: execution.ref, state: fold(execution.state, commit.events), version: commit.version, sequence, hash };
+  mustFollow(ref, execution, stored);
+  return { ref, state: fold(state, commit.events), version: commit.version, sequence, hash };
 };
 
 /** Folds a whole history, or what is new of one. */

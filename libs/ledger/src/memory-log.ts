@@ -6,6 +6,7 @@ import {
   type AppendResult,
   type FollowHandler,
   type Follower,
+  type HistoryRange,
   LogError,
   type LogStore,
   MAX_COMMIT_BYTES,
@@ -31,6 +32,9 @@ export class MemoryLog implements LogStore {
   private incarnation: string = randomUUID();
   faults: Faults = {};
 
+  /** `now`: the broker's clock, milliseconds since the epoch. */
+  constructor(private readonly now: () => number = Date.now) {}
+
   append(append: Append): Promise<AppendResult> {
     return Promise.resolve().then(() => {
       const subject = logSubject(append.ref);
@@ -47,7 +51,7 @@ export class MemoryLog implements LogStore {
 
   /** Stores any bytes on any subject, as a foreign publisher could. Returns the sequence. */
   write(subject: string, body: Uint8Array): number {
-    const sequence = this.messages.push({ subject, body, storedAt: new Date().toISOString() });
+    const sequence = this.messages.push({ subject, body, storedAt: new Date(this.now()).toISOString() });
     this.lasts.set(subject, sequence);
     for (const follower of this.followers) follower.wake();
     return sequence;
@@ -60,12 +64,12 @@ export class MemoryLog implements LogStore {
     this.messages.forEach(({ subject }, i) => this.lasts.set(subject, i + 1));
   }
 
-  history(ref: ExecutionRef, range: { readonly after?: number; readonly upTo?: number } = {}): Promise<readonly StoredCommit[]> {
+  history(ref: ExecutionRef, range: HistoryRange = {}): Promise<readonly StoredCommit[]> {
     return Promise.resolve().then(() => {
       const subject = logSubject(ref);
-      const { after = 0, upTo = this.messages.length } = range;
+      const { after = 0, upTo = this.messages.length, limit = Infinity } = range;
       const history: StoredCommit[] = [];
-      for (let sequence = after + 1; sequence <= Math.min(upTo, this.messages.length); sequence++) {
+      for (let sequence = after + 1; sequence <= Math.min(upTo, this.messages.length) && history.length < limit; sequence++) {
         const stored = this.messages[sequence - 1]?.subject === subject ? this.stored(sequence) : undefined;
         if (stored && !('unreadable' in stored)) history.push(stored);
       }

@@ -71,12 +71,15 @@ export type Follower = {
   stop(): Promise<void>;
 };
 
+/** Commits behind the sequence `after`, up to `upTo`, and no more than `limit`. */
+export type HistoryRange = { readonly after?: number; readonly upTo?: number; readonly limit?: number };
+
 /** The event log. Two implementations pass one contract suite: in memory, and JetStream. */
 export type LogStore = {
   /** Compare-and-set on the exact execution. Throws LogError. */
   append(append: Append): Promise<AppendResult>;
-  /** Commits of one execution in order, those after `after` (a sequence) up to `upTo`, both optional. Throws LogError. */
-  history(ref: ExecutionRef, range?: { readonly after?: number; readonly upTo?: number }): Promise<readonly StoredCommit[]>;
+  /** Commits of one execution in order. Throws LogError. */
+  history(ref: ExecutionRef, range?: HistoryRange): Promise<readonly StoredCommit[]>;
   /** Everything in order from behind `from` (from the start when undefined), of all shards or the given ones. */
   follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower>;
   /** The last position of the log; sequence 0 and an empty hash when it is empty. */

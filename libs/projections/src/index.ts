@@ -1,5 +1,5 @@
 export { type Committed, feedEvent } from './feed-event.js';
-export { detailOf, tasksOf } from './from-state.js';
+export { ExecutionView } from './execution-view.js';
 export {
   type Answer,
   type AtLeast,
@@ -23,5 +23,7 @@ export {
   type TaskView,
   queries,
 } from './queries.js';
+export { type Row, detailOf, summaryOf, tasksOf } from './rows.js';
 export { type Live, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';
+export { type EndedBy, type Moment, type Wait, type Why, whyOf } from './why.js';

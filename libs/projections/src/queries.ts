@@ -119,8 +119,14 @@ export type StatsAnswer = {
   }[];
 };
 
-/** The last commit of an execution, as the status projection knows it. */
-export type Head = { readonly tenant: string; readonly execution: string; readonly version: number; readonly sequence: number };
+/** The last commit of an execution, as the status projection knows it; `hash` is of its bytes, SHA-256 in base64url. */
+export type Head = {
+  readonly tenant: string;
+  readonly execution: string;
+  readonly version: number;
+  readonly sequence: number;
+  readonly hash: string;
+};
 
 /** Heads in the order of tenant and execution, from behind `after`. `limit`: 1 to 5,000. */
 export type HeadsQuery = { readonly after?: Pick<Head, 'tenant' | 'execution'>; readonly limit: number };

@@ -1,0 +1,47 @@
+import type { Commit, ExecutionRef } from '#libs/contracts';
+import type { ExecutionDetail, TaskView } from './queries.js';
+import { type Row, detailOf, tasksOf } from './rows.js';
+import { type StatusChange, statusChanges } from './status.js';
+
+type Draft = Record<string, Row[string]>;
+
+/**
+ * One execution folded from its own commits into what the status projection shows of it: the same changes make the same rows, here
+ * in memory. What replay, time travel and reads ahead of the projection answer with.
+ */
+export class ExecutionView {
+  private readonly own: Draft = {};
+  private readonly tasks = new Map<string, Draft>();
+  private readonly steps = new Map<string, Draft>();
+
+  constructor(private readonly ref: ExecutionRef) {}
+
+  /** The next commit of the execution; the order is the caller's to keep. */
+  apply({ sequence, commit }: { readonly sequence: number; readonly commit: Commit }): void {
+    for (const event of commit.events) for (const change of statusChanges(event)) this.change(change);
+    Object.assign(this.own, { version: commit.version, sequence });
+  }
+
+  /** Undefined before the first commit. */
+  get execution(): ExecutionDetail | undefined {
+    return this.own['status'] === undefined ? undefined : detailOf({ ...this.own, execution: this.ref.execution });
+  }
+
+  get taskViews(): readonly TaskView[] {
+    return tasksOf([...this.tasks.values()], [...this.steps.values()]);
+  }
+
+  private change(change: StatusChange): void {
+    if (change.op === 'resume') {
+      this.own['status'] = this.own['started_at'] === undefined ? 'pending' : 'running';
+    } else if (change.op === 'insert') {
+      if (change.table === 'executions') Object.assign(this.own, change.row);
+      else if (change.table !== 'labels') this[change.table].set(String(change.row['id']), { ...change.row });
+    } else if (change.table === 'executions') {
+      Object.assign(this.own, change.set);
+      for (const [column, n] of Object.entries(change.add ?? {})) this.own[column] = Number(this.own[column] ?? 0) + Number(n);
+    } else {
+      Object.assign(this[change.table].get(change.id) ?? {}, change.set);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import type { ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
+
+/** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
+export type Row = { readonly [column: string]: string | number | null };
+
+const text = (row: Row, column: string): string => String(row[column]);
+const textOrNull = (row: Row, column: string): string | null => (row[column] ?? null) as string | null;
+const count = (row: Row, column: string): number => Number(row[column] ?? 0);
+const json = <T>(row: Row, column: string): T | null => {
+  const value = row[column];
+  return typeof value === 'string' ? (JSON.parse(value) as T) : null;
+};
+
+/** A row of `executions` as lists show it. */
+export const summaryOf = (row: Row): ExecutionSummary => ({
+  id: text(row, 'execution'),
+  name: text(row, 'name'),
+  status: row['status'] as ExecutionSummary['status'],
+  labels: json<Record<string, string>>(row, 'labels') ?? {},
+  dialect: text(row, 'dialect'),
+  requestedAt: text(row, 'requested_at'),
+  startedAt: textOrNull(row, 'started_at'),
+  endedAt: textOrNull(row, 'ended_at'),
+  tasks: { total: count(row, 'tasks_total'), ended: count(row, 'tasks_ended'), failed: count(row, 'tasks_failed') },
+  version: count(row, 'version'),
+  sequence: count(row, 'sequence'),
+});
+
+/** A row of `executions` in full. */
+export const detailOf = (row: Row): ExecutionDetail => ({
+  ...summaryOf(row),
+  input: json<ExecutionDetail['input']>(row, 'input') ?? {},
+  result: json(row, 'result'),
+  reason: json(row, 'reason'),
+  cancel: json(row, 'cancel'),
+});
+
+/** Rows of `tasks`, in the plan's order, with the rows of `steps` of the same execution in any order. */
+export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly TaskView[] => {
+  const stepsByTask = new Map<string, StepView[]>();
+  for (const row of steps.toSorted(byStart)) {
+    const known = stepsByTask.get(text(row, 'task'));
+    if (known) known.push(stepOf(row));
+    else stepsByTask.set(text(row, 'task'), [stepOf(row)]);
+  }
+  return tasks.map((row) => ({
+    id: text(row, 'id'),
+    runner: text(row, 'runner'),
+    status: row['status'] as TaskView['status'],
+    dependsOn: json<string[]>(row, 'depends_on') ?? [],
+    attempt: count(row, 'attempt'),
+    startedAt: textOrNull(row, 'started_at'),
+    endedAt: textOrNull(row, 'ended_at'),
+    retryAt: textOrNull(row, 'retry_at'),
+    result: json(row, 'result'),
+    error: json(row, 'error'),
+    why: textOrNull(row, 'why'),
+    steps: stepsByTask.get(text(row, 'id')) ?? [],
+  }));
+};
+
+/** Steps of one attempt carry a number; those of a later attempt start later. */
+const byStart = (a: Row, b: Row): number => {
+  const [left, right] = [text(a, 'started_at'), text(b, 'started_at')];
+  if (left !== right) return left < right ? -1 : 1;
+  return count(a, 'number') - count(b, 'number') || (text(a, 'id') < text(b, 'id') ? -1 : 1);
+};
+
+const stepOf = (row: Row): StepView => ({
+  id: text(row, 'id'),
+  name: text(row, 'name'),
+  status: row['status'] as StepView['status'],
+  startedAt: text(row, 'started_at'),
+  endedAt: textOrNull(row, 'ended_at'),
+  error: textOrNull(row, 'error'),
+  metadata: json<Record<string, string>>(row, 'metadata') ?? {},
+});

@@ -1,0 +1,161 @@
+import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
+import { type State, type TaskState, isTerminal } from '#libs/execution';
+
+/** A moment in the log. */
+export type Moment = { readonly time: string; readonly sequence: number };
+
+/** Who or what could end a wait: the clock, a task, an executor, or a client's call. */
+export type EndedBy = {
+  readonly kind: 'time' | 'task' | 'executor' | 'client';
+  /** The task's id, the executor's incarnation, or the call. */
+  readonly name: string;
+};
+
+/** One thing that an execution waits for. */
+export type Wait = {
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
+  /** The task that waits; null for the execution itself. */
+  readonly task: string | null;
+  /** For people. */
+  readonly text: string;
+  readonly since: Moment;
+  /** RFC 3339; null where no time ends it. */
+  readonly until: string | null;
+  readonly endedBy: readonly EndedBy[];
+};
+
+export type Why = {
+  readonly id: string;
+  readonly status: ExecutionStatus;
+  /** Nearest to going on first; at most 100. */
+  readonly waitsFor: readonly Wait[];
+  /** How many there are. */
+  readonly total: number;
+  /** When the execution fails by itself; null where the plan sets no time. */
+  readonly deadlineAt: string | null;
+  /** How and when it ended; null while it has not. */
+  readonly ended: (Moment & { readonly reason: Failure | null }) | null;
+};
+
+type Stored = { readonly sequence: number; readonly commit: Commit };
+
+const MAX_WAITS = 100;
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, retry: 3, executor: 4, concurrency: 5, dependencies: 6 };
+
+const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
+const iso = (ms: number): string => new Date(ms).toISOString();
+const later = (a: Moment, b: Moment | undefined): Moment => (b && b.sequence > a.sequence ? b : a);
+
+/** When things that a wait can go back to happened. */
+class Moments {
+  readonly started = new Map<string, Moment>();
+  readonly retried = new Map<string, Moment>();
+  readonly ended = new Map<string, Moment>();
+  first: Moment = { time: '', sequence: 0 };
+  last: Moment = this.first;
+  paused: Moment | undefined;
+  resumed: Moment | undefined;
+
+  constructor(history: readonly Stored[]) {
+    for (const { sequence, commit } of history) for (const event of commit.events) this.take(event, sequence);
+  }
+
+  private take(event: Commit['events'][number], sequence: number): void {
+    const moment = { time: event.at, sequence };
+    this.last = moment;
+    if (event.type === 'ExecutionRequested') this.first = moment;
+    else if (event.type === 'ExecutionPaused') this.paused = moment;
+    else if (event.type === 'ExecutionResumed') this.resumed = moment;
+    else if (event.type === 'TaskStarted') this.started.set(event.data.taskId, moment);
+    else if (event.type === 'TaskRetryScheduled') this.retried.set(event.data.taskId, moment);
+    else if (event.type === 'TaskCompleted' || event.type === 'TaskFailed' || event.type === 'TaskTimedOut') {
+      this.ended.set(event.data.taskId, moment);
+    }
+  }
+}
+
+/**
+ * What an execution waits for, since when, until when, and who could end it, as of the end of `history` and at `now` (milliseconds
+ * since the epoch). `state` is what the history folds to; it must not be empty. `executors`: how many are alive, where that is known.
+ */
+export const whyOf = (id: string, history: readonly Stored[], state: State, now: number, executors?: number): Why => {
+  const { status = 'pending', reason = null, deadlineAt } = state;
+  const moments = new Moments(history);
+  if (isTerminal(status)) {
+    return { id, status, waitsFor: [], total: 0, deadlineAt: null, ended: { ...endOf(history, moments), reason } };
+  }
+  const waits = [...state.tasks.values()].flatMap((task) => waitOf(id, state, task, moments, now, executors) ?? []);
+  if (status === 'paused') waits.push(resumeWait(id, state, moments));
+  const waitsFor = waits.toSorted((a, b) => rank[a.kind] - rank[b.kind]).slice(0, MAX_WAITS);
+  return { id, status, waitsFor, total: waits.length, deadlineAt: deadlineAt === undefined ? null : iso(deadlineAt), ended: null };
+};
+
+/** Results that came too late may follow the end. */
+const endOf = (history: readonly Stored[], { last }: Moments): Moment => {
+  for (const { sequence, commit } of history) {
+    const end = commit.events.find(({ type }) => type === 'ExecutionCompleted' || type === 'ExecutionFailed' || type === 'ExecutionCancelled');
+    if (end) return { time: end.at, sequence };
+  }
+  return last;
+};
+
+const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
+  kind: 'resume',
+  task: null,
+  text: state.running > 0 ? `paused: ${state.running} running, nothing more starts until it is resumed` : 'paused: nothing starts until it is resumed',
+  since: moments.paused ?? moments.first,
+  until: null,
+  endedBy: [call(id, 'resume'), call(id, 'cancel')],
+});
+
+const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, executors?: number): Wait | undefined => {
+  if (task.status === 'running') return runningWait(id, state, task, moments);
+  // A paused execution's tasks wait for nothing but the resume.
+  if (task.status !== 'pending' || (state.status !== 'running' && state.status !== 'pending')) return undefined;
+  return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, executors);
+};
+
+const runningWait = (id: string, state: State, { id: task, attempt, executor, wakeAt, deadlineAt }: TaskState, moments: Moments): Wait => {
+  const since = moments.started.get(task) ?? moments.first;
+  const cancelling = state.cancel ? `; the execution is being cancelled (${state.cancel.mode})` : '';
+  if (wakeAt !== undefined) {
+    const endedBy: EndedBy[] = [{ kind: 'time', name: iso(wakeAt) }, call(id, 'cancel')];
+    return { kind: 'timer', task, text: `waits until ${iso(wakeAt)}${cancelling}`, since, until: iso(wakeAt), endedBy };
+  }
+  const until = deadlineAt === undefined ? null : iso(deadlineAt);
+  const text = `attempt ${attempt} runs on executor ${executor}${until === null ? ', without a time limit' : ''}${cancelling}`;
+  const deadline: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];
+  return { kind: 'attempt', task, text, since, until, endedBy: [{ kind: 'executor', name: executor }, ...deadline, call(id, 'cancel')] };
+};
+
+const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moments): Wait => {
+  const open = (state.graph.task.get(task)?.dependsOn ?? []).filter((name) => !isTerminal(state.tasks.get(name)?.status));
+  const shown = open.length > 5 ? `${open.slice(0, 5).join(', ')} and ${open.length - 5} more` : open.join(', ');
+  const endedBy = open.slice(0, 20).map((name): EndedBy => ({ kind: 'task', name }));
+  return { kind: 'dependencies', task, text: `waits for ${shown}`, since: moments.first, until: null, endedBy };
+};
+
+const startWait = (
+  id: string,
+  state: State,
+  { id: task, retryAt, attempt }: TaskState,
+  moments: Moments,
+  now: number,
+  executors?: number,
+): Wait => {
+  if (retryAt !== undefined && retryAt > now) {
+    const endedBy: EndedBy[] = [{ kind: 'time', name: iso(retryAt) }, call(id, 'cancel')];
+    const since = moments.retried.get(task) ?? moments.first;
+    return { kind: 'retry', task, text: `attempt ${attempt + 1} follows at ${iso(retryAt)}`, since, until: iso(retryAt), endedBy };
+  }
+  const dependencies = (state.graph.task.get(task)?.dependsOn ?? []).map((name) => moments.ended.get(name));
+  const since = [...dependencies, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
+  const { concurrency } = state.plan;
+  if (concurrency !== undefined && state.running >= concurrency) {
+    const running = [...state.tasks.values()].filter(({ status }) => status === 'running').slice(0, 20);
+    const text = `the plan lets ${concurrency} tasks run at once`;
+    return { kind: 'concurrency', task, text, since, until: null, endedBy: running.map(({ id: name }) => ({ kind: 'task', name })) };
+  }
+  const text = executors === 0 ? 'is due, but no executor is alive: start one' : 'is due; an executor with a free slot will start it';
+  return { kind: 'executor', task, text, since, until: null, endedBy: [{ kind: 'executor', name: 'any' }] };
+};
