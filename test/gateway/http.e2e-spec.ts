@@ -144,6 +144,10 @@ describe('a request that no ordinary client sends', () => {
     });
     const labels = Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`k${i}`, 'v']));
     expect(await json(await send(executions, { plan, labels }))).toMatchObject({ code: 'BODY_INVALID', problems: [{ path: '/labels' }] });
+    expect(await json(await send(executions, { plan, labels: { ok: 'v', 'a b': 'v', c: 1 } }))).toMatchObject({
+      code: 'BODY_INVALID',
+      problems: [{ path: '/labels/a b' }, { path: '/labels/c' }],
+    });
   });
 
   it('has a correlation id of its own taken only where it is harmless', async () => {

@@ -32,7 +32,7 @@ const labelFaults = (labels: unknown): Fault[] => {
   const entries = Object.entries(labels);
   if (entries.length > MAX_LABELS) return [{ path: '/labels', message: `${entries.length} labels; at most ${MAX_LABELS}` }];
   return entries.flatMap(([key, value]) => {
-    if (!labelKey.test(key)) return [{ path: '/labels', message: `a key must match ${labelKey.source}` }];
+    if (!labelKey.test(key)) return [{ path: `/labels/${key.slice(0, 64)}`, message: `a label's key must match ${labelKey.source}` }];
     return isText(value, 256) ? [] : [{ path: `/labels/${key}`, message: 'must be text of 1 to 256 printable characters' }];
   });
 };
