@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Checkpoints, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
 import { load } from '#libs/ledger';
+import type { Runner } from '#libs/runners';
 import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
-import { Stage, cluster, heldRunner, noop, task } from './stage.js';
+import { type Held, Stage, cluster, heldRunner, noop, task } from './stage.js';
 
 let server: NatsServer;
 let nats: Nats;
@@ -56,6 +57,37 @@ it('runs no more attempts at once than it may, over all executions', async () =>
     end({ ok: true, result: {} });
   }
   for (const ref of refs) expect((await stage.ended(ref)).state.status).toBe('completed');
+});
+
+it('starts neither the next attempt nor what depends on a task before its timed-out attempt has ended', async () => {
+  const stubborn = new Map<string, Held>();
+  const runner: Runner = {
+    name: 'stubborn',
+    sideEffects: true,
+    check: () => [],
+    run: (attempt) => new Promise((end) => void stubborn.set(`${attempt.taskId}/${attempt.attempt}`, { attempt, end })),
+  };
+  await stage.startOwner(cluster().join('one'), 'one', [noop, runner]);
+  const ref = await stage.request([
+    task('a', 'stubborn', { timeoutMs: 20, onFailure: 'continue', retry: { maxAttempts: 2, delayMs: 0 } }),
+    task('b', 'noop', { dependsOn: ['a'] }),
+    task('other', 'stubborn'),
+  ]);
+  const end = (key: string): void => stubborn.get(key)?.end({ ok: true, result: {} });
+  const isAborted = (key: string): Promise<unknown> =>
+    eventually(() => stubborn.get(key)?.attempt.signal.aborted, { what: `${key} to be ended` });
+
+  await isAborted('a/1');
+  // Another task's end has the execution driven meanwhile.
+  end('other/1');
+  await eventually(async () => (await load(log, ref)).state.tasks.get('other')?.status === 'completed', { what: 'the other task' });
+  expect(stubborn.has('a/2')).toBe(false);
+  end('a/1');
+  await isAborted('a/2');
+  const { state } = await load(log, ref);
+  expect([state.tasks.get('a')?.status, state.tasks.get('b')?.status]).toEqual(['failed', 'pending']);
+  end('a/2');
+  expect((await stage.ended(ref)).state.tasks.get('b')?.status).toBe('completed');
 });
 
 it('runs an attempt anew elsewhere when its executor is gone, and ignores what that one says later', async () => {

@@ -227,7 +227,7 @@ export class ExecutionDriver {
       for (const taskId of due.start) {
         const task = state.graph.task.get(taskId);
         const attempt = (state.tasks.get(taskId)?.attempt ?? 0) + 1;
-        if (!hasRoom() || !task || this.runs.has(taskId) || !this.mayStart(task)) continue;
+        if (!hasRoom() || !task || this.isBeingEnded(task) || !this.mayStart(task)) continue;
         const cause = `${taskId}/${attempt}`;
         apply({ type: 'StartTask', taskId, executor: this.around.incarnation }, cause);
         progress = true;
@@ -240,6 +240,11 @@ export class ExecutionDriver {
     }
     if (!hasRoom()) this.again = true;
     return { events, taken };
+  }
+
+  /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
+  private isBeingEnded(task: PlanTask): boolean {
+    return this.runs.has(task.id) || task.dependsOn.some((id) => this.runs.has(id));
   }
 
   private mayStart(task: PlanTask): boolean {
