@@ -4,7 +4,8 @@ import type { ClientCommand } from '#libs/execution';
 import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
 import { ExecutionReads } from './execution-reads.js';
-import { Executions } from './executions.js';
+import { type Caller, Executions } from './executions.js';
+import { idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest } from './request-body.js';
@@ -34,6 +35,12 @@ const nextPage = (url: string, cursor: string): string => {
   return `${base}?${params.toString()}`;
 };
 
+/** The same verb and body under the same key are the same request. */
+const callerOf = (request: FastifyRequest, verb: string, body: unknown): Caller => ({
+  correlationId: correlationOf(request),
+  idempotency: idempotencyOf(request, verb, body),
+});
+
 const contentType = { text: 'text/plain; charset=utf-8', bytes: 'application/octet-stream' } as const;
 
 @Controller(base)
@@ -50,14 +57,13 @@ export class ExecutionsController {
   @HttpCode(202)
   @describe.request()
   async request(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
-    const accepted = await this.executions.request(
-      tenantOf(request, this.tenant),
-      parseExecutionRequest(body),
-      correlationOf(request),
-    );
-    const self = `${base}/${accepted.id}`;
+    const wanted = parseExecutionRequest(body);
+    const answer = await this.executions.request(tenantOf(request, this.tenant), wanted, callerOf(request, 'RequestExecution', body));
+    const { id, status, sequence } = answer;
+    const self = `${base}/${id}`;
     void reply.header('location', self);
-    return { ...accepted, links: { self, tasks: `${self}/tasks`, events: `${self}/events`, output: `${self}/output` } };
+    if (answer.replayed) void reply.header('idempotency-replayed', 'true');
+    return { id, status, sequence, links: { self, tasks: `${self}/tasks`, events: `${self}/events`, output: `${self}/output` } };
   }
 
   @Get()
@@ -127,31 +133,49 @@ export class ExecutionsController {
   @Post(':id/pause')
   @HttpCode(200)
   @describe.control('Pause: running tasks finish, none start')
-  async pause(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
+  async pause(
+    @Param('id') id: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
     const { reason } = parseControlRequest(body, 'pause');
-    return await this.control(id, request, { type: 'PauseExecution', ...(reason !== undefined && { reason }) });
+    return await this.control(id, request, reply, { type: 'PauseExecution', ...(reason !== undefined && { reason }) });
   }
 
   @Post(':id/resume')
   @HttpCode(200)
   @describe.control('Resume a paused execution')
-  async resume(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
+  async resume(
+    @Param('id') id: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
     const { reason } = parseControlRequest(body, 'resume');
-    return await this.control(id, request, { type: 'ResumeExecution', ...(reason !== undefined && { reason }) });
+    return await this.control(id, request, reply, { type: 'ResumeExecution', ...(reason !== undefined && { reason }) });
   }
 
   @Post(':id/cancel')
   @HttpCode(200)
   @describe.cancel()
-  async cancel(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest): Promise<object> {
-    return await this.control(id, request, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
+  async cancel(
+    @Param('id') id: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    return await this.control(id, request, reply, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
   }
 
   private ref(id: string, request: FastifyRequest): ReturnType<typeof executionRef> {
     return executionRef(tenantOf(request, this.tenant), id);
   }
 
-  private control(id: string, request: FastifyRequest, command: ClientCommand): Promise<object> {
-    return this.executions.control(this.ref(id, request), command, correlationOf(request));
+  private async control(id: string, request: FastifyRequest, reply: FastifyReply, command: ClientCommand): Promise<object> {
+    const caller = callerOf(request, command.type, request.body);
+    const { replayed, ...answer } = await this.executions.control(this.ref(id, request), command, caller);
+    if (replayed) void reply.header('idempotency-replayed', 'true');
+    return answer;
   }
 }

@@ -1,6 +1,6 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { LogError, MemoryLog } from '#libs/ledger';
-import { Executions } from './executions.js';
+import { type Caller, Executions } from './executions.js';
 
 const request = {
   plan: { name: 'plan', tasks: [{ id: 'a', runner: 'noop', input: {}, dependsOn: [] }] },
@@ -8,6 +8,8 @@ const request = {
   labels: { team: 'a' },
   input: { n: 1 },
 };
+
+const caller: Caller = { correlationId: 'c' };
 
 let log: MemoryLog;
 let isNearlyFull: boolean;
@@ -18,12 +20,12 @@ beforeEach(() => {
   executions = new Executions(log, () => isNearlyFull);
 });
 
-const accepted = async (): Promise<ExecutionRef> => ({ tenant: 't', execution: (await executions.request('t', request, 'c')).id });
+const accepted = async (): Promise<ExecutionRef> => ({ tenant: 't', execution: (await executions.request('t', request, caller)).id });
 
 describe('a request that was not stored', () => {
   it('says of a plan that is too large how much is allowed', async () => {
     const large = { ...request, input: { text: 'x'.repeat(300_000) } };
-    await expect(executions.request('t', large, 'c')).rejects.toMatchObject({
+    await expect(executions.request('t', large, caller)).rejects.toMatchObject({
       status: 413,
       code: 'PLAN_TOO_LARGE',
       message: expect.stringContaining('256 KiB') as string,
@@ -38,7 +40,7 @@ describe('a request that was not stored', () => {
         throw new LogError('OUTCOME_UNKNOWN', 'no answer');
       },
     };
-    const error: unknown = await executions.request('t', request, 'c').catch((reason: unknown) => reason);
+    const error: unknown = await executions.request('t', request, caller).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ status: 503, code: 'OUTCOME_UNKNOWN' });
     expect(String(error)).toContain(`/api/v1/executions/${stored}`);
     expect(await log.history({ tenant: 't', execution: stored })).toHaveLength(1);
@@ -47,7 +49,7 @@ describe('a request that was not stored', () => {
   it('is refused while the log is nearly full, while those that run can still be commanded', async () => {
     const ref = await accepted();
     isNearlyFull = true;
-    await expect(executions.request('t', request, 'c')).rejects.toMatchObject({ status: 503, code: 'LOG_NEARLY_FULL' });
-    expect(await executions.control(ref, { type: 'PauseExecution' }, 'c')).toMatchObject({ status: 'paused', changed: true });
+    await expect(executions.request('t', request, caller)).rejects.toMatchObject({ status: 503, code: 'LOG_NEARLY_FULL' });
+    expect(await executions.control(ref, { type: 'PauseExecution' }, caller)).toMatchObject({ status: 'paused', changed: true });
   });
 });

@@ -1,59 +1,94 @@
 import { randomUUID } from 'node:crypto';
-import type { ExecutionRef } from '#libs/contracts';
-import type { ClientCommand, Context } from '#libs/execution';
-import { LogError, type LogStore, MAX_COMMIT_BYTES, submit } from '#libs/ledger';
+import { type Event, type ExecutionRef, logSubject } from '#libs/contracts';
+import { type ClientCommand, type Context, keyedCause } from '#libs/execution';
+import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, replay, submit, unborn } from '#libs/ledger';
+import { type Idempotency, idOf } from './idempotency-key.js';
 import { Problem } from './problem.js';
 import type { ExecutionRequest } from './request-body.js';
+import { Turns } from './turns.js';
 import { uuid7 } from './uuid7.js';
 
-export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string };
+/** `replayed`: the answer that the same request got before, from what it had stored then. */
+export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string; readonly replayed: boolean };
 export type Controlled = Accepted & { readonly changed: boolean };
+
+/** Who asks, beyond what is asked for. */
+export type Caller = { readonly correlationId: string; readonly idempotency?: Idempotency | undefined };
 
 /** Commands in, commits out. */
 export class Executions {
+  private readonly turns = new Turns();
+
   constructor(
     private readonly log: LogStore,
     /** True while new executions are refused, so that running ones have room to end. */
     private readonly isNearlyFull: () => boolean,
   ) {}
 
-  async request(tenant: string, request: ExecutionRequest, correlationId: string): Promise<Accepted> {
-    if (this.isNearlyFull()) {
+  /** The id follows from the idempotency key, so that the log itself knows whether the request was here before. */
+  async request(tenant: string, request: ExecutionRequest, caller: Caller): Promise<Accepted> {
+    const { idempotency } = caller;
+    const ref = { tenant, execution: idempotency ? idOf(tenant, idempotency.key) : uuid7() };
+    if (this.isNearlyFull() && !(idempotency && (await this.exists(ref)))) {
       throw new Problem(503, 'LOG_NEARLY_FULL', 'the log is at 85 % of its size: no new executions until there is room', {
         retryAfterSeconds: 30,
       });
     }
-    const ref = { tenant, execution: uuid7() };
     const command: ClientCommand = { type: 'RequestExecution', ...request, dialect: 'canonical' };
+    const context = contextOf(caller);
     try {
-      const { execution } = await submit(this.log, ref, command, this.context(correlationId));
-      return { id: ref.execution, sequence: execution.sequence, status: 'pending' };
+      const { execution, events } = await submit(this.log, ref, command, context);
+      if (events.length === 0) return (await this.earlier(ref, context)) ?? answerOf(execution, events, true);
+      return answerOf(execution, events);
     } catch (error) {
-      throw error instanceof LogError ? ofRequest(error, ref) : error;
+      throw error instanceof LogError ? ofRequest(error, ref, idempotency) : error;
     }
   }
 
-  async control(ref: ExecutionRef, command: ClientCommand, correlationId: string): Promise<Controlled> {
-    const { execution, changed } = await submit(this.log, ref, command, this.context(correlationId));
-    return { id: ref.execution, status: execution.state.status ?? 'pending', sequence: execution.sequence, changed };
+  async control(ref: ExecutionRef, command: ClientCommand, caller: Caller): Promise<Controlled> {
+    const context = contextOf(caller);
+    const { execution, events } = await this.turns.take(logSubject(ref), () => submit(this.log, ref, command, context));
+    const earlier = events.length === 0 && caller.idempotency ? await this.earlier(ref, context) : undefined;
+    return earlier ?? answerOf(execution, events);
   }
 
-  /** The cause names the command: one that comes again with the same cause changes nothing. Each request is a new one. */
-  private context(correlationId: string): Context {
-    return { now: Date.now(), cause: randomUUID(), actor: 'anonymous', correlationId };
+  private async exists(ref: ExecutionRef): Promise<boolean> {
+    return (await this.log.history(ref, { limit: 1 })).length > 0;
+  }
+
+  /** What a command was answered when it was applied; undefined where it left nothing behind. */
+  private async earlier(ref: ExecutionRef, { cause }: Context): Promise<Controlled | undefined> {
+    const history = await this.log.history(ref);
+    const index = history.findIndex(({ commit }) => commit.events.some((event) => event.cause === cause));
+    const commit = history[index]?.commit;
+    return commit && answerOf(replay(unborn(ref), history.slice(0, index + 1)), commit.events, true);
   }
 }
 
+/** Each request without a key is a command of its own. */
+const contextOf = ({ correlationId, idempotency }: Caller): Context => ({
+  now: Date.now(),
+  cause: idempotency ? keyedCause(idempotency.key, idempotency.fingerprint) : randomUUID(),
+  actor: 'anonymous',
+  correlationId,
+});
+
+const answerOf = ({ ref, state, sequence }: Execution, events: readonly Event[], replayed = false): Controlled => ({
+  id: ref.execution,
+  status: state.status ?? 'pending',
+  sequence,
+  changed: events.some(({ type }) => type !== 'ExecutionCommandSatisfied'),
+  replayed,
+});
+
 /** What a request that was not stored, or may not have been, has to say beyond what the log knows. */
-const ofRequest = (error: LogError, { execution }: ExecutionRef): Error => {
+const ofRequest = (error: LogError, { execution }: ExecutionRef, idempotency: Idempotency | undefined): Error => {
   if (error.code === 'COMMIT_TOO_LARGE') {
     const detail = `the plan, its input and labels are too large together: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
     return new Problem(413, 'PLAN_TOO_LARGE', `${detail}; keep large data in files and refer to them`, { cause: error });
   }
   if (error.code !== 'OUTCOME_UNKNOWN') return error;
-  const detail = `outcome unknown: the broker did not say whether execution ${execution} was stored`;
-  return new Problem(503, error.code, `${detail}; read /api/v1/executions/${execution} before you retry`, {
-    retryAfterSeconds: 1,
-    cause: error,
-  });
+  const unknown = `outcome unknown: the broker did not say whether execution ${execution} was stored`;
+  const advice = idempotency ? 'send the same request again' : `read /api/v1/executions/${execution} before you retry`;
+  return new Problem(503, error.code, `${unknown}; ${advice}`, { retryAfterSeconds: 1, cause: error });
 };

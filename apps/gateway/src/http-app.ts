@@ -16,7 +16,7 @@ import { Routes } from './routes.js';
 /** Of one request, its body included; a client that takes longer is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next'];
+const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed'];
 
 /** What Node's parser refuses never becomes a request; it is answered here, in the same words. */
 const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void => {

@@ -23,6 +23,16 @@ const tenant = applyDecorators(
   ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." }),
   ApiHeader({ name: 'X-Correlation-ID', required: false, description: 'Comes back, and stands in the events that the request causes.' }),
 ) as MethodDecorator;
+const keyed = applyDecorators(
+  ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
+    description:
+      'Names this request: sent again, it gets the same answer, with Idempotency-Replayed: true; with another body it is refused. ' +
+      'Keys of requests are per tenant, those of commands per execution.',
+  }),
+) as MethodDecorator;
 const id = ApiParam({ name: 'id', schema: { ...token } });
 const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
 const unknown = refusal(404, 'EXECUTION_NOT_FOUND');
@@ -42,6 +52,7 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
   applyDecorators(
     executions,
     tenant,
+    keyed,
     id,
     ApiOperation({ summary }),
     ApiBody({
@@ -55,8 +66,8 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     ok(answers.controlled, 'Durable.'),
     invalid,
     unknown,
-    refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING'),
-    unavailable,
+    refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING, IDEMPOTENCY_KEY_REUSED'),
+    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
 const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
@@ -68,13 +79,15 @@ export const describe = {
     applyDecorators(
       executions,
       tenant,
+      keyed,
       ApiOperation({ summary: 'Request an execution of a plan' }),
       ApiBody({ schema: requestSchema, examples: { hello: { summary: 'A command and what follows it', value: exampleRequest } } }),
       ok(answers.accepted, 'Durable. Location is where to read it.', 202),
-      refusal(400, 'TENANT_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
+      refusal(400, 'TENANT_INVALID, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
+      refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
       refusal(413, 'BODY_TOO_LARGE: 512 KiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
-      refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: read it before you retry'),
+      refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: send it again with the same key, or read it first'),
     ),
   list: () =>
     applyDecorators(

@@ -12,6 +12,7 @@ export type EventData = {
   ExecutionPaused: Wire<wire.ExecutionPaused>;
   ExecutionResumed: Wire<wire.ExecutionResumed>;
   ExecutionCancelRequested: Refine<Wire<wire.ExecutionCancelRequested>, { mode: CancelMode }>;
+  ExecutionCommandSatisfied: Wire<wire.ExecutionCommandSatisfied>;
   ExecutionCancelled: Wire<wire.ExecutionCancelled>;
   ExecutionCompleted: Wire<wire.ExecutionCompleted>;
   ExecutionFailed: Wire<wire.ExecutionFailed>;
@@ -37,7 +38,7 @@ export type Fact = { readonly [T in EventType]: { readonly type: T; readonly dat
 type Envelope = {
   /** RFC 3339, UTC, milliseconds; never before the previous event of the execution. */
   readonly at: string;
-  /** Command id, or `<task>/<attempt>` for what an attempt brought about. */
+  /** `<key>#<fingerprint>` of a command that its client named, else a command id; `<task>/<attempt>` for what an attempt brought about. */
   readonly cause: string;
   readonly actor: string;
   readonly correlationId: string;
@@ -51,6 +52,7 @@ const types: Record<EventType, true> = {
   ExecutionPaused: true,
   ExecutionResumed: true,
   ExecutionCancelRequested: true,
+  ExecutionCommandSatisfied: true,
   ExecutionCancelled: true,
   ExecutionCompleted: true,
   ExecutionFailed: true,

@@ -39,9 +39,22 @@ export type StepProgress =
 export type Context = {
   /** Milliseconds since the epoch. An event is never older than the one before it, whatever the clock says. */
   readonly now: number;
+  /** Names the command: one that comes again with the same cause changes nothing. See keyedCause. */
   readonly cause: string;
   readonly actor: string;
   readonly correlationId: string;
+};
+
+/**
+ * The cause of a command that its client named with a key. The fingerprint tells what was asked for: the same key with another
+ * fingerprint is refused. It holds no `#`.
+ */
+export const keyedCause = (key: string, fingerprint: string): string => `${key}#${fingerprint}`;
+
+/** A cause that no client named is a key of its own, without fingerprint. */
+export const parseCause = (cause: string): { readonly key: string; readonly fingerprint: string } => {
+  const at = cause.lastIndexOf('#');
+  return at < 0 ? { key: cause, fingerprint: '' } : { key: cause.slice(0, at), fingerprint: cause.slice(at + 1) };
 };
 
 /** Facts as events of this command: the time of each is the clock's, or the last event's where the clock is behind. */

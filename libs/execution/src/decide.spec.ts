@@ -1,4 +1,6 @@
+import type { Fact } from '#libs/contracts';
 import { type Step, advance, at, cancel, fail, given, iso, lose, pause, request, resume, start, succeed, T0, task } from '#libs/testing';
+import { type Command, keyedCause } from './commands.js';
 import { MAX_CONSEQUENCES, MAX_IGNORED, MAX_LOSSES, MAX_RESULT_BYTES } from './limits.js';
 import { mustStop, next } from './next.js';
 
@@ -84,6 +86,44 @@ describe('pause', () => {
 
   it('does not keep an execution from ending that has nothing left to start', () => {
     given(request([task('a')]), start('a'), pause).when(succeed('a')).decidesTypes('TaskCompleted', 'ExecutionCompleted');
+  });
+});
+
+describe('a command that its client named with a key', () => {
+  const keyed = (command: Command, key: string, asked = 'asked'): Step => at(0, command, keyedCause(key, asked));
+
+  it('is applied once, also where it would be allowed again', () => {
+    given(chain, keyed(pause, 'k'), resume).when(keyed(pause, 'k')).decides();
+    given(keyed(chain, 'k'), pause).when(keyed(chain, 'k')).decides();
+  });
+
+  it('is remembered where it found nothing to do, so that it does nothing later either', () => {
+    const remembered = (command: string): Fact => ({ type: 'ExecutionCommandSatisfied', data: { command } });
+    given(chain).when(keyed(resume, 'k')).decides(remembered('ResumeExecution'));
+    given(chain, pause).when(keyed(pause, 'k')).decides(remembered('PauseExecution'));
+    given(chain, start('a'), cancel('graceful')).when(keyed(cancel('graceful'), 'k')).decides(remembered('CancelExecution'));
+    given(chain, keyed(resume, 'k'), pause).when(keyed(resume, 'k')).decides();
+  });
+
+  it('changes nothing but that it is remembered', () => {
+    const { state } = given(chain, pause);
+    const after = given(chain, pause).when(keyed(pause, 'k')).state();
+    expect({ ...after, applied: state.applied, events: state.events }).toEqual(state);
+  });
+
+  it('is refused where the key came with another command before', () => {
+    given(chain, keyed(pause, 'k')).when(keyed(pause, 'k', 'another')).refuses('IDEMPOTENCY_KEY_REUSED');
+    given(chain, keyed(pause, 'k')).when(keyed(cancel('immediate'), 'k', 'another')).refuses('IDEMPOTENCY_KEY_REUSED');
+    given(keyed(chain, 'k')).when(keyed(chain, 'k', 'another')).refuses('IDEMPOTENCY_KEY_REUSED');
+  });
+
+  it('may hold the character that stands before its fingerprint', () => {
+    given(chain, keyed(pause, 'k#1'), resume).when(keyed(pause, 'k#1')).decides();
+    given(chain, keyed(pause, 'k#1'), resume).when(keyed(pause, 'k')).decidesTypes('ExecutionPaused');
+  });
+
+  it('leaves nothing behind an end', () => {
+    given(chain, cancel('immediate')).when(keyed(cancel('immediate'), 'k')).decides();
   });
 });
 

@@ -1,6 +1,5 @@
 import type { Event, Fact } from '#libs/contracts';
-import type { Command, Context } from './commands.js';
-import { stamp } from './commands.js';
+import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES } from './limits.js';
@@ -18,6 +17,41 @@ const refuseEnded = (state: State, verb: string): never => {
     'EXECUTION_TERMINAL',
     `the execution is ${state.status}${reason} and can't be ${verb}; request a new one`,
   );
+};
+
+/** True for a command that was applied already. Throws Refused for another one under the same key. */
+const isRepeated = (state: State, { cause }: Context): boolean => {
+  const { key, fingerprint } = parseCause(cause);
+  const known = state.applied.get(key);
+  if (known === undefined || known === fingerprint) return known !== undefined;
+  throw new Refused('IDEMPOTENCY_KEY_REUSED', 'this idempotency key came with another command before; give every command a key of its own');
+};
+
+/** Nothing to do now. A command that its client named is remembered all the same: sent again later, it must not be applied then. */
+const satisfied = (command: ClientCommand, { cause }: Context): readonly Fact[] =>
+  parseCause(cause).fingerprint === '' ? [] : [{ type: 'ExecutionCommandSatisfied', data: { command: command.type } }];
+
+const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' }>, state: State, context: Context): readonly Fact[] => {
+  switch (command.type) {
+    case 'PauseExecution':
+      if (isTerminal(state.status)) return refuseEnded(state, 'paused');
+      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be paused");
+      if (state.status === 'paused') return satisfied(command, context);
+      return [{ type: 'ExecutionPaused', data: reasonOf(command) }];
+    case 'ResumeExecution':
+      if (isTerminal(state.status)) return refuseEnded(state, 'resumed');
+      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be resumed");
+      if (state.status !== 'paused') return satisfied(command, context);
+      return [{ type: 'ExecutionResumed', data: reasonOf(command) }];
+    case 'CancelExecution': {
+      // Nothing follows an end, and it stays what it is: there is nothing to remember.
+      if (state.status === 'cancelled') return [];
+      if (isTerminal(state.status)) return refuseEnded(state, 'cancelled');
+      const stronger = state.cancel?.mode === 'graceful' && command.mode === 'immediate';
+      if (state.cancel && !stronger) return satisfied(command, context);
+      return [{ type: 'ExecutionCancelRequested', data: { mode: command.mode, ...reasonOf(command) } }];
+    }
+  }
 };
 
 const startTask = (state: State, taskId: string, executor: string, now: number): Fact[] => {
@@ -49,32 +83,17 @@ const wakeAt = (input: { readonly [key: string]: unknown }, now: number): string
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
   if (command.type === 'RequestExecution') {
-    if (state.status === undefined) {
-      const { plan, name, labels, input, dialect } = command;
-      return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect } }];
-    }
-    if (state.applied.has(context.cause)) return [];
-    throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
+    if (isRepeated(state, context)) return [];
+    if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
+    const { plan, name, labels, input, dialect } = command;
+    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect } }];
   }
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   switch (command.type) {
     case 'PauseExecution':
-      if (state.applied.has(context.cause) || state.status === 'paused') return [];
-      if (isTerminal(state.status)) return refuseEnded(state, 'paused');
-      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be paused");
-      return [{ type: 'ExecutionPaused', data: reasonOf(command) }];
     case 'ResumeExecution':
-      if (state.applied.has(context.cause) || state.status === 'running' || state.status === 'pending') return [];
-      if (isTerminal(state.status)) return refuseEnded(state, 'resumed');
-      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled and can't be resumed");
-      return [{ type: 'ExecutionResumed', data: reasonOf(command) }];
-    case 'CancelExecution': {
-      if (state.applied.has(context.cause) || state.status === 'cancelled') return [];
-      if (isTerminal(state.status)) return refuseEnded(state, 'cancelled');
-      const stronger = state.cancel?.mode === 'graceful' && command.mode === 'immediate';
-      if (state.cancel && !stronger) return [];
-      return [{ type: 'ExecutionCancelRequested', data: { mode: command.mode, ...reasonOf(command) } }];
-    }
+    case 'CancelExecution':
+      return isRepeated(state, context) ? [] : control(command, state, context);
     case 'StartTask':
       return startTask(state, command.taskId, command.executor, now);
     case 'RecordOutcome':

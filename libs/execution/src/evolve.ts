@@ -1,8 +1,9 @@
 import type { Event, PlanTask } from '#libs/contracts';
+import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { type State, type TaskState, endedWell, graphOf, isTerminal } from './state.js';
 
-type Draft = { -readonly [K in keyof State]: State[K] } & { tasks: Map<string, TaskState>; applied: Set<string> };
+type Draft = { -readonly [K in keyof State]: State[K] } & { tasks: Map<string, TaskState>; applied: Map<string, string> };
 
 const timeOf = (value: string | undefined): number | undefined => (value === undefined ? undefined : Date.parse(value));
 
@@ -49,6 +50,11 @@ const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, openStep:
 const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
   change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
 
+const remember = (draft: Draft, { cause }: Event): void => {
+  const { key, fingerprint } = parseCause(cause);
+  draft.applied.set(key, fingerprint);
+};
+
 const apply = (draft: Draft, event: Event): void => {
   draft.at = Date.parse(event.at);
   draft.events += 1;
@@ -60,7 +66,7 @@ const apply = (draft: Draft, event: Event): void => {
       draft.tasks = new Map(plan.tasks.map((task) => [task.id, pendingTask(task)]));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
-      draft.applied.add(event.cause);
+      remember(draft, event);
       return;
     }
     case 'ExecutionStarted':
@@ -70,16 +76,19 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     case 'ExecutionPaused':
       draft.status = 'paused';
-      draft.applied.add(event.cause);
+      remember(draft, event);
       return;
     case 'ExecutionResumed':
       draft.status = draft.startedAt === undefined ? 'pending' : 'running';
-      draft.applied.add(event.cause);
+      remember(draft, event);
       return;
     case 'ExecutionCancelRequested':
       draft.status = 'cancelling';
       draft.cancel = { mode: event.data.mode, reason: event.data.reason };
-      draft.applied.add(event.cause);
+      remember(draft, event);
+      return;
+    case 'ExecutionCommandSatisfied':
+      remember(draft, event);
       return;
     case 'ExecutionCancelled':
       draft.status = 'cancelled';
@@ -153,7 +162,7 @@ const apply = (draft: Draft, event: Event): void => {
 /** Folds events in order; the state handed in stays as it was. Throws Refused EVENT_UNKNOWN. */
 export const fold = (state: State, events: readonly Event[]): State => {
   if (events.length === 0) return state;
-  const draft: Draft = { ...state, tasks: new Map(state.tasks), applied: new Set(state.applied) };
+  const draft: Draft = { ...state, tasks: new Map(state.tasks), applied: new Map(state.applied) };
   for (const event of events) apply(draft, event);
   return draft;
 };

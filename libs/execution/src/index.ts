@@ -1,4 +1,12 @@
-export { type ClientCommand, type Command, type Context, type OwnerCommand, type StepProgress, type TaskOutcome } from './commands.js';
+export {
+  type ClientCommand,
+  type Command,
+  type Context,
+  type OwnerCommand,
+  type StepProgress,
+  type TaskOutcome,
+  keyedCause,
+} from './commands.js';
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
 export { MAX_DURATION_MS, MAX_EVENTS, MAX_TASKS } from './limits.js';

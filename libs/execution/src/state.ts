@@ -63,8 +63,8 @@ export type State = {
   readonly failedTask: string | undefined;
   /** The task whose failure stops the execution (onFailure: stop). */
   readonly stoppedBy: string | undefined;
-  /** Causes of the client commands applied so far, so that a repeated one changes nothing. */
-  readonly applied: ReadonlySet<string>;
+  /** Fingerprints of the client commands applied so far, by their keys: a repeated one changes nothing. See parseCause. */
+  readonly applied: ReadonlyMap<string, string>;
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
@@ -91,7 +91,7 @@ export const initial: State = {
   cancel: undefined,
   failedTask: undefined,
   stoppedBy: undefined,
-  applied: new Set(),
+  applied: new Map(),
   events: 0,
   ignored: 0,
   reason: undefined,

@@ -17,8 +17,8 @@ describe('submitting a command', () => {
   });
 
   it('appends what was decided, and answers a repeated command as before', async () => {
-    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ changed: true, execution: { version: 1, sequence: 1 } });
-    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ changed: false, execution: { version: 1 } });
+    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ events: [{ type: 'ExecutionRequested' }], execution: { version: 1, sequence: 1 } });
+    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ events: [], execution: { version: 1 } });
     await expect(submit(log, ref, request, by('c2'))).rejects.toMatchObject({ code: 'EXECUTION_EXISTS' });
     expect((await log.head()).sequence).toBe(1);
   });
@@ -36,7 +36,7 @@ describe('submitting a command', () => {
   it('lets each of many commands at once be decided on what the ones before it left', async () => {
     await submit(log, ref, request, by('c1'));
     const results = await Promise.all(Array.from({ length: 10 }, (_, i) => submit(log, ref, pause, by(`p${i}`))));
-    expect(results.filter(({ changed }) => changed)).toHaveLength(1);
+    expect(results.filter(({ events }) => events.length > 0)).toHaveLength(1);
     expect((await load(log, ref)).version).toBe(2);
   });
 
@@ -49,7 +49,7 @@ describe('submitting a command', () => {
     };
     await expect(submit(log, ref, request, by('c1'))).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', retryable: true });
     log.faults = {};
-    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ changed: false });
+    expect(await submit(log, ref, request, by('c1'))).toMatchObject({ events: [] });
   });
 
   it('says so when the log ends before what was read from it', async () => {

@@ -36,21 +36,21 @@ export const append = async (
 
 /**
  * The one way a client's command changes anything: read, decide, append; after a conflict again on what is new.
- * `changed` is false where the command was satisfied already. Throws Refused, LogError, BrokenHistory.
+ * `events` are those it appended; none where the command was satisfied already. Throws Refused, LogError, BrokenHistory.
  */
 export const submit = async (
   log: LogStore,
   ref: ExecutionRef,
   command: ClientCommand,
   context: Context,
-): Promise<{ readonly execution: Execution; readonly changed: boolean }> => {
+): Promise<{ readonly execution: Execution; readonly events: readonly Event[] }> => {
   // A new execution's first append needs no read: expectation 0 finds out whether it exists.
   let execution = command.type === 'RequestExecution' ? unborn(ref) : await load(log, ref);
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const events = decide(command, execution.state, context);
-    if (events.length === 0) return { execution, changed: false };
+    if (events.length === 0) return { execution, events };
     const appended = await append(log, execution, events);
-    if (appended) return { execution: appended, changed: true };
+    if (appended) return { execution: appended, events };
     execution = await refresh(log, execution);
   }
   throw new LogError('LOG_UNAVAILABLE', `${MAX_TRIES} conflicts in a row on one execution; try again in a moment`);

@@ -108,6 +108,7 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       return move(store, event.data.taskId, 'cancelled', atMs);
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
+    case 'ExecutionCommandSatisfied':
     case 'StepStarted':
     case 'StepCompleted':
     case 'StepFailed':

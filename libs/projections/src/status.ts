@@ -96,6 +96,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result) }), ended(false)];
     }
     case 'TaskResultIgnored':
+    case 'ExecutionCommandSatisfied':
       return [];
     case 'StepStarted': {
       const { stepId, taskId, name, metadata } = event.data;

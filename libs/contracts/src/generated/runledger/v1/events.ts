@@ -47,6 +47,15 @@ export interface ExecutionCancelRequested {
   reason?: string | undefined;
 }
 
+/**
+ * A client's command that found nothing left to do, recorded only where the client named it with a key: sent again, it finds
+ * its answer here, whatever has happened since.
+ */
+export interface ExecutionCommandSatisfied {
+  /** PauseExecution, ResumeExecution or CancelExecution. */
+  command: string;
+}
+
 export interface ExecutionCancelled {
   reason?: string | undefined;
 }

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionRef } from '#libs/contracts';
+import { type OwnerCommand, decide } from '#libs/execution';
+import { JetStreamLog, type Nats, connectNats } from '#libs/jetstream';
+import { append, load } from '#libs/ledger';
+import { createLogger, readSettings } from '#libs/platform';
+import { startNatsServer } from '#libs/testing';
+import { startGateway } from '../../apps/gateway/src/gateway.js';
+import { startProjector } from '../../apps/projector/src/projector.js';
+
+export type Json = Record<string, unknown>;
+
+export const executions = '/api/v1/executions';
+
+/** A gateway and a projector on a broker of their own; the test is the executor. */
+export type Service = {
+  readonly nats: Nats;
+  readonly log: JetStreamLog;
+  readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
+  readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
+  /** Commits what an executor would. Returns the log sequence. */
+  readonly drive: (id: string, ...commands: readonly OwnerCommand[]) => Promise<number>;
+  readonly ref: (id: string) => ExecutionRef;
+  readonly stopProjector: () => Promise<void>;
+  readonly startProjector: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+};
+
+export type Answer = { readonly status: number; readonly headers: Headers; readonly body: Json };
+
+export const startService = async (): Promise<Service> => {
+  const logger = createLogger('test', 'silent');
+  const server = await startNatsServer();
+  const home = mkdtempSync(join(tmpdir(), 'runledger-service-'));
+  const settings = readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home, RUNLEDGER_PORT: '0' });
+  const gateway = await startGateway(settings, logger);
+  let stopProjector = await startProjector(settings, logger);
+  const nats = await connectNats({ url: server.url, name: 'test' });
+  const log = new JetStreamLog(nats);
+  const ref = (execution: string): ExecutionRef => ({ tenant: settings.tenant, execution });
+  const call = async (path: string, init: RequestInit): Promise<Answer> => {
+    const answer = await fetch(gateway.url + path, init);
+    return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Json };
+  };
+  return {
+    nats,
+    log,
+    ref,
+    get: (path, headers = {}) => call(path, { headers }),
+    post: (path, body, headers = {}) =>
+      call(path, {
+        method: 'POST',
+        headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    drive: async (id, ...commands) => {
+      for (const command of commands) {
+        const current = await load(log, ref(id));
+        const context = { now: Date.now(), cause: 'executor', actor: 'executor', correlationId: 'c' };
+        await append(log, current, decide(command, current.state, context));
+      }
+      return (await load(log, ref(id))).sequence;
+    },
+    stopProjector: () => stopProjector(),
+    startProjector: async () => void (stopProjector = await startProjector(settings, logger)),
+    stop: async () => {
+      await Promise.all([gateway.stop(), stopProjector(), nats.close()]);
+      await server.stop();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+};
