@@ -17,8 +17,16 @@ export const noop: Runner = {
 
 export type Held = { readonly attempt: Attempt; readonly end: (outcome: Outcome) => void };
 
-/** A runner whose attempts end when the test says so, or when they are aborted. Keys are `<execution>/<task>/<attempt>`. */
-export const heldRunner = (): { readonly runner: Runner; readonly held: Map<string, Held>; readonly starts: string[] } => {
+export type HeldRunner = {
+  readonly runner: Runner;
+  /** The last attempt by `<execution>/<task>/<attempt>`. */
+  readonly held: Map<string, Held>;
+  /** The same keys, one for every start. */
+  readonly starts: string[];
+};
+
+/** A runner whose attempts end when the test says so, or, unless it is told otherwise, when they are aborted. */
+export const heldRunner = ({ endsOnAbort = true } = {}): HeldRunner => {
   const held = new Map<string, Held>();
   const starts: string[] = [];
   const run = (attempt: Attempt): Promise<Outcome> =>
@@ -26,6 +34,7 @@ export const heldRunner = (): { readonly runner: Runner; readonly held: Map<stri
       const key = `${attempt.ref.execution}/${attempt.taskId}/${attempt.attempt}`;
       starts.push(key);
       held.set(key, { attempt, end });
+      if (!endsOnAbort) return;
       attempt.signal.addEventListener('abort', () =>
         end({ ok: false, error: { code: 'COMMAND_ABORTED', message: 'aborted', retryable: false } }),
       );
@@ -62,8 +71,11 @@ export const cluster = (): Cluster => {
 
 export class MemoryCheckpoints implements CheckpointStore {
   readonly values = new Map<string, unknown>();
+  /** Reads that fail before one succeeds. */
+  failures = 0;
 
   get(key: string): Promise<unknown> {
+    if (this.failures-- > 0) return Promise.reject(new Error('the checkpoint store is away'));
     return Promise.resolve(this.values.get(key));
   }
 

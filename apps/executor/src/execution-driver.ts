@@ -2,7 +2,6 @@ import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
 import {
   type Context,
   type OwnerCommand,
-  Refused,
   type State,
   type TaskOutcome,
   decide,
@@ -13,7 +12,6 @@ import {
   runningAttempts,
 } from '#libs/execution';
 import {
-  BrokenHistory,
   type Execution,
   LogError,
   type LogStore,
@@ -53,7 +51,7 @@ export type Surroundings = {
   mayDrive(ref: ExecutionRef): boolean;
   /** Nothing is left to do here: it has ended, or is another executor's and nothing of it runs in this process. */
   done(driver: ExecutionDriver): void;
-  alarm(ref: ExecutionRef, code: string, message: string): void;
+  alarm(ref: ExecutionRef, error: unknown): void;
 };
 
 /**
@@ -114,7 +112,6 @@ export class ExecutionDriver {
     try {
       this.execution = advance(this.execution, stored);
     } catch (error) {
-      if (!(error instanceof BrokenHistory || error instanceof Refused)) throw error;
       this.halt(error);
       return;
     }
@@ -131,6 +128,16 @@ export class ExecutionDriver {
   /** An attempt of an executor that is gone. */
   attemptLost(taskId: string, attempt: number): void {
     this.report({ type: 'RecordLostAttempt', taskId, attempt }, attempt);
+  }
+
+  /** Ends what runs here, and commits nothing any more. */
+  discard(): void {
+    this.halted = true;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.abandon();
+    this.releaseIdleSlots();
+    this.around.slots.forget(this);
   }
 
   /** Ends what runs here; attempts that had no time to end are recorded as lost, so that another executor runs them anew. */
@@ -152,9 +159,7 @@ export class ExecutionDriver {
   }
 
   close(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.around.slots.forget(this);
+    this.discard();
     this.around.done(this);
   }
 
@@ -256,6 +261,7 @@ export class ExecutionDriver {
 
   /** Makes this process agree with the state: starts what the log says runs here, ends what it says does not, sets the timer. */
   private follow(): void {
+    if (this.halted) return;
     const { state } = this;
     for (const run of this.runs.values()) {
       if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
@@ -263,9 +269,7 @@ export class ExecutionDriver {
     for (const { taskId, attempt, executor } of runningAttempts(state)) {
       if (executor === this.around.incarnation && !this.runs.has(taskId)) this.start(taskId, attempt);
     }
-    for (const taskId of this.slotsHeld) {
-      if (!this.runs.has(taskId)) this.releaseSlot(taskId);
-    }
+    this.releaseIdleSlots();
     this.setTimer();
   }
 
@@ -298,6 +302,10 @@ export class ExecutionDriver {
     else this.report({ type: 'RecordOutcome', taskId, attempt, outcome }, attempt);
   }
 
+  private releaseIdleSlots(): void {
+    for (const taskId of this.slotsHeld) if (!this.runs.has(taskId)) this.releaseSlot(taskId);
+  }
+
   private releaseSlot(taskId: string): void {
     if (this.slotsHeld.delete(taskId)) this.around.slots.release();
   }
@@ -328,17 +336,14 @@ export class ExecutionDriver {
     return { now, cause, actor, correlationId: this.state.correlationId };
   }
 
-  private halt(error: { readonly code: string; readonly message: string }): void {
-    this.halted = true;
-    this.abandon();
-    for (const taskId of this.slotsHeld) if (!this.runs.has(taskId)) this.releaseSlot(taskId);
-    this.around.alarm(this.ref, error.code, error.message);
+  /** What can not be gone on with must not keep other executions from going on. */
+  private halt(error: unknown): void {
+    this.discard();
+    this.around.alarm(this.ref, error);
   }
 
   private recover(error: unknown): void {
-    if (error instanceof BrokenHistory || error instanceof Refused) return this.halt(error);
-    if (!(error instanceof LogError)) throw error;
-    if (!error.retryable) return this.halt(error);
+    if (!(error instanceof LogError && error.retryable)) return this.halt(error);
     // Before anything else is decided, an append with an unknown outcome is looked up.
     if (error.code === 'OUTCOME_UNKNOWN') this.behind = Infinity;
     this.again = false;

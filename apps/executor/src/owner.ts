@@ -1,6 +1,16 @@
 import { type ExecutionRef, isToken, shardOf } from '#libs/contracts';
 import { isTerminal, runningAttempts } from '#libs/execution';
-import { BrokenHistory, type Follower, LogError, type LogStore, type Position, type StoredCommit, advance, load, unborn } from '#libs/ledger';
+import {
+  type FollowHandler,
+  type Follower,
+  LogError,
+  type LogStore,
+  type Position,
+  type StoredCommit,
+  advance,
+  load,
+  unborn,
+} from '#libs/ledger';
 import type { Logger } from '#libs/platform';
 import { type Checkpoint, type CheckpointStore, earliest, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
@@ -32,13 +42,16 @@ export type OwnerOptions = {
 const CHECKPOINT_EVERY_MS = 5_000;
 const WATCH_EVERY_MS = 1_000;
 const LOADS_AT_ONCE = 16;
+/** How long attempts of another log's get to end before the new one is followed. */
+const DISCARD_WITHIN_MS = 30_000;
 
 /** Follows the shards that fall to this process and drives their active executions. */
 export class Owner {
   private readonly drivers = new Map<string, ExecutionDriver>();
   /** Executions that ended here whose last commits the log has not delivered yet: position of the last one. */
   private readonly ended = new Map<string, number>();
-  private readonly loading = new Map<string, Promise<void>>();
+  /** Executions whose history can not be folded: checkpoints keep them for a version that can. */
+  private readonly halted = new Map<string, ExecutionRef>();
   private readonly around: Surroundings;
   private owned: ReadonlySet<number> = new Set();
   private checkpoints = new Map<number, Checkpoint | undefined>();
@@ -47,8 +60,11 @@ export class Owner {
   private delivered: Position | undefined;
   /** What was delivered at the last checkpoint: short executions that began before it have ended by now. */
   private mark: Position | undefined;
+  private logIncarnation: string | undefined;
+  private checkpointing = false;
   private stopping = false;
   private assignment: Promise<void> = Promise.resolve();
+  private endCatchUp: () => void = () => undefined;
   private readonly intervals: NodeJS.Timeout[] = [];
 
   constructor(private readonly options: OwnerOptions) {
@@ -62,7 +78,7 @@ export class Owner {
       owns: (ref) => this.owned.has(shardOf(ref.execution)),
       mayDrive: (ref) => this.caughtUp && !this.stopping && this.owned.has(shardOf(ref.execution)),
       done: (driver) => this.forget(driver),
-      alarm: (ref, code, message) => logger.error({ ...ref, code }, `execution halted: ${message}`),
+      alarm: (ref, error) => logger.error({ ...ref, err: error }, 'execution halted'),
     };
   }
 
@@ -70,10 +86,11 @@ export class Owner {
   async start(): Promise<void> {
     this.options.members.onChange(() => this.reassign());
     this.reassign();
-    await this.assignment;
+    await this.assigned();
+    if (this.stopping) return;
     this.intervals.push(
       setInterval(() => this.watch(), WATCH_EVERY_MS),
-      setInterval(() => void this.checkpoint().catch((error: unknown) => this.warn(error, 'checkpoint not written')), CHECKPOINT_EVERY_MS),
+      setInterval(() => void this.checkpointRegularly(), CHECKPOINT_EVERY_MS),
     );
   }
 
@@ -81,12 +98,14 @@ export class Owner {
   async stop(drainMs: number, abandonMs: number): Promise<void> {
     this.stopping = true;
     for (const interval of this.intervals) clearInterval(interval);
-    await this.assignment;
+    this.endCatchUp();
+    await this.assigned();
     await this.idle(drainMs);
     for (const driver of this.drivers.values()) driver.abandon();
     await this.idle(abandonMs);
     await this.follower?.stop();
-    await this.checkpoint().catch((error: unknown) => this.warn(error, 'last checkpoint not written'));
+    await this.checkpoint(this.delivered);
+    for (const driver of this.drivers.values()) driver.discard();
   }
 
   get counts(): { readonly active: number; readonly running: number; readonly shards: number } {
@@ -94,68 +113,91 @@ export class Owner {
   }
 
   private async idle(withinMs: number): Promise<void> {
-    const until = Date.now() + withinMs;
-    while (Date.now() < until && [...this.drivers.values()].some((driver) => driver.isBusy)) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await until(() => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
   }
 
   private reassign(): void {
-    this.assignment = this.assignment
-      .then(() => this.assign())
-      .catch((error: unknown) => {
-        this.warn(error, 'could not take over shards; trying again');
-        setTimeout(() => this.reassign(), WATCH_EVERY_MS).unref();
-      });
+    this.assignment = this.assignment.then(() => this.assign());
+  }
+
+  /** Resolves when no change of shards is under way any more. */
+  private async assigned(): Promise<void> {
+    for (let current; current !== this.assignment; ) await (current = this.assignment);
   }
 
   private async assign(): Promise<void> {
+    while (!this.stopping) {
+      try {
+        return await this.takeOver();
+      } catch (error) {
+        this.warn(error, 'could not take over shards; trying again');
+        await until(() => this.stopping, WATCH_EVERY_MS);
+      }
+    }
+  }
+
+  private async takeOver(): Promise<void> {
     const { members, incarnation, logger } = this.options;
     const mine = shardsOf(incarnation, members.live().keys());
-    const gained = [...mine].filter((shard) => !this.owned.has(shard));
+    const kept = new Set([...mine].filter((shard) => this.owned.has(shard)));
+    const gained = [...mine].filter((shard) => !kept.has(shard));
     const same = gained.length === 0 && mine.size === this.owned.size;
-    if (this.stopping || (same && this.follower !== undefined)) return;
+    if (same && this.follower !== undefined) return;
     logger.info({ shards: mine.size, gained: gained.length }, 'shards assigned');
 
     await this.follower?.stop();
     this.follower = undefined;
     this.caughtUp = false;
-    const kept = this.delivered;
     this.owned = mine;
-    for (const driver of this.drivers.values()) if (!this.around.owns(driver.ref) && driver.runningHere === 0) driver.close();
-
-    const checkpoints = await Promise.all(
-      gained.map(async (shard) => [shard, await readCheckpoint(this.options.checkpoints, shard)] as const),
-    );
-    await this.loadAll(checkpoints.flatMap(([, checkpoint]) => checkpoint?.active ?? []));
-    const from = earliest([
-      ...checkpoints.map(([, checkpoint]) => checkpoint?.position),
-      ...(gained.length < mine.size ? [kept] : []),
-    ]);
-    await this.followFrom(from);
+    this.dropForeign();
+    try {
+      const checkpoints = await Promise.all(gained.map((shard) => readCheckpoint(this.options.checkpoints, shard)));
+      await this.loadAll(checkpoints.flatMap((checkpoint) => checkpoint?.active ?? []));
+      await this.followFrom(
+        earliest([
+          ...checkpoints.map((checkpoint) => checkpoint?.position),
+          ...(kept.size > 0 ? [this.delivered] : []),
+        ]),
+      );
+    } catch (error) {
+      // What was not taken over is gained again at the next try, from its checkpoint.
+      this.owned = kept;
+      throw error;
+    }
   }
 
+  private dropForeign(): void {
+    for (const driver of this.drivers.values()) {
+      if (!this.around.owns(driver.ref) && !driver.isBusy) driver.close();
+    }
+    for (const [key, ref] of this.halted) if (!this.around.owns(ref)) this.halted.delete(key);
+  }
+
+  /** Resolves once all that is stored has been delivered, or when following has ended before. */
   private async followFrom(from: Position | undefined): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      const { log, logger } = this.options;
-      log
-        .follow(
-          from,
-          {
-            commits: (batch) => this.take(batch),
-            unreadable: (sequence, subject, why) => logger.error({ sequence, subject }, `not a commit, passed over: ${why}`),
-            lost: (why) => this.startOver(why),
-            caughtUp: () => {
-              this.begin();
-              resolve();
-            },
-          },
-          [...this.owned],
-        )
-        .then((follower) => {
-          this.follower = follower;
-        }, reject);
-    });
+    if (this.stopping) return;
+    const { log, logger } = this.options;
+    let end = (): void => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    this.endCatchUp = end;
+    let isLost = false;
+    const handler: FollowHandler = {
+      commits: (batch) => this.take(batch),
+      unreadable: (sequence, subject, why) => logger.error({ sequence, subject }, `not a commit, passed over: ${why}`),
+      lost: (why) => {
+        isLost = true;
+        this.startOver(why);
+        end();
+      },
+      caughtUp: () => {
+        this.begin();
+        end();
+      },
+    };
+    const follower = await log.follow(from, handler, [...this.owned]);
+    if (isLost) return;
+    this.follower = follower;
+    await ended;
   }
 
   private begin(): void {
@@ -169,33 +211,39 @@ export class Owner {
     this.follower = undefined;
     this.delivered = undefined;
     this.mark = undefined;
+    this.logIncarnation = undefined;
     this.caughtUp = false;
     this.ended.clear();
-    for (const driver of this.drivers.values()) driver.abandon();
+    this.halted.clear();
+    const drivers = [...this.drivers.values()];
     this.drivers.clear();
-    this.assignment = this.assignment.then(() => this.followFrom(undefined)).catch((error: unknown) => this.warn(error, 'could not follow the log'));
+    for (const driver of drivers) driver.discard();
+    // An attempt that the restored log still has running must not meet its former self.
+    const idle = (): boolean => drivers.every((driver) => driver.runningHere === 0);
+    this.assignment = this.assignment.then(() => until(idle, DISCARD_WITHIN_MS));
+    this.reassign();
   }
 
   private async take(batch: readonly StoredCommit[]): Promise<void> {
     for (const stored of batch) {
       const key = keyOf(stored.ref);
-      const waiting = this.loading.get(key);
-      if (waiting) await waiting;
       const driver = this.drivers.get(key);
       if (driver) driver.delivered(stored);
       else await this.meet(key, stored);
     }
     const last = batch[batch.length - 1];
-    if (last) this.delivered = { incarnation: await this.logIncarnation(), sequence: last.sequence, hash: last.hash };
+    if (!last) return;
+    this.logIncarnation ??= (await this.options.log.head()).incarnation;
+    this.delivered = { incarnation: this.logIncarnation, sequence: last.sequence, hash: last.hash };
+    for (const [key, sequence] of this.ended) {
+      if (sequence > last.sequence) break;
+      this.ended.delete(key);
+    }
   }
 
   /** A commit of an execution that is not active here. */
   private async meet(key: string, stored: StoredCommit): Promise<void> {
-    const endedAt = this.ended.get(key);
-    if (endedAt !== undefined) {
-      if (stored.sequence >= endedAt) this.ended.delete(key);
-      if (stored.sequence <= endedAt) return;
-    }
+    if (stored.sequence <= (this.ended.get(key) ?? 0)) return;
     if (stored.commit.version === 1) {
       this.activate(stored);
     } else if (!isTerminal(lastStatus(stored))) {
@@ -207,7 +255,7 @@ export class Owner {
     try {
       this.add(new ExecutionDriver(advance(unborn(stored.ref), stored), stored.sequence, this.around));
     } catch (error) {
-      this.options.logger.error({ ...stored.ref, err: error }, 'execution halted: its first commit can not be folded');
+      this.halt(stored.ref, error);
     }
   }
 
@@ -227,25 +275,32 @@ export class Owner {
   private async loadOne(ref: ExecutionRef): Promise<void> {
     try {
       const execution = await load(this.options.log, ref);
+      this.halted.delete(keyOf(ref));
       if (execution.version === 0 || isTerminal(execution.state.status)) return;
       if (!this.drivers.has(keyOf(ref))) this.add(new ExecutionDriver(execution, 0, this.around));
     } catch (error) {
       if (error instanceof LogError) throw error;
-      if (error instanceof BrokenHistory) this.around.alarm(ref, error.code, error.message);
-      else this.options.logger.error({ ...ref, err: error }, 'execution halted: its history can not be folded');
+      this.halt(ref, error);
     }
+  }
+
+  private halt(ref: ExecutionRef, error: unknown): void {
+    this.halted.set(keyOf(ref), ref);
+    this.around.alarm(ref, error);
   }
 
   private forget(driver: ExecutionDriver): void {
     const key = keyOf(driver.ref);
     if (this.drivers.get(key) !== driver) return;
     this.drivers.delete(key);
+    if (!isTerminal(driver.state.status)) return;
     if (driver.sequence > (this.follower?.delivered ?? 0)) this.ended.set(key, driver.sequence);
   }
 
   /** Finds attempts whose executor is gone, and looks after attempts here whose shard is another's. */
   private watch(): void {
     const { members, incarnation } = this.options;
+    this.dropForeign();
     for (const driver of this.drivers.values()) {
       if (!this.around.owns(driver.ref)) {
         driver.lookUp();
@@ -260,33 +315,44 @@ export class Owner {
     }
   }
 
-  private async checkpoint(): Promise<void> {
+  private async checkpointRegularly(): Promise<void> {
+    if (this.checkpointing) return;
+    this.checkpointing = true;
     const { mark } = this;
     this.mark = this.delivered;
+    await this.checkpoint(mark);
+    this.checkpointing = false;
+  }
+
+  private async checkpoint(mark: Position | undefined): Promise<void> {
     if (!mark || !this.caughtUp) return;
     const active = new Map<number, ExecutionRef[]>([...this.owned].map((shard) => [shard, []]));
     for (const driver of this.drivers.values()) {
       if (driver.firstSequence <= mark.sequence) active.get(shardOf(driver.ref.execution))?.push(driver.ref);
     }
-    for (const [shard, refs] of active) {
-      const checkpoint = { position: mark, active: refs };
-      if (sameCheckpoint(this.checkpoints.get(shard), checkpoint)) continue;
-      await writeCheckpoint(this.options.checkpoints, shard, checkpoint);
-      this.checkpoints.set(shard, checkpoint);
+    for (const ref of this.halted.values()) active.get(shardOf(ref.execution))?.push(ref);
+    try {
+      for (const [shard, refs] of active) {
+        const checkpoint = { position: mark, active: refs };
+        if (sameCheckpoint(this.checkpoints.get(shard), checkpoint)) continue;
+        await writeCheckpoint(this.options.checkpoints, shard, checkpoint);
+        this.checkpoints.set(shard, checkpoint);
+      }
+    } catch (error) {
+      this.warn(error, 'checkpoint not written');
     }
-  }
-
-  private incarnationOfLog: string | undefined;
-
-  private async logIncarnation(): Promise<string> {
-    this.incarnationOfLog ??= (await this.options.log.head()).incarnation;
-    return this.incarnationOfLog;
   }
 
   private warn(error: unknown, message: string): void {
     this.options.logger.warn({ err: error }, message);
   }
 }
+
+/** Resolves when the condition holds, or `withinMs` later. */
+const until = async (condition: () => boolean, withinMs: number): Promise<void> => {
+  const end = performance.now() + withinMs;
+  while (!condition() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+};
 
 const keyOf = (ref: ExecutionRef): string => `${ref.tenant}.${ref.execution}`;
 
