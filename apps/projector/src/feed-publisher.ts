@@ -109,7 +109,7 @@ export class FeedPublisher {
 
   private beginAgain(why: string, afterMs: number): void {
     if (this.stopped) return;
-    this.logger.warn(`feed: ${why}; going on from its end in ${afterMs} ms`);
+    this.logger.warn(`feed: ${why}; looking at its end again in ${afterMs} ms`);
     const { follower } = this;
     this.follower = undefined;
     this.timer = setTimeout(() => {
