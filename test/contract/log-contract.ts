@@ -245,6 +245,18 @@ export const logContract = (name: string, open: () => Promise<LogUnderTest>): vo
       await follower.stop();
     });
 
+    it('says how far it has looked, also where the end is no commit', async () => {
+      await appendChain(log, someone(), 2);
+      const reader = recorder();
+      const follower = await log.follow(undefined, reader);
+      await eventually(() => reader.looked.at(-1) === 2, { what: 'the commits to be looked at' });
+      await under.write(logSubject(someone()), new TextEncoder().encode('[]'));
+      await eventually(() => reader.looked.at(-1) === 3, { what: 'the end to be looked at' });
+      expect(reader.looked).toEqual(reader.looked.toSorted((a, b) => a - b));
+      expect(reader.sequences()).toEqual([1, 2]);
+      await follower.stop();
+    });
+
     it('tells a position of another log from its own', async () => {
       await appendChain(log, someone(), 3);
       const head = await log.head();

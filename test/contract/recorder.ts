@@ -5,12 +5,15 @@ export type Recorder = FollowHandler & {
   readonly seen: StoredCommit[];
   readonly sequences: () => number[];
   readonly passedOver: { readonly sequence: number; readonly subject: string; readonly why: string }[];
+  /** Every sequence up to which it was told that all has been looked at. */
+  readonly looked: number[];
   readonly lostBecause: Promise<string>;
   readonly whenCaughtUp: Promise<void>;
 };
 
 export const recorder = (each?: (batch: readonly StoredCommit[]) => void | Promise<void>): Recorder => {
   const seen: StoredCommit[] = [];
+  const looked: number[] = [];
   const passedOver: Recorder['passedOver'] = [];
   let lost: (why: string) => void = () => undefined;
   let caughtUp: () => void = () => undefined;
@@ -20,6 +23,7 @@ export const recorder = (each?: (batch: readonly StoredCommit[]) => void | Promi
     seen,
     sequences: () => seen.map(({ sequence }) => sequence),
     passedOver,
+    looked,
     lostBecause,
     whenCaughtUp,
     commits: async (batch) => {
@@ -27,6 +31,7 @@ export const recorder = (each?: (batch: readonly StoredCommit[]) => void | Promi
       seen.push(...batch);
     },
     unreadable: (sequence, subject, why) => void passedOver.push({ sequence, subject, why }),
+    reached: (sequence) => void looked.push(sequence),
     lost: (why) => lost(why),
     caughtUp: () => caughtUp(),
   };

@@ -1,14 +1,20 @@
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Follower, LogStore, StoredCommit } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
+import type { AtLeast } from '#libs/projections';
 import type { ReadModelFile } from './database.js';
+import { Progress } from './progress.js';
+import { QueryRefused } from './query-refused.js';
 
 const RETRY_MS = 500;
+/** A query that waits to be answered waits this long at most, milliseconds. */
+const WAIT_MAX_MS = 2_000;
 
 /** Follows the log from a read model's own position into its file. */
 export class Projection {
   private follower: Follower | undefined;
   private incarnation = '';
+  private readonly progress = new Progress();
   private readonly stopping = new AbortController();
   private readonly stopped = new Promise<void>((resolve) => this.stopping.signal.addEventListener('abort', () => resolve()));
   private rebuilding: Promise<void> = Promise.resolve();
@@ -24,7 +30,19 @@ export class Projection {
 
   /** The log sequence up to which the rows are right. */
   get asOfSeq(): number {
-    return Math.max(this.follower?.delivered ?? 0, this.file.position()?.sequence ?? 0);
+    return Math.max(this.progress.sequence, this.file.position()?.sequence ?? 0);
+  }
+
+  /** Resolves once the rows are right up to what a query asks for. Throws QueryRefused PROJECTION_BEHIND. */
+  async atLeast({ minSeq = 0, waitMs = WAIT_MAX_MS }: AtLeast): Promise<void> {
+    if (this.asOfSeq >= minSeq) return;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), Math.min(waitMs, WAIT_MAX_MS));
+    await this.progress.reach(minSeq, late.signal);
+    clearTimeout(timer);
+    if (this.asOfSeq >= minSeq) return;
+    const message = `projection ${this.name} knows the log up to ${this.asOfSeq}, asked for was ${minSeq}; it is catching up, ask again in a moment`;
+    throw new QueryRefused('PROJECTION_BEHIND', message);
   }
 
   /** Resolves once everything is applied that the log held at the call, or stop() was called. Throws LogError. */
@@ -35,6 +53,7 @@ export class Projection {
     const follower = await this.log.follow(this.file.position(), {
       commits: (batch) => this.take(batch),
       unreadable: (sequence, subject, why) => this.logger.error({ sequence, subject, projection: this.name }, `not a commit, passed over: ${why}`),
+      reached: (sequence) => this.progress.advance(sequence),
       caughtUp,
       lost: (why) => {
         this.logger.error({ projection: this.name }, `ALARM: the log was restored or lost data (${why}); rebuilding from the start`);
@@ -50,6 +69,7 @@ export class Projection {
     this.stopping.abort();
     await this.rebuilding;
     await this.follower?.stop();
+    this.progress.close();
     this.file.close();
   }
 
@@ -58,12 +78,13 @@ export class Projection {
     await this.follower?.stop();
     this.follower = undefined;
     this.file.reset();
+    this.progress.reset();
     while (!this.stopping.signal.aborted) {
       try {
         return await this.start();
       } catch (error) {
         this.logger.warn({ projection: this.name }, `the rebuild can't begin, trying again: ${String(error)}`);
-        await setTimeout(RETRY_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+        await delay(RETRY_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
       }
     }
   }

@@ -1,16 +1,41 @@
 import { Controller, Inject } from '@nestjs/common';
 import { MessagePattern, Payload } from '@nestjs/microservices';
 import type { ExecutionRef } from '#libs/contracts';
-import { type Answer, type ExecutionDetail, type ListAnswer, type ListQuery, type StatsAnswer, type TaskView, queries } from '#libs/projections';
+import {
+  type Answer,
+  type AtLeast,
+  type ExecutionDetail,
+  type ListAnswer,
+  type ListQuery,
+  type QueryRefusal,
+  type StatsAnswer,
+  type TaskView,
+  queries,
+} from '#libs/projections';
 import type { Projection } from './projection.js';
+import { QueryRefused } from './query-refused.js';
 import { StatsModel } from './stats-model.js';
-import { CursorInvalid, StatusModel } from './status-model.js';
-
-type Refusal = { readonly refused: { readonly code: string; readonly message: string } };
+import { StatusModel } from './status-model.js';
 
 /** Names of the two projections, for injection. */
 export const STATUS = Symbol('status projection');
 export const STATS = Symbol('stats projection');
+
+const orRefusal = async <T>(answer: () => T | Promise<T>): Promise<T | QueryRefusal> => {
+  try {
+    return await answer();
+  } catch (error) {
+    if (!(error instanceof QueryRefused)) throw error;
+    return { refused: { code: error.code, message: error.message } };
+  }
+};
+
+/** Once the projection knows what is asked for at least; `read` and `asOfSeq` are of the same moment. */
+const answer = <T extends object>(projection: Projection, query: AtLeast, read: () => T): Promise<(T & { readonly asOfSeq: number }) | QueryRefusal> =>
+  orRefusal(async () => {
+    await projection.atLeast(query);
+    return { asOfSeq: projection.asOfSeq, ...read() };
+  });
 
 @Controller()
 export class QueriesController {
@@ -22,27 +47,22 @@ export class QueriesController {
   ) {}
 
   @MessagePattern(queries.execution)
-  execution(@Payload() ref: ExecutionRef): Answer<ExecutionDetail> {
-    return { asOfSeq: this.statusProjection.asOfSeq, found: this.status.detail(ref) };
+  execution(@Payload() query: ExecutionRef & AtLeast): Promise<Answer<ExecutionDetail> | QueryRefusal> {
+    return answer(this.statusProjection, query, () => ({ found: this.status.detail(query) }));
   }
 
   @MessagePattern(queries.tasks)
-  tasks(@Payload() ref: ExecutionRef): Answer<readonly TaskView[]> {
-    return { asOfSeq: this.statusProjection.asOfSeq, found: this.status.tasks(ref) };
+  tasks(@Payload() query: ExecutionRef & AtLeast): Promise<Answer<readonly TaskView[]> | QueryRefusal> {
+    return answer(this.statusProjection, query, () => ({ found: this.status.tasks(query) }));
   }
 
   @MessagePattern(queries.list)
-  list(@Payload() query: ListQuery): ListAnswer | Refusal {
-    try {
-      return { asOfSeq: this.statusProjection.asOfSeq, ...this.status.list(query) };
-    } catch (error) {
-      if (!(error instanceof CursorInvalid)) throw error;
-      return { refused: { code: error.code, message: error.message } };
-    }
+  list(@Payload() query: ListQuery & AtLeast): Promise<ListAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => this.status.list(query));
   }
 
   @MessagePattern(queries.stats)
-  readStats(@Payload() { tenant }: { readonly tenant: string }): StatsAnswer {
-    return { asOfSeq: this.statsProjection.asOfSeq, ...this.stats.read(tenant) };
+  readStats(@Payload() query: { readonly tenant: string } & AtLeast): Promise<StatsAnswer | QueryRefusal> {
+    return answer(this.statsProjection, query, () => this.stats.read(query.tenant));
   }
 }

@@ -12,6 +12,7 @@ import {
   tasksOf,
 } from '#libs/projections';
 import type { ReadModelFile } from './database.js';
+import { QueryRefused } from './query-refused.js';
 
 export const statusSchema = `
 CREATE TABLE executions (
@@ -41,15 +42,6 @@ type Update = { readonly set: Record<string, Value>; readonly add: Record<string
 type Insert = { readonly table: string; readonly row: Row };
 type RowUpdate = { readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Record<string, Value> };
 
-/** A cursor that no answer gave. */
-export class CursorInvalid extends Error {
-  readonly code = 'CURSOR_INVALID';
-
-  constructor() {
-    super('the cursor is none that a list has answered with; start again without one');
-  }
-}
-
 const encodeCursor = (row: Row): string =>
   Buffer.from(JSON.stringify([row['requested_at'], row['execution']])).toString('base64url');
 
@@ -62,7 +54,7 @@ const decodeCursor = (cursor: string): readonly [string, string] => {
   } catch {
     // Told below.
   }
-  throw new CursorInvalid();
+  throw new QueryRefused('CURSOR_INVALID', 'the cursor is none that a list has answered with; start again without one');
 };
 
 /** Executions, tasks and steps as they are. */
@@ -121,7 +113,7 @@ export class StatusModel {
     return tasksOf(rows, steps);
   }
 
-  /** Newest first. Throws CursorInvalid. */
+  /** Newest first. Throws QueryRefused CURSOR_INVALID. */
   list(query: ListQuery): Omit<ListAnswer, 'asOfSeq'> {
     const where = ['tenant = ?'];
     const values: (string | number)[] = [query.tenant];

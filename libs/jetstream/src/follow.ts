@@ -156,11 +156,17 @@ export class LogFollower implements Follower {
     const lastCommit = commits[commits.length - 1];
     const hash = lastCommit?.sequence === last.sequence ? lastCommit.hash : hashOf(last.data);
     this.last = { sequence: last.sequence, hash };
-    this.lookedAt = Math.max(this.lookedAt, last.sequence);
+    this.looked(last.sequence);
+  }
+
+  private looked(sequence: number): void {
+    if (sequence <= this.lookedAt) return;
+    this.lookedAt = sequence;
+    this.options.handler.reached?.(sequence);
   }
 
   private caughtUp(): void {
-    this.lookedAt = Math.max(this.lookedAt, this.toCatchUp.sequence);
+    this.looked(this.toCatchUp.sequence);
     if (this.toldCaughtUp) return;
     this.toldCaughtUp = true;
     this.options.handler.caughtUp?.();

@@ -68,6 +68,7 @@ export class JetStreamLog implements LogStore {
 
   private async followNothing(handler: FollowHandler): Promise<Follower> {
     const { lastSequence } = await this.info();
+    handler.reached?.(lastSequence);
     handler.caughtUp?.();
     return { delivered: lastSequence, stop: () => Promise.resolve() };
   }

@@ -187,6 +187,7 @@ class MemoryFollower implements Follower {
       if (batch.length > 0) await this.handler.commits(batch);
       this.delivered = sequence;
       this.last = this.log.position(sequence);
+      this.handler.reached?.(sequence);
       if (!this.toldCaughtUp && sequence >= this.target) {
         this.toldCaughtUp = true;
         this.handler.caughtUp?.();

@@ -61,6 +61,8 @@ export type FollowHandler = {
   unreadable?(sequence: number, subject: string, why: string): void;
   /** The log is not the one `from` belongs to, or has lost what was delivered. Following has stopped: rebuild. */
   lost(why: string): void;
+  /** Everything up to this log sequence has been looked at, and handed over where it was wanted: also where no commit stands. */
+  reached?(sequence: number): void;
   /** Called when everything stored at the time of the call to follow() has been delivered. */
   caughtUp?(): void;
 };
