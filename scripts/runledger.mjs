@@ -1,5 +1,7 @@
-// `npm start`: builds when there is no build, or one older than its sources, and runs `runledger up` in this process,
-// so that signals and the exit code are its own. An installation without sources runs what was built.
+#!/usr/bin/env node
+// The `runledger` command of a checkout, and with `up` what `npm start` runs. Where there is no build it makes one first; `up`
+// also where the build is older than its sources (no other command does: what runs now may run on that build). It goes on in
+// this process, so that signals and the exit code are its own. An installation without sources runs what was built.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,16 +19,21 @@ const newest = (path) => {
   return Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name))));
 };
 
-const stale = () => {
-  if (!built.every((file) => existsSync(file))) return true;
+const isBuilt = () => built.every((file) => existsSync(file));
+
+const isStale = () => {
   const oldestBuilt = Math.min(...built.map((file) => statSync(file).mtimeMs));
   return sources.some((path) => newest(path) > oldestBuilt);
 };
 
-if (existsSync(join(root, 'tsconfig.build.json')) && stale()) {
-  console.log('runledger: building …');
-  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+if (existsSync(join(root, 'tsconfig.build.json')) && (!isBuilt() || (process.argv[2] === 'up' && isStale()))) {
+  if (!existsSync(join(root, 'node_modules'))) {
+    console.error('runledger: nothing is installed here yet; run: npm ci');
+    process.exit(1);
+  }
+  console.error('runledger: building …');
+  // Standard output is the command's own: somebody may parse it.
+  const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) process.exit(status ?? 1);
 }
-process.argv.splice(2, Infinity, 'up', ...process.argv.slice(2));
 await import(new URL('../dist/apps/cli/src/main.js', import.meta.url).href);

@@ -1,0 +1,70 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Api } from './api.js';
+
+let server: Server;
+let answer: (request: IncomingMessage, response: ServerResponse) => void;
+let seen: IncomingMessage[];
+let api: Api;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    seen.push(request);
+    answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  api = new Api(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, 'acme');
+});
+beforeEach(() => (seen = []));
+afterAll(() => server.close());
+
+const problem = (status: number, code: string) => (_: IncomingMessage, response: ServerResponse) =>
+  response.writeHead(status).end(JSON.stringify({ status, code, detail: 'what, why, what to do', problems: [{ path: '/a', message: 'x' }, { path: '/b', message: 'y' }] }));
+
+describe('the API', () => {
+  it('is asked for a tenant, with lists as repeated parameters and without what is not set', async () => {
+    answer = (_, response) => response.end('{"ok":true}');
+    expect(await api.get('/executions', { status: ['failed', 'paused'], name: undefined, limit: 5 })).toEqual({ ok: true });
+    expect(seen[0]?.url).toBe('/api/v1/executions?status=failed&status=paused&limit=5');
+    expect(seen[0]?.headers['x-tenant-id']).toBe('acme');
+  });
+
+  it.each([
+    [400, 4],
+    [409, 4],
+    [404, 3],
+    [500, 5],
+    [503, 5],
+  ])('says %i as exit code %i, with the server’s code, its reason and every further fault', async (status, exit) => {
+    answer = problem(status, 'SOME_CODE');
+    await expect(api.get('/x')).rejects.toMatchObject({ exit, code: 'SOME_CODE', message: 'what, why, what to do\n  /b: y' });
+  });
+
+  it('sends a write again after a lost connection, and after an unknown outcome, by the same key', async () => {
+    const turns = [
+      (_: IncomingMessage, response: ServerResponse) => response.destroy(),
+      problem(503, 'OUTCOME_UNKNOWN'),
+      (_: IncomingMessage, response: ServerResponse) => response.end('{"id":"e1"}'),
+    ];
+    answer = (request, response) => turns[seen.length - 1]?.(request, response);
+    expect(await api.post('/executions', {})).toEqual({ id: 'e1' });
+    const keys = seen.map(({ headers }) => headers['idempotency-key']);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys).size).toBe(1);
+    answer = (_, response) => response.end('{}');
+    await api.post('/executions', {});
+    expect(seen[3]?.headers['idempotency-key']).not.toBe(keys[0]);
+  });
+
+  it('does not repeat what was refused', async () => {
+    answer = problem(409, 'EXECUTION_TERMINAL');
+    await expect(api.post('/executions/e1/pause')).rejects.toMatchObject({ exit: 4 });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('says so when something else answers there, or nothing', async () => {
+    answer = (_, response) => response.end('<html>');
+    await expect(api.get('/x')).rejects.toMatchObject({ exit: 5, code: 'ANSWER_INVALID' });
+    await expect(new Api('http://127.0.0.1:1', 'acme').get('/x')).rejects.toMatchObject({ exit: 5 });
+  });
+});

@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { CliError } from './cli-error.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+
+const TIMEOUT_MS = 35_000;
+const TRIES = 4;
+const RETRY_MS = 500;
+
+export type Query = Readonly<Record<string, string | number | readonly string[] | undefined>>;
+
+type Problem = { readonly code?: string; readonly detail?: string; readonly problems?: readonly { path: string; message: string }[] };
+
+const exitOf = (status: number): ExitCode =>
+  status === 404 ? EXIT.notFound : status >= 500 ? EXIT.unavailable : EXIT.refused;
+
+const reasonOf = (error: unknown): string => {
+  const { cause, message } = error as { cause?: { code?: string; message?: string }; message?: string };
+  return cause?.code ?? cause?.message ?? message ?? String(error);
+};
+
+/** Problem details as one message: the first fault is in `detail` already. */
+const refusal = (status: number, text: string): CliError => {
+  let problem: Problem = {};
+  try {
+    problem = JSON.parse(text) as Problem;
+  } catch {
+    // Not ours: a proxy's page, say. Its beginning tells more than nothing.
+  }
+  const { code = `HTTP_${status}`, detail = text.slice(0, 200), problems = [] } = problem;
+  const more = problems.slice(1).map(({ path, message }) => `\n  ${path}: ${message}`);
+  return new CliError(exitOf(status), code, `${detail || `the server answered ${status}`}${more.join('')}`, problem);
+};
+
+/** The REST API of one tenant. Everything throws CliError: notFound, refused or unavailable. */
+export class Api {
+  private readonly base: string;
+
+  constructor(
+    url: string,
+    readonly tenant: string,
+  ) {
+    this.base = `${url.replace(/\/+$/, '')}/api/v1`;
+  }
+
+  get<T>(path: string, query: Query = {}): Promise<T> {
+    const params = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) params.append(name, String(one));
+    }
+    return this.ask<T>('GET', params.size > 0 ? `${path}?${params.toString()}` : path, {});
+  }
+
+  /** One key for all tries: whether or not a lost try was stored, it counts once. */
+  async post<T>(path: string, body?: object): Promise<T> {
+    const headers = { 'idempotency-key': randomUUID() };
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.ask<T>('POST', path, headers, body);
+      } catch (error) {
+        const lost = error instanceof CliError && (error.code === 'CONNECTION_LOST' || error.code === 'OUTCOME_UNKNOWN');
+        if (!lost || tries === TRIES) throw error;
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  private async ask<T>(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<T> {
+    const url = this.base + path;
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const type = body === undefined ? {} : { 'content-type': 'application/json' };
+    let response: { readonly ok: boolean; readonly status: number };
+    let text: string;
+    try {
+      const answer = await fetch(url, {
+        method,
+        signal,
+        headers: { 'x-tenant-id': this.tenant, ...headers, ...type },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      response = answer;
+      text = await answer.text();
+    } catch (error) {
+      const why = reasonOf(error);
+      const code = why === 'ECONNREFUSED' || why === 'ENOTFOUND' ? 'UNREACHABLE' : 'CONNECTION_LOST';
+      const message = `no answer from ${this.base} (${why}); is Runledger up there? Set --url or RUNLEDGER_URL, or start it: runledger up`;
+      throw new CliError(EXIT.unavailable, code, message);
+    }
+    if (!response.ok) throw refusal(response.status, text);
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw new CliError(EXIT.unavailable, 'ANSWER_INVALID', `${url} does not answer as Runledger does; check --url`);
+    }
+  }
+}
+
+/** What only reads. */
+export type Reader = Pick<Api, 'get'>;

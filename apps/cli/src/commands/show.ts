@@ -1,0 +1,47 @@
+import type { TaskView } from '#libs/projections';
+import { EXIT, type ExitCode } from '../exit-codes.js';
+import { type Shown, readShown } from '../executions-api.js';
+import type { Session } from '../session.js';
+import { clock, dateTime, styleOf, took } from '../terminal/format.js';
+import { type Screen, printable } from '../terminal/screen.js';
+import { type Cell, heading, printTable } from '../terminal/table.js';
+
+const noteOf = ({ status, error, why, retryAt, steps }: TaskView): string => {
+  const step = steps[steps.length - 1];
+  if (why !== null) return why;
+  if (status === 'pending' && retryAt !== null) return `again at ${clock(retryAt)}${error ? ` after ${error.code}: ${error.message}` : ''}`;
+  if (error !== null) return `${error.code}: ${error.message}`;
+  return status === 'running' && step?.status === 'running' ? `step ${step.name}` : '';
+};
+
+const taskRow = (task: TaskView): readonly Cell[] => [
+  task.id,
+  { text: task.status, style: styleOf(task.status) },
+  task.attempt === 0 ? '' : String(task.attempt),
+  task.status === 'pending' ? '' : took(task.startedAt, task.endedAt),
+  printable(noteOf(task)),
+];
+
+export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
+  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, reason, cancel } = execution;
+  const field = (field: string, text: string): readonly Cell[] => [{ text: field, style: 'dim' }, printable(text)];
+  out.line(`${out.paint('bold', printable(name))}  ${out.paint(styleOf(status), status)}`);
+  printTable(out, [
+    field('id', id),
+    field('requested', dateTime(requestedAt)),
+    ...(startedAt === null ? [] : [field(endedAt === null ? 'running for' : 'took', took(startedAt, endedAt))]),
+    ...(Object.keys(labels).length === 0 ? [] : [field('labels', Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', '))]),
+    ...(reason === null ? [] : [field('reason', `${reason.code}: ${reason.message}`)]),
+    ...(cancel === null ? [] : [field('cancel', `${cancel.mode}${cancel.reason === null ? '' : `: ${cancel.reason}`}`)]),
+    field('version', `${version}, log sequence ${sequence}`),
+  ]);
+  out.line();
+  printTable(out, [heading('TASK', 'STATUS', 'TRY', 'TOOK', 'NOTE'), ...tasks.map(taskRow)]);
+};
+
+export const show = async ({ api, out, json }: Session, id: string): Promise<ExitCode> => {
+  const shown = await readShown(api, id);
+  if (json) out.json(shown);
+  else printShown(out, shown);
+  return EXIT.ok;
+};

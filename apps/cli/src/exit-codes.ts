@@ -1,0 +1,27 @@
+/** What the process ends with. */
+export const EXIT = {
+  ok: 0,
+  /** The execution failed, faults were found, digests differ. */
+  failed: 1,
+  misuse: 2,
+  notFound: 3,
+  /** The server understood, and would not. */
+  refused: 4,
+  /** No connection, or the server can't at the moment: the same again may work. */
+  unavailable: 5,
+  /** By Ctrl-C, or the execution was cancelled. */
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export const EXIT_HELP = `
+Exit codes
+  0    ok; of run and watch: the execution completed
+  1    the execution failed, verify found faults, rebuilt rows differ
+  2    misuse of the command line
+  3    not found
+  4    refused by the server
+  5    unavailable: no connection, or the server can't answer at the moment
+  130  interrupted; of run and watch also: the execution was cancelled
+`;

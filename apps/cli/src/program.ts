@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { integer, label, several, time, token, url } from './arguments.js';
+import type { ControlOptions } from './commands/control.js';
+import type { EventsOptions } from './commands/events.js';
+import type { ListOptions } from './commands/list.js';
+import type { OutputOptions } from './commands/output.js';
+import type { RunOptions } from './commands/run.js';
+import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js';
+import { type ClientOptions, type Session, inSession } from './session.js';
+import { UP_HELP } from './up/up-help.js';
+import { up } from './up/up.js';
+
+/** Runs the command line; the number is the exit code. What a command needs is loaded when it is called. */
+export const runProgram = async (args: readonly string[]): Promise<number> => {
+  // As everywhere else an empty variable is as good as none; commander would take it for the value.
+  for (const name of ['RUNLEDGER_URL', 'RUNLEDGER_TENANT', 'NATS_URL']) if (process.env[name] === '') delete process.env[name];
+  let code: number = EXIT.ok;
+  const program = new Command('runledger')
+    .description('Durable execution on NATS JetStream: run plans, follow them, and read their history.')
+    .version(version(), '-v, --version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .helpCommand(false)
+    .showHelpAfterError('(--help tells more)')
+    .addHelpText('after', EXIT_HELP)
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'runledger: ')) })
+    .exitOverride();
+
+  program
+    .command('up')
+    .description('start everything on this machine: nats-server, gateway, executor, projector')
+    .addHelpText('after', UP_HELP)
+    .action(async () => {
+      code = await up(process.env);
+    });
+
+  const client = (usage: string, description: string): Command =>
+    program
+      .command(usage)
+      .description(description)
+      .addOption(new Option('--url <url>', 'where the API is').env('RUNLEDGER_URL').argParser(url).default('http://127.0.0.1:8080'))
+      .addOption(new Option('--tenant <tenant>', 'whose executions').env('RUNLEDGER_TENANT').argParser(token).default('default'))
+      .option('--json', 'print JSON; while following, a JSON value a line');
+  const on = async (options: ClientOptions, work: (session: Session) => Promise<ExitCode>): Promise<void> => {
+    code = await inSession(options, work);
+  };
+  const ofOne = (name: string, description: string): Command =>
+    client(name, description).argument('<id>', 'the execution', token);
+
+  client('run', 'run a plan, or one command, and follow it to its end')
+    .usage('[options] (--plan FILE | -- COMMAND ARG…)')
+    .argument('[command...]', 'a command and its arguments, behind --')
+    .option('--plan <file>', 'a JSON file, - for standard input: a plan, or {plan, name, labels, input}')
+    .option('--name <name>', 'what lists show; default: the name of the plan or command')
+    .option('--label <key=value>', 'what lists filter by; may be repeated', label)
+    .option('--detach', 'print the id and leave it running')
+    .action((argv: string[], options: RunOptions) => on(options, async (session) => (await import('./commands/run.js')).run(session, argv, options)));
+
+  client('list', 'executions, newest first')
+    .option('--status <status>', 'pending, running, paused, cancelling, completed, failed or cancelled; several with commas', several)
+    .option('--label <key=value>', 'those with this label; may be repeated', label)
+    .option('--name <name>', 'those of this name; a trailing * matches the rest')
+    .option('--from <time>', 'requested at or after this time', time)
+    .option('--until <time>', 'requested before this time', time)
+    .option('--limit <n>', 'at most so many', integer(1, 1_000))
+    .option('--cursor <cursor>', 'go on where an earlier answer ended')
+    .action((options: ListOptions) => on(options, async (session) => (await import('./commands/list.js')).list(session, options)));
+
+  ofOne('show', 'one execution and its tasks')
+    .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/show.js')).show(session, id)));
+
+  ofOne('watch', 'progress and output of an execution, from its beginning to its end')
+    .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/watch.js')).watch(session, id)));
+
+  const control = (verb: 'pause' | 'resume' | 'cancel', description: string): Command =>
+    ofOne(verb, description)
+      .option('--reason <text>', 'why, for the record')
+      .action((id: string, options: ControlOptions) => on(options, async (session) => (await import('./commands/control.js')).control(session, verb, id, options)));
+  control('pause', 'start no further task; running ones finish');
+  control('resume', 'go on with a paused execution');
+  control('cancel', 'end an execution; what runs is ended at once')
+    .option('--immediate', 'end what runs: TERM, then KILL (the default)')
+    .addOption(new Option('--graceful', 'let what runs finish').conflicts('immediate'));
+
+  ofOne('output', 'what the tasks wrote')
+    .option('--task <id>', 'of this task only', token)
+    .addOption(new Option('--stream <stream>', 'of this stream only').choices(['stdout', 'stderr']))
+    .option('--follow', 'go on until the execution has ended')
+    .action((id: string, options: OutputOptions) => on(options, async (session) => (await import('./commands/output.js')).output(session, id, options)));
+
+  ofOne('events', 'everything that happened, from the log itself')
+    .option('--follow', 'go on until the execution has ended')
+    .action((id: string, options: EventsOptions) => on(options, async (session) => (await import('./commands/events.js')).events(session, id, options)));
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.misuse;
+    throw error;
+  }
+};
+
+/** From the package this file belongs to, wherever that is installed. */
+function version(): string {
+  const file = new URL('../../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,49 @@
+import { Api } from './api.js';
+import { CliError } from './cli-error.js';
+import { EXIT, type ExitCode } from './exit-codes.js';
+import { Screen } from './terminal/screen.js';
+
+export type ClientOptions = { readonly url: string; readonly tenant: string; readonly json?: boolean };
+
+/** What a command works with. */
+export type Session = {
+  readonly api: Api;
+  readonly tenant: string;
+  readonly json: boolean;
+  readonly out: Screen;
+  readonly err: Screen;
+};
+
+/** Runs a command; what it can't do is said on standard error, as JSON where that was asked for. */
+export const inSession = async (
+  { url, tenant, json = false }: ClientOptions,
+  work: (session: Session) => Promise<ExitCode>,
+): Promise<ExitCode> => {
+  const [out, err] = [new Screen(process.stdout), new Screen(process.stderr)];
+  // Whoever reads along may leave (runledger list | head): nobody is left to tell.
+  process.stdout.on('error', () => process.exit(EXIT.ok));
+  try {
+    return await work({ api: new Api(url, tenant), tenant, json, out, err });
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    const { code, message, problem, exit } = error;
+    if (json) err.json({ error: { code, message, ...problem } });
+    else err.line(`${err.paint('red', 'runledger:')} ${message}${exit === EXIT.misuse || exit === EXIT.interrupted ? '' : ` [${code}]`}`);
+    return exit;
+  }
+};
+
+/** Calls `work` with a signal that Ctrl-C ends; a second Ctrl-C kills. `farewell` says how to come back. */
+export const interruptible = async <T>(farewell: () => string, work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const asked = new AbortController();
+  const heard = (): void => asked.abort();
+  process.once('SIGINT', heard);
+  try {
+    return await work(asked.signal);
+  } catch (error) {
+    if (asked.signal.aborted) throw new CliError(EXIT.interrupted, 'INTERRUPTED', farewell());
+    throw error;
+  } finally {
+    process.off('SIGINT', heard);
+  }
+};

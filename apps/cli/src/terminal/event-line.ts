@@ -1,0 +1,76 @@
+import { type Event, isEventType } from '#libs/contracts';
+import { duration } from './format.js';
+import { type Style, printable } from './screen.js';
+
+/** What an event says, for people: about what, and what happened to it. */
+export type EventLine = { readonly subject: string; readonly text: string; readonly style: Style | undefined };
+
+const failure = ({ code, message }: { readonly code: string; readonly message: string }): string => `${code}: ${message}`;
+const because = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);
+const tryOf = (attempt: number): string => (attempt > 1 ? `, attempt ${attempt}` : '');
+
+/** `execution` is the name shown for the execution itself. */
+export const eventLine = (event: Event, execution: string): EventLine => {
+  const { subject, text, style } = describe(event, execution);
+  return { subject: printable(subject), text: printable(text), style };
+};
+
+const describe = (event: Event, execution: string): EventLine => {
+  const say = (subject: string, text: string, style?: Style): EventLine => ({ subject, text, style });
+  if (!isEventType(event.type)) return say(execution, `${String((event as { type: string }).type)} (not known to this version)`, 'yellow');
+  switch (event.type) {
+    case 'ExecutionRequested': {
+      const { tasks } = event.data.plan;
+      return say(execution, `requested, ${tasks.length} task${tasks.length === 1 ? '' : 's'}`);
+    }
+    case 'ExecutionStarted':
+      return say(execution, 'started');
+    case 'ExecutionPaused':
+      return say(execution, `paused${because(event.data.reason)}`, 'yellow');
+    case 'ExecutionResumed':
+      return say(execution, `resumed${because(event.data.reason)}`);
+    case 'ExecutionCancelRequested':
+      return say(execution, `cancelling, ${event.data.mode}${because(event.data.reason)}`, 'yellow');
+    case 'ExecutionCommandSatisfied':
+      return say(execution, `${event.data.command} found nothing left to do`, 'dim');
+    case 'ExecutionCancelled':
+      return say(execution, `cancelled${because(event.data.reason)}`, 'yellow');
+    case 'ExecutionCompleted':
+      return say(execution, 'completed', 'green');
+    case 'ExecutionFailed':
+      return say(execution, `failed, ${failure(event.data.reason)}`, 'red');
+    case 'TaskStarted': {
+      const { taskId, attempt, wakeAt } = event.data;
+      const wait = wakeAt === undefined ? '' : `, waits ${duration(Date.parse(wakeAt) - Date.parse(event.at))}`;
+      return say(taskId, `started${tryOf(attempt)}${wait}`);
+    }
+    case 'TaskCompleted':
+      return say(event.data.taskId, 'completed', 'green');
+    case 'TaskFailed': {
+      const { taskId, error, final } = event.data;
+      return say(taskId, `failed, ${failure(error)}`, final ? 'red' : 'yellow');
+    }
+    case 'TaskTimedOut': {
+      const { taskId, timeoutMs, final } = event.data;
+      return say(taskId, `timed out after ${duration(timeoutMs)}`, final ? 'red' : 'yellow');
+    }
+    case 'TaskRetryScheduled': {
+      const { taskId, attempt, at } = event.data;
+      return say(taskId, `attempt ${attempt} in ${duration(Date.parse(at) - Date.parse(event.at))}`);
+    }
+    case 'TaskSkipped':
+      return say(event.data.taskId, `skipped, ${event.data.why}`, 'dim');
+    case 'TaskCancelled':
+      return say(event.data.taskId, 'cancelled', 'yellow');
+    case 'TaskResultIgnored':
+      return say(event.data.taskId, `late result ignored, ${event.data.why}`, 'dim');
+    case 'StepStarted':
+      return say(event.data.taskId, `step ${event.data.name}`, 'dim');
+    case 'StepCompleted':
+      return say(event.data.taskId, `step ${event.data.stepId} completed`, 'dim');
+    case 'StepFailed':
+      return say(event.data.taskId, `step ${event.data.stepId} failed, ${event.data.error}`, 'yellow');
+    case 'StepSkipped':
+      return say(event.data.taskId, `step ${event.data.stepId} skipped, ${event.data.why}`, 'dim');
+  }
+};

@@ -1,0 +1,158 @@
+import { eventually } from '#libs/testing';
+import { cli, json, jsonLines } from './cli.js';
+import { type Platform, startPlatform } from './platform.js';
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await startPlatform();
+}, 90_000);
+afterAll(async () => {
+  await platform.stop();
+}, 60_000);
+
+const run = (...args: readonly string[]) => cli(platform, args);
+const started = async (script: string, ...more: readonly string[]): Promise<string> => {
+  const { code, out } = await run('run', '--detach', ...more, '--', 'sh', '-c', script).ended;
+  expect(code).toBe(0);
+  return out.trim();
+};
+const status = async (id: string): Promise<unknown> => (await platform.get(`/api/v1/executions/${id}`)).body['status'];
+
+/** A plan that fails once, for the standard input of run. */
+const retried = JSON.stringify({
+  name: 'retried',
+  tasks: [
+    {
+      id: 'flaky',
+      runner: 'command',
+      input: { shell: 'sh', script: 'echo "try $RUNLEDGER_ATTEMPT"; test $RUNLEDGER_ATTEMPT = 2' },
+      retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 50 },
+    },
+    { id: 'after', runner: 'command', input: { argv: ['echo', 'done'] }, dependsOn: ['flaky'] },
+  ],
+});
+
+describe('run', () => {
+  it('passes on what one command writes, byte for byte on its own streams, and how it ended', async () => {
+    const well = await run('run', '--', 'sh', '-c', 'printf "to out"; echo to err >&2').ended;
+    expect(well).toMatchObject({ code: 0, out: 'to out' });
+    expect(well.err).toContain('to err\n');
+    expect(well.err).toMatch(/command +completed/);
+    const badly = await run('run', '--', 'sh', '-c', 'exit 7').ended;
+    expect(badly).toMatchObject({ code: 1, out: '' });
+    expect(badly.err).toContain('exit code 7');
+  }, 30_000);
+
+  it('shows the tasks of a plan as they go, and all of it as JSON', async () => {
+    const shown = await cli(platform, ['run', '--plan', '-'], retried).ended;
+    expect(shown).toMatchObject({ code: 0, out: 'flaky | try 1\nflaky | try 2\nafter | done\n' });
+    const inOrder = [/flaky +started/, /flaky +failed, COMMAND_EXITED/, /flaky +attempt 2 in/, /flaky +completed after/, /after +completed/, /retried +completed/];
+    let at = -1;
+    for (const line of inOrder) {
+      const found = shown.err.slice(at + 1).search(line);
+      expect(found).toBeGreaterThanOrEqual(0);
+      at += 1 + found;
+    }
+    const { code, values } = await jsonLines(cli(platform, ['run', '--plan', '-', '--json', '--label', 'team=red'], retried));
+    expect(code).toBe(0);
+    expect(values[0]).toMatchObject({ kind: 'accepted', status: 'pending' });
+    expect(values.at(-1)).toMatchObject({ kind: 'end', id: values[0]?.['id'], status: 'completed', labels: { team: 'red' } });
+    expect(new Set(values.map(({ kind }) => kind))).toEqual(new Set(['accepted', 'event', 'output', 'end']));
+  }, 30_000);
+
+  it('leaves it running at Ctrl-C and says how to come back', async () => {
+    const running = run('run', '--', 'sh', '-c', 'echo begun; sleep 2; echo rested');
+    await eventually(() => running.out().includes('begun'), { timeoutMs: 10_000, what: 'the command to run' });
+    running.signal('SIGINT');
+    const { code, err } = await running.ended;
+    expect(code).toBe(130);
+    const [, id = ''] = /come back to it with: runledger watch (\S+)/.exec(err) ?? [];
+    expect(await status(id)).toBe('running');
+    const watched = await run('watch', id).ended;
+    expect(watched).toMatchObject({ code: 0, out: 'begun\nrested\n' });
+  }, 30_000);
+
+  it('goes on to watch while the gateway is away', async () => {
+    const running = run('run', '--', 'sh', '-c', 'echo begun; sleep 3; echo rested');
+    await eventually(() => running.out().includes('begun'), { timeoutMs: 10_000, what: 'the command to run' });
+    await platform.killAndAwaitReturn('apps/gateway/');
+    expect(await running.ended).toMatchObject({ code: 0, out: 'begun\nrested\n' });
+  }, 60_000);
+});
+
+describe('looking', () => {
+  it('at executions, one of them, its events and its output agrees with the API', async () => {
+    const id = (await cli(platform, ['run', '--plan', '-', '--detach', '--name', 'looked at', '--label', 'look=1'], retried).ended).out.trim();
+    expect((await run('watch', id).ended).code).toBe(0);
+    const found = await eventually(
+      async () => {
+        const { value } = await json(run('list', '--label', 'look=1', '--status', 'completed', '--name', 'looked*', '--json'));
+        return (value['executions'] as unknown[]).length === 1 && value;
+      },
+      { what: 'the list to know it' },
+    );
+    expect(found['executions']).toEqual([expect.objectContaining({ id, name: 'looked at' })]);
+    const { body } = await platform.get(`/api/v1/executions/${id}`);
+    const shown = await json(run('show', id, '--json'));
+    expect(shown.value['execution']).toEqual(body);
+    expect(shown.value['tasks']).toEqual((await platform.get(`/api/v1/executions/${id}/tasks`)).body['tasks']);
+    const events = await json(run('events', id, '--json'));
+    expect(events.value['events']).toEqual((await platform.get(`/api/v1/executions/${id}/events?limit=1000`)).body['events']);
+    expect((await jsonLines(run('events', id, '--follow', '--json'))).values).toEqual(events.value['events']);
+
+    expect((await run('list', '--label', 'look=1').ended).out).toMatch(new RegExp(`${id} +completed +2/2 .* looked at\\n$`));
+    expect((await run('show', id).ended).out).toMatch(/^looked at {2}completed\nid .*\n[^]*flaky +completed +2 /);
+    expect((await run('events', id).ended).out).toMatch(/TaskRetryScheduled +flaky +attempt 2 in 0\.05 s/);
+    expect((await run('output', id).ended).out).toBe('flaky | try 1\nflaky | try 2\nafter | done\n');
+    expect((await run('output', id, '--task', 'flaky').ended).out).toBe('try 1\ntry 2\n');
+    expect((await json(run('output', id, '--task', 'after', '--json'))).value['chunks']).toMatchObject([{ task: 'after', text: 'done\n' }]);
+  }, 60_000);
+
+  it('at output while it comes ends with the execution', async () => {
+    const id = await started('echo one; sleep 1; echo two');
+    const following = run('output', id, '--follow');
+    await eventually(() => following.out() === 'one\n', { timeoutMs: 10_000, what: 'the first line' });
+    expect(await following.ended).toMatchObject({ code: 0, out: 'one\ntwo\n' });
+  }, 30_000);
+});
+
+describe('control', () => {
+  it('pauses, resumes and cancels, and a watch says by its exit code that it was cancelled', async () => {
+    const id = await started('sleep 60');
+    const watching = run('watch', id);
+    await eventually(() => /command +started/.test(watching.err()), { timeoutMs: 10_000, what: 'the command to run' });
+    expect(await run('pause', id, '--reason', 'lunch').ended).toMatchObject({ code: 0, out: `${id} is paused\n` });
+    expect((await run('pause', id).ended).out).toBe(`${id} is paused already; nothing was changed\n`);
+    expect((await json(run('resume', id, '--json'))).value).toMatchObject({ id, status: 'running', changed: true });
+    expect((await run('cancel', id, '--graceful').ended).out).toBe(`${id} is cancelling\n`);
+    expect((await run('cancel', id, '--immediate', '--reason', 'enough').ended).code).toBe(0);
+    const { code, err } = await watching.ended;
+    expect(code).toBe(130);
+    expect(err).toMatch(/paused: lunch[^]*cancelling, immediate: enough[^]*cancelled/);
+  }, 30_000);
+});
+
+describe('exit codes', () => {
+  it.each([
+    [2, ['list', '--limit', 'many'], /--limit/],
+    [2, ['show', 'not.an.id'], /id/],
+    [2, ['run', '--plan', '/nowhere.json', '--', 'ls'], /either/],
+    [3, ['show', 'nobody'], /nobody.*EXECUTION_NOT_FOUND/],
+    [3, ['watch', 'nobody'], /EXECUTION_NOT_FOUND/],
+    [3, ['output', 'nobody', '--follow'], /EXECUTION_NOT_FOUND/],
+    [3, ['cancel', 'nobody'], /EXECUTION_NOT_FOUND/],
+    [4, ['list', '--cursor', 'x'], /CURSOR_INVALID/],
+    [5, ['list', '--url', 'http://127.0.0.1:1'], /runledger up/],
+  ])('%i for %j', async (code, args, said) => {
+    const ended = await run(...args).ended;
+    expect(ended).toMatchObject({ code, out: '' });
+    expect(ended.err).toMatch(said);
+    expect(ended.err).not.toContain('    at ');
+  });
+
+  it('come with the problem as JSON where JSON was asked for', async () => {
+    const { code, err, out } = await run('show', 'nobody', '--json').ended;
+    expect([code, out]).toEqual([3, '']);
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'EXECUTION_NOT_FOUND', status: 404 } });
+  });
+});
