@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { FeedStream, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
 import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
-import { feedEvent } from '#libs/projections';
+import { type HeadsAnswer, type HeadsQuery, feedEvent } from '#libs/projections';
 import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
 import { ReadModelFile } from '../../apps/projector/src/database.js';
 import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
@@ -162,6 +162,29 @@ describe('the read models', () => {
     expect(models.status.detail(story.ref)?.status).toBe('pending');
     expect(models.status.detail(other.ref)?.status).toBe('pending');
     expect(models.alarms).toHaveLength(1);
+    await models.stop();
+  });
+
+  it('say the head of every execution, page by page', async () => {
+    const stories: Story[] = [];
+    for (const [of, execution] of [['a', 'z'], ['b', 'a'], ['a', 'y'], ['b', 'b'], ['a', 'x']] as const) {
+      const story = await new Story(log, { tenant: of, execution }).tell(request(execution, [task('a')]));
+      stories.push(await story.tell(start('a')));
+    }
+    const models = await project();
+    const pages: HeadsAnswer['heads'][] = [];
+    for (let after: HeadsQuery['after'], more = true; more; after = pages.at(-1)?.at(-1)) {
+      const page = models.status.heads({ limit: 2, ...(after && { after }) });
+      pages.push(page.heads);
+      more = page.more;
+    }
+    expect(pages.map((page) => page.length)).toEqual([2, 2, 1]);
+    expect(pages.flat().map((head) => `${head.tenant}/${head.execution}`)).toEqual(['a/x', 'a/y', 'a/z', 'b/a', 'b/b']);
+    for (const { ref, sequence } of stories) {
+      const stored = await log.at(sequence);
+      const head = pages.flat().find(({ tenant: of, execution }) => of === ref.tenant && execution === ref.execution);
+      expect(head).toEqual({ ...ref, version: 2, sequence, hash: stored?.hash });
+    }
     await models.stop();
   });
 

@@ -97,6 +97,32 @@ const why = object({
   asOfSeq,
 });
 
+const hash: Schema = { ...text, description: 'SHA-256, base64url.' };
+const place = { incarnation: text, sequence: integer, hash: { ...hash, description: 'Of the commit there: SHA-256, base64url.' } };
+
+const rebuild = object({
+  id: text,
+  phase: { type: 'string', enum: ['replaying', 'comparing', 'swapping', 'done', 'failed'] },
+  startedAt: time,
+  endedAt: orNull(time),
+  sequence: { ...integer, description: 'How far the log has been replayed.' },
+  target: { ...integer, description: 'The log sequence at which live and rebuilt rows are compared.' },
+  digest: orNull({ ...object({ live: hash, rebuilt: hash }), description: 'Over all rows; null until they are compared.' }),
+  differs: { ...listOf(text), description: 'Tables whose rows differed; the rebuilt ones are live now.' },
+  error: orNull(text),
+});
+
+const projection = object({
+  name: text,
+  asOfSeq,
+  position: orNull({ ...object(place), description: 'Of the last commit applied.' }),
+  rebuild: orNull({ ...rebuild, description: 'The one under way, or the last.' }),
+  losses: {
+    ...listOf(object({ ...place, foundAt: time, why: text })),
+    description: 'What the projection had read and the log no longer holds; kept until a rebuild is asked for.',
+  },
+});
+
 const controlled = { id: token, status, sequence: integer };
 
 /** What the routes answer. */
@@ -110,6 +136,8 @@ export const answers = {
   events: object({ events: listOf(event), next }),
   output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),
   stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, throughput: listOf(anObject) }),
+  projections: object({ projections: listOf(projection) }),
+  projection,
   health: object({ status: text, service: text, version: text, uptime: { ...integer, description: 'Seconds.' } }),
   ready: object({
     status: { type: 'string', enum: ['ready', 'unavailable'] },

@@ -8,6 +8,7 @@ import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
 import { createHttpApp, listen } from './http-app.js';
 import { LogRoom } from './log-room.js';
+import { ProjectionsController } from './projections.controller.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
@@ -26,7 +27,7 @@ type Parts = {
 
 const moduleOf = ({ executions, reads, output, readModels, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, SystemController],
+  controllers: [ExecutionsController, ProjectionsController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ExecutionReads, useValue: reads },

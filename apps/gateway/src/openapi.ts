@@ -70,6 +70,11 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
+const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string' } });
+
+const projection = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(ApiTags('projections') as MethodDecorator, ApiOperation({ summary }), refusal(503, 'PROJECTION_UNAVAILABLE'), ok(schema), ...more);
+
 const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(ApiTags('system') as MethodDecorator, ApiOperation({ summary }), ok(schema), ...more);
 
@@ -131,6 +136,8 @@ export const describe = {
     control('Cancel: the rest is skipped', {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },
     }),
+  projections: () => projection('The read models: how far each knows the log, its rebuild and losses of the log it has met', answers.projections),
+  projection: () => projection('One read model', answers.projection, projectionName, refusal(404, 'PROJECTION_UNKNOWN')),
   root: () => system('What this is', answers.root),
   health: () => system('The process is alive', answers.health),
   ready: () => system('It can accept commands', answers.ready, ApiResponse({ status: 503, schema: answers.ready }) as MethodDecorator),

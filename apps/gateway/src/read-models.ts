@@ -7,6 +7,7 @@ import {
   type ExecutionDetail,
   type ListAnswer,
   type ListQuery,
+  type ProjectionsAnswer,
   type QueryRefusal,
   type StatsAnswer,
   type TaskView,
@@ -50,6 +51,10 @@ export class ReadModels {
 
   stats(tenant: string, { minSeq }: AtLeast = {}): Promise<StatsAnswer> {
     return this.ask(queries.stats, { tenant, minSeq, waitMs: WAIT_MS });
+  }
+
+  projections(): Promise<ProjectionsAnswer> {
+    return this.ask(queries.projections, {});
   }
 
   /** Throws Problem PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, CURSOR_INVALID. */

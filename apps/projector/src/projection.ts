@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Follower, LogStore, StoredCommit } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
-import type { AtLeast } from '#libs/projections';
+import type { AtLeast, ProjectionInfo } from '#libs/projections';
 import type { ReadModelFile } from './database.js';
 import { Progress } from './progress.js';
 import { QueryRefused } from './query-refused.js';
@@ -31,6 +31,10 @@ export class Projection {
   /** The log sequence up to which the rows are right. */
   get asOfSeq(): number {
     return Math.max(this.progress.sequence, this.file.position()?.sequence ?? 0);
+  }
+
+  info(): ProjectionInfo {
+    return { name: this.name, asOfSeq: this.asOfSeq, position: this.file.position() ?? null, rebuild: null, losses: [] };
   }
 
   /** Resolves once the rows are right up to what a query asks for. Throws QueryRefused PROJECTION_BEHIND. */

@@ -5,8 +5,11 @@ import {
   type Answer,
   type AtLeast,
   type ExecutionDetail,
+  type HeadsAnswer,
+  type HeadsQuery,
   type ListAnswer,
   type ListQuery,
+  type ProjectionsAnswer,
   type QueryRefusal,
   type StatsAnswer,
   type TaskView,
@@ -59,6 +62,16 @@ export class QueriesController {
   @MessagePattern(queries.list)
   list(@Payload() query: ListQuery & AtLeast): Promise<ListAnswer | QueryRefusal> {
     return answer(this.statusProjection, query, () => this.status.list(query));
+  }
+
+  @MessagePattern(queries.heads)
+  heads(@Payload() query: HeadsQuery & AtLeast): Promise<HeadsAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => this.status.heads(query));
+  }
+
+  @MessagePattern(queries.projections)
+  projections(): ProjectionsAnswer {
+    return { projections: [this.statusProjection, this.statsProjection].map((projection) => projection.info()) };
   }
 
   @MessagePattern(queries.stats)

@@ -2,6 +2,9 @@ import { type ExecutionRef, logSubject } from '#libs/contracts';
 import { type StoredCommit, hashOf } from '#libs/ledger';
 import {
   type ExecutionDetail,
+  type Head,
+  type HeadsAnswer,
+  type HeadsQuery,
   type ListAnswer,
   type ListQuery,
   type Row,
@@ -36,6 +39,9 @@ CREATE TABLE steps (
   name TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, error TEXT, metadata TEXT NOT NULL,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 `;
+
+/** Heads of one answer: it has to fit into a message of 1 MiB, however long the ids. */
+const HEADS_MAX = 3_000;
 
 type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
@@ -135,6 +141,17 @@ export class StatusModel {
     const page = rows.slice(0, query.limit);
     const last = page[page.length - 1];
     return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last) : null };
+  }
+
+  /** The last commit of every execution, in the order of tenant and execution. */
+  heads({ after = { tenant: '', execution: '' }, limit }: HeadsQuery): Omit<HeadsAnswer, 'asOfSeq'> {
+    // Version 0 is an execution whose first commit did not follow.
+    const sql =
+      'SELECT tenant, execution, version, sequence, head AS hash FROM executions WHERE (tenant, execution) > (?, ?) AND version > 0 ' +
+      'ORDER BY tenant, execution LIMIT ?';
+    const wanted = Math.min(limit, HEADS_MAX);
+    const heads = this.file.prepare(sql).all(after.tenant, after.execution, wanted + 1) as Head[];
+    return { heads: heads.slice(0, wanted), more: heads.length > wanted };
   }
 
   private insert({ tenant, execution }: ExecutionRef, table: string, row: Row): void {

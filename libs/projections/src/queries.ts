@@ -128,7 +128,7 @@ export type Head = {
   readonly hash: string;
 };
 
-/** Heads in the order of tenant and execution, from behind `after`. `limit`: 1 to 5,000. */
+/** Heads in the order of tenant and execution, from behind `after`. `limit`: from 1; an answer holds 3,000 at most. */
 export type HeadsQuery = { readonly after?: Pick<Head, 'tenant' | 'execution'>; readonly limit: number };
 export type HeadsAnswer = { readonly asOfSeq: number; readonly heads: readonly Head[]; readonly more: boolean };
 
