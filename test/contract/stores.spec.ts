@@ -40,7 +40,8 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
       const all = await output.read(ref, 'build');
       expect(all.more).toBe(false);
       expect(all.chunks.map(({ chunk: number }) => number)).toEqual(Array.from({ length: 700 }, (_, i) => i + 1));
-      expect(all.chunks[699]).toEqual({ ...chunk(700), sequence: expect.any(Number), task: 'build', bytes: expect.anything() });
+      const stored = { sequence: expect.any(Number), storedAt: expect.stringMatching(/^\d{4}-.+Z$/) };
+      expect(all.chunks[699]).toEqual({ ...chunk(700), ...stored, task: 'build', bytes: expect.anything() });
       expect(new TextDecoder().decode(all.chunks[699]?.bytes)).toBe('line 700\n');
 
       const first = await output.read(ref, undefined, { limit: 600 });
