@@ -10,6 +10,7 @@ import {
   mustStop,
   next,
   runningAttempts,
+  startable,
 } from '#libs/execution';
 import {
   type Execution,
@@ -23,9 +24,11 @@ import {
 import { type Run, type RunnerHost, isEffectFree, runOnTheSpot, startRun } from './runs.js';
 import type { Slots } from './slots.js';
 
-/** Events decided into one commit at most, so that results of 32 KiB each still fit. */
+/** Events, and bytes of what runners report, decided into one commit at most. */
 const MAX_EVENTS_PER_COMMIT = 200;
-const MAX_RESULT_BYTES_PER_COMMIT = 128 * 1024;
+const MAX_REPORTED_BYTES_PER_COMMIT = 128 * 1024;
+/** With so small a part of that, a commit is one command's alone. */
+const MIN_ROOM = 1 / 256;
 /** setTimeout takes no more; a longer timer is set again when it rings. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = { first: 50, last: 5_000 } as const;
@@ -36,6 +39,8 @@ const neverStarted: TaskOutcome = {
   ok: false,
   error: { code: 'COMMAND_ABORTED', message: 'cancelled before it was started', retryable: false },
 };
+
+const sizeOf = (value: object): number => Buffer.byteLength(JSON.stringify(value));
 
 /** What a driver needs of the process around it. */
 export type Surroundings = {
@@ -65,8 +70,10 @@ export class ExecutionDriver {
   private readonly over = new Set<string>();
   /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
   private readonly slotsHeld = new Set<string>();
-  /** A position known to exist beyond what is folded. */
+  /** A position known to exist beyond what is folded; Infinity when an append's outcome is unknown. */
   private behind = 0;
+  /** The part of a commit's usual size that the next one may take: less after one was too large. */
+  private room = 1;
   private busy = false;
   private again = false;
   private halted = false;
@@ -92,9 +99,10 @@ export class ExecutionDriver {
     return this.execution.state;
   }
 
-  /** True while something of it runs here or is being committed. */
+  /** True while something of it runs here, is being committed, or may have been without this process knowing. */
   get isBusy(): boolean {
-    return this.busy || this.runs.size > 0 || (this.reports.length > 0 && !this.halted);
+    if (this.busy || this.runs.size > 0) return true;
+    return !this.halted && (this.reports.length > 0 || this.behind > this.execution.sequence);
   }
 
   get runningHere(): number {
@@ -105,7 +113,7 @@ export class ExecutionDriver {
   delivered(stored: StoredCommit): void {
     if (stored.sequence <= this.execution.sequence || this.halted) return;
     if (this.busy) {
-      this.behind = stored.sequence;
+      this.behind = Math.max(this.behind, stored.sequence);
       this.again = true;
       return;
     }
@@ -127,7 +135,11 @@ export class ExecutionDriver {
 
   /** An attempt of an executor that is gone. */
   attemptLost(taskId: string, attempt: number): void {
-    this.report({ type: 'RecordLostAttempt', taskId, attempt }, attempt);
+    const isReported = this.reports.some(
+      ({ command }) =>
+        command.type === 'RecordLostAttempt' && command.taskId === taskId && command.attempt === attempt,
+    );
+    if (!isReported) this.report({ type: 'RecordLostAttempt', taskId, attempt }, attempt);
   }
 
   /** Ends what runs here, and commits nothing any more. */
@@ -136,8 +148,8 @@ export class ExecutionDriver {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.abandon();
-    this.releaseIdleSlots();
     this.around.slots.forget(this);
+    this.releaseIdleSlots();
   }
 
   /** Ends what runs here; attempts that had no time to end are recorded as lost, so that another executor runs them anew. */
@@ -155,6 +167,8 @@ export class ExecutionDriver {
       this.busy = false;
       if (this.again && this.timer === undefined && !this.halted) this.drive();
       else if (this.isFinished()) this.close();
+      // Woken for a slot that it has no use for any more.
+      this.around.slots.offer();
     });
   }
 
@@ -164,7 +178,7 @@ export class ExecutionDriver {
   }
 
   private isFinished(): boolean {
-    if (this.runs.size > 0 || this.reports.length > 0 || this.halted) return false;
+    if (this.isBusy || this.halted) return false;
     return isTerminal(this.state.status) || !this.around.owns(this.ref);
   }
 
@@ -174,13 +188,24 @@ export class ExecutionDriver {
       clearTimeout(this.timer);
       this.timer = undefined;
       try {
-        if (this.behind > this.execution.sequence) this.execution = await refresh(this.around.log, this.execution);
-        this.behind = 0;
+        if (this.behind > this.execution.sequence) await this.readOn();
         await this.commit();
         this.failures = 0;
       } catch (error) {
         this.recover(error);
       }
+    }
+  }
+
+  private async readOn(): Promise<void> {
+    const { behind } = this;
+    // What is delivered meanwhile may be beyond what this read finds.
+    this.behind = 0;
+    try {
+      this.execution = await refresh(this.around.log, this.execution);
+    } catch (error) {
+      this.behind = behind;
+      throw error;
     }
   }
 
@@ -191,8 +216,13 @@ export class ExecutionDriver {
       if (appended) {
         this.execution = appended;
         this.reports.splice(0, taken);
+        this.room = 1;
       } else {
+        const { sequence } = this.execution;
         this.execution = await refresh(this.around.log, this.execution);
+        if (this.sequence === sequence) {
+          throw new LogError('LOG_UNAVAILABLE', `refused behind ${sequence}, where no read finds anything yet`);
+        }
         this.again = true;
       }
     } else {
@@ -203,16 +233,17 @@ export class ExecutionDriver {
 
   /** Events of one commit: what was reported, what is due, and what may start, as far as it fits. */
   private decideAll(): { readonly events: readonly Event[]; readonly taken: number } {
-    const now = this.around.clock();
+    const now = Math.max(this.around.clock(), this.state.at);
     const events: Event[] = [];
-    let { state } = this.execution;
+    let { state } = this;
     let bytes = 0;
     const apply = (command: OwnerCommand, cause: string): void => {
       const decided = decide(command, state, this.context(now, cause));
       state = fold(state, decided);
       events.push(...decided);
     };
-    const hasRoom = (): boolean => events.length < MAX_EVENTS_PER_COMMIT && bytes < MAX_RESULT_BYTES_PER_COMMIT;
+    const hasRoom = (): boolean =>
+      events.length < MAX_EVENTS_PER_COMMIT * this.room && bytes < MAX_REPORTED_BYTES_PER_COMMIT * this.room;
 
     let taken = 0;
     for (; taken < this.reports.length && hasRoom(); taken++) {
@@ -231,8 +262,11 @@ export class ExecutionDriver {
       }
       for (const taskId of due.start) {
         const task = state.graph.task.get(taskId);
-        const attempt = (state.tasks.get(taskId)?.attempt ?? 0) + 1;
-        if (!hasRoom() || !task || this.isBeingEnded(task) || !this.mayStart(task)) continue;
+        const before = state.tasks.get(taskId);
+        // One started before it in this commit may have stopped the execution.
+        if (!hasRoom() || !task || !before || !startable(state, before, now)) continue;
+        if (this.isBeingEnded(task) || !this.mayStart(task)) continue;
+        const attempt = before.attempt + 1;
         const cause = `${taskId}/${attempt}`;
         apply({ type: 'StartTask', taskId, executor: this.around.incarnation }, cause);
         progress = true;
@@ -240,7 +274,7 @@ export class ExecutionDriver {
         const outcome = runOnTheSpot(this.around.host, this.ref, task, attempt, state.input);
         if (!outcome) continue;
         apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
-        bytes += JSON.stringify(outcome).length;
+        bytes += sizeOf(outcome);
       }
     }
     if (!hasRoom()) this.again = true;
@@ -311,9 +345,7 @@ export class ExecutionDriver {
   }
 
   private report(command: OwnerCommand & { readonly taskId: string }, attempt: number): void {
-    const result = command.type === 'RecordOutcome' ? command.outcome.result : undefined;
-    const bytes = result === undefined ? 0 : JSON.stringify(result).length;
-    this.reports.push({ command, cause: `${command.taskId}/${attempt}`, bytes });
+    this.reports.push({ command, cause: `${command.taskId}/${attempt}`, bytes: sizeOf(command) });
     this.drive();
   }
 
@@ -343,6 +375,11 @@ export class ExecutionDriver {
   }
 
   private recover(error: unknown): void {
+    if (error instanceof LogError && error.code === 'COMMIT_TOO_LARGE' && this.room > MIN_ROOM) {
+      this.room /= 4;
+      this.again = true;
+      return;
+    }
     if (!(error instanceof LogError && error.retryable)) return this.halt(error);
     // Before anything else is decided, an append with an unknown outcome is looked up.
     if (error.code === 'OUTCOME_UNKNOWN') this.behind = Infinity;

@@ -3,6 +3,7 @@ import type { TaskOutcome } from '#libs/execution';
 import type { Attempt, OutputChunk, Runner, StepReport } from '#libs/runners';
 
 const MAX_RESULT_BYTES = 32 * 1024;
+const MAX_MESSAGE_LENGTH = 2_000;
 
 /** One attempt that runs in this process. */
 export type Run = {
@@ -24,13 +25,24 @@ const failed = (code: string, message: string, retryable: boolean): { ok: false;
   error: { code, message, retryable },
 });
 
+const withShortMessage = (outcome: TaskOutcome): TaskOutcome => {
+  if (outcome.ok || outcome.error.message.length <= MAX_MESSAGE_LENGTH) return outcome;
+  const message = `${outcome.error.message.slice(0, MAX_MESSAGE_LENGTH)} …`;
+  return { ...outcome, error: { ...outcome.error, message } };
+};
+
 /** A result that would not fit its place in the log is a failure of the task, not of the log. */
 const bounded = (outcome: TaskOutcome): TaskOutcome => {
   const bytes = outcome.result === undefined ? 0 : Buffer.byteLength(JSON.stringify(outcome.result));
-  if (bytes <= MAX_RESULT_BYTES) return outcome;
+  if (bytes <= MAX_RESULT_BYTES) return withShortMessage(outcome);
+  // Why it failed, and whether another attempt may help, matters more than what came of it.
+  if (!outcome.ok) return withShortMessage({ ok: false, error: outcome.error });
   const message = `a result of ${bytes} bytes; at most ${MAX_RESULT_BYTES} are kept: write it to a file or to the output`;
   return failed('RESULT_TOO_LARGE', message, false);
 };
+
+const broken = ({ runner }: PlanTask, error: unknown): TaskOutcome =>
+  withShortMessage(failed('RUNNER_BROKEN', `runner ${runner} threw: ${String(error)}`, true));
 
 export type RunnerHost = {
   readonly runners: ReadonlyMap<string, Runner>;
@@ -76,7 +88,7 @@ export const runOnTheSpot = (
     outcome.catch(() => undefined);
     return undefined;
   } catch (error) {
-    return failed('RUNNER_BROKEN', `runner ${task.runner} threw: ${String(error)}`, true);
+    return broken(task, error);
   }
 };
 
@@ -102,8 +114,9 @@ export const startRun = (
   };
   void Promise.resolve()
     .then(run)
-    .catch((error: unknown) => failed('RUNNER_BROKEN', `runner ${task.runner} threw: ${String(error)}`, true))
-    .then((outcome) => reports.ended(bounded(outcome)));
+    .then(bounded)
+    .catch((error: unknown) => broken(task, error))
+    .then(reports.ended);
   return {
     taskId: task.id,
     attempt,

@@ -21,8 +21,13 @@ export class Slots<Waiter> {
 
   release(): void {
     this.used -= 1;
+    this.offer();
+  }
+
+  /** Wakes the first that waits, if a slot is free; one that was woken and takes none calls this for the next. */
+  offer(): void {
     const [first] = this.waiters;
-    if (first === undefined) return;
+    if (first === undefined || this.used >= this.limit) return;
     this.waiters.delete(first);
     this.wake(first);
   }

@@ -10,7 +10,7 @@ export {
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
 export { MAX_DURATION_MS, MAX_EVENTS, MAX_TASKS } from './limits.js';
-export { type Next, mustStop, next, runningAttempts } from './next.js';
+export { type Next, mustStop, next, runningAttempts, startable } from './next.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
 export { type State, type TaskState, initial, isTerminal } from './state.js';

@@ -1,0 +1,217 @@
+import { shardOf } from '#libs/contracts';
+import { type Append, type AppendResult, LogError, MemoryLog, type StoredCommit, load } from '#libs/ledger';
+import type { Runner } from '#libs/runners';
+import { eventually } from '#libs/testing';
+import { shardsOf } from '../../apps/executor/src/shards.js';
+import { Stage, cluster, heldRunner, noop, task } from './stage.js';
+
+/** A log whose answers the test holds back: what is stored or read is so at the time of the call. */
+class SlowLog extends MemoryLog {
+  holdAppend: ((append: Append) => Promise<void> | undefined) | undefined;
+  holdHistory: (() => Promise<void> | undefined) | undefined;
+
+  override async append(append: Append): Promise<AppendResult> {
+    const result = await super.append(append);
+    await this.holdAppend?.(append);
+    return result;
+  }
+
+  override async history(...of: Parameters<MemoryLog['history']>): Promise<readonly StoredCommit[]> {
+    const history = await super.history(...of);
+    await this.holdHistory?.();
+    return history;
+  }
+}
+
+type Gate = { readonly closed: Promise<void>; open(): void };
+
+const gate = (): Gate => {
+  let open = (): void => undefined;
+  const closed = new Promise<void>((resolve) => (open = resolve));
+  return { closed, open };
+};
+
+const outcomeUnknown = (): LogError => new LogError('OUTCOME_UNKNOWN', 'nobody can say');
+
+let log: SlowLog;
+let stage: Stage;
+
+beforeEach(() => {
+  log = new SlowLog();
+  stage = new Stage(log);
+});
+afterEach(() => stage.stop());
+
+describe('slots', () => {
+  it('go to the next in line when the first has no use for one any more', async () => {
+    const { runner, held } = heldRunner();
+    const owner = await stage.startOwner(cluster().join('one'), 'one', [runner], { concurrency: 1 });
+    const [first, paused, last] = [
+      await stage.request([task('a', 'held')]),
+      await stage.request([task('a', 'held')]),
+      await stage.request([task('a', 'held')]),
+    ];
+    await eventually(() => held.size === 1 && owner.counts.active === 3, { what: 'one to run and two to wait' });
+    await stage.submit(paused, { type: 'PauseExecution' });
+    held.get(`${first.execution}/a/1`)!.end({ ok: true, result: {} });
+    const next = await eventually(() => held.get(`${last.execution}/a/1`), { what: 'the last in line' });
+    next.end({ ok: true, result: {} });
+    expect((await stage.ended(last)).state.status).toBe('completed');
+  });
+});
+
+describe('what others commit', () => {
+  it('is not overlooked while the history is being read', async () => {
+    const reading = gate();
+    let reads = 0;
+    log.faults = {
+      after: ({ expected }) => {
+        if (expected === 0) return;
+        log.faults = {};
+        log.holdHistory = () => (reads++ === 0 ? reading.closed : undefined);
+        throw outcomeUnknown();
+      },
+    };
+    await stage.startOwner(cluster().join('one'), 'one', [heldRunner().runner]);
+    const ref = await stage.request([task('a', 'held')]);
+    await eventually(() => reads === 1, { what: 'the driver to look its append up' });
+    await stage.submit(ref, { type: 'CancelExecution', mode: 'immediate' });
+    reading.open();
+    expect((await stage.ended(ref)).state.status).toBe('cancelled');
+  });
+});
+
+describe('a start', () => {
+  const movable = (): string => {
+    const shards = shardsOf('two', ['one', 'two']);
+    for (let i = 0; ; i++) if (shards.has(shardOf(`e-${i}`))) return `e-${i}`;
+  };
+
+  it('that nobody knows the outcome of is looked up, also when the shard is another executor’s by then', async () => {
+    const { runner, held } = heldRunner();
+    const members = cluster();
+    const execution = movable();
+    log.faults = {
+      after: ({ expected }) => {
+        if (expected === 0) return;
+        log.faults = {};
+        members.join('two');
+        throw outcomeUnknown();
+      },
+    };
+    await stage.startOwner(members.join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held')], execution);
+    const { end } = await eventually(() => held.get(`${execution}/a/1`), { what: 'the attempt whose start is durable' });
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 1 });
+  });
+
+  it('happens once where the shard goes and comes back while it is being committed', async () => {
+    const { runner, held, starts } = heldRunner();
+    const members = cluster();
+    const execution = movable();
+    const committing = gate();
+    let appends = 0;
+    log.holdAppend = ({ expected }) => (expected > 0 && appends++ === 0 ? committing.closed : undefined);
+    const owner = await stage.startOwner(members.join('one'), 'one', [runner, noop]);
+    const ref = await stage.request([task('a', 'held')], execution);
+    await eventually(() => appends === 1, { what: 'the start to be committed' });
+    members.join('two');
+    await eventually(() => owner.counts.shards < 64, { what: 'shards to go' });
+    members.kill('two');
+    await eventually(() => owner.counts.shards === 64, { what: 'shards to be back' });
+    await stage.ended(await stage.request([task('a', 'noop')]));
+    committing.open();
+    const { end } = await eventually(() => held.get(`${execution}/a/1`), { what: 'the attempt' });
+    await new Promise(setImmediate);
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+    expect(starts).toEqual([`${execution}/a/1`]);
+  });
+
+  it('that another in the same commit has made needless does not halt the execution', async () => {
+    const large: Runner = { ...noop, name: 'large', run: () => ({ ok: true, result: { text: 'x'.repeat(40_000) } }) };
+    await stage.startOwner(cluster().join('one'), 'one', [noop, large]);
+    const ref = await stage.request([task('a', 'large', { onFailure: 'stop' }), task('b', 'noop')]);
+    const { state } = await stage.ended(ref);
+    expect([state.status, state.tasks.get('a')?.error?.code]).toEqual(['failed', 'RESULT_TOO_LARGE']);
+    expect(state.tasks.get('b')?.status).toBe('skipped');
+  });
+});
+
+describe('a commit', () => {
+  it('is kept small enough whatever is reported at once: steps with much metadata', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held')]);
+    const { attempt, end } = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the attempt' });
+    const metadata = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`k${i}`, '漢'.repeat(512)]));
+    for (let i = 0; i < 50; i++) attempt.step({ kind: 'started', name: `step ${i}`, metadata });
+    end({ ok: true, result: {} });
+    const { state } = await stage.ended(ref);
+    expect([state.status, state.tasks.get('a')?.steps]).toEqual(['completed', 50]);
+  });
+
+  it('is kept small enough whatever is reported at once: results beyond ASCII', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner], { concurrency: 60 });
+    const ref = await stage.request(Array.from({ length: 60 }, (_, i) => task(`t${i}`, 'held')));
+    await eventually(() => held.size === 60, { what: 'all attempts' });
+    const text = '漢'.repeat(10_000);
+    for (const { end } of held.values()) end({ ok: true, result: { text } });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+
+  it('that is too large all the same is decided again as smaller ones', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner], { concurrency: 60 });
+    log.faults = {
+      before: ({ body, expected }) => {
+        if (expected > 0 && body.length > 2_000) throw new LogError('COMMIT_TOO_LARGE', 'this broker takes less');
+      },
+    };
+    const ref = await stage.request(Array.from({ length: 20 }, (_, i) => task(`t${i}`, 'held')));
+    await eventually(() => held.size === 20, { what: 'all attempts' });
+    for (const { end } of held.values()) end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+
+  it('refused with nothing new to read is tried again later, while others go on', async () => {
+    const stale = await stage.request([task('a', 'noop')]);
+    let refused = 0;
+    const append = log.append.bind(log);
+    log.append = (of) => {
+      if (of.ref.execution !== stale.execution || refused++ > 2) return append(of);
+      return Promise.resolve({ stored: false });
+    };
+    await stage.startOwner(cluster().join('one'), 'one', [noop]);
+    expect((await stage.ended(await stage.request([task('a', 'noop')]))).state.status).toBe('completed');
+    expect(refused).toBe(1);
+    expect((await stage.ended(stale)).state.status).toBe('completed');
+  });
+});
+
+describe('a runner', () => {
+  it.each([
+    ['throws', () => Promise.reject(new Error('y'.repeat(300_000)))],
+    ['answers nothing', () => Promise.resolve(undefined as never)],
+  ])('that %s fails the task', async (_, run: Runner['run']) => {
+    const broken: Runner = { name: 'broken', sideEffects: true, check: () => [], run };
+    await stage.startOwner(cluster().join('one'), 'one', [broken]);
+    const { state } = await stage.ended(await stage.request([task('a', 'broken')]));
+    expect([state.status, state.tasks.get('a')?.error?.code]).toEqual(['failed', 'RUNNER_BROKEN']);
+  });
+
+  it('that fails with a long message and a large result keeps the failure, and its retry', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { retry: { maxAttempts: 2, delayMs: 0 } })]);
+    const first = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the first attempt' });
+    const error = { code: 'BUSY', message: 'm'.repeat(300_000), retryable: true };
+    first.end({ ok: false, error, result: { text: 'x'.repeat(40_000) } });
+    const second = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the second attempt' });
+    expect((await load(log, ref)).state.tasks.get('a')?.error).toMatchObject({ code: 'BUSY', retryable: true });
+    second.end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+});
