@@ -140,6 +140,30 @@ describe('a start', () => {
 });
 
 describe('a commit', () => {
+  it('whose outcome nobody knew at first has its reports recorded once', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { retry: { maxAttempts: 2, delayMs: 0 } })]);
+    const loseAnswer = (): void => {
+      log.faults = {
+        after: () => {
+          log.faults = {};
+          throw outcomeUnknown();
+        },
+      };
+    };
+    const first = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the first attempt' });
+    loseAnswer();
+    first.end({ ok: false, error: { code: 'BUSY', message: 'busy', retryable: true } });
+    const second = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the second attempt' });
+    loseAnswer();
+    second.attempt.step({ kind: 'started', name: 'once', metadata: {} });
+    second.end({ ok: true, result: {} });
+    const { state } = await stage.ended(ref);
+    expect(state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 2, steps: 1 });
+    expect(state.ignored).toBe(0);
+  });
+
   it('is kept small enough whatever is reported at once: steps with much metadata', async () => {
     const { runner, held } = heldRunner();
     await stage.startOwner(cluster().join('one'), 'one', [runner]);

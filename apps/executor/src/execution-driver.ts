@@ -20,6 +20,7 @@ import {
   advance,
   append,
   refresh,
+  seal,
 } from '#libs/ledger';
 import { type Run, type RunnerHost, isEffectFree, runOnTheSpot, startRun } from './runs.js';
 import type { Slots } from './slots.js';
@@ -70,6 +71,8 @@ export class ExecutionDriver {
   private readonly over = new Set<string>();
   /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
   private readonly slotsHeld = new Set<string>();
+  /** The last append, until it is known what became of it: its commit's hash, and how many reports are in it. */
+  private unsettled: { readonly hash: string; readonly taken: number } | undefined;
   /** A position known to exist beyond what is folded; Infinity when an append's outcome is unknown. */
   private behind = 0;
   /** The part of a commit's usual size that the next one may take: less after one was too large. */
@@ -119,6 +122,7 @@ export class ExecutionDriver {
     }
     try {
       this.execution = advance(this.execution, stored);
+      this.settle(stored);
     } catch (error) {
       this.halt(error);
       return;
@@ -202,20 +206,29 @@ export class ExecutionDriver {
     // What is delivered meanwhile may be beyond what this read finds.
     this.behind = 0;
     try {
-      this.execution = await refresh(this.around.log, this.execution);
+      this.execution = await refresh(this.around.log, this.execution, (stored) => this.settle(stored));
     } catch (error) {
       this.behind = behind;
       throw error;
     }
   }
 
+  /** What was reported is done with once the commit that carries it is seen in the log. */
+  private settle({ hash }: { readonly hash: string }): void {
+    if (this.unsettled?.hash !== hash) return;
+    this.reports.splice(0, this.unsettled.taken);
+    this.unsettled = undefined;
+  }
+
   private async commit(): Promise<void> {
     const { events, taken } = this.decideAll();
     if (events.length > 0) {
-      const appended = await append(this.around.log, this.execution, events);
+      const sealed = seal(this.execution, events);
+      this.unsettled = { hash: sealed.hash, taken };
+      const appended = await append(this.around.log, this.execution, events, sealed);
       if (appended) {
         this.execution = appended;
-        this.reports.splice(0, taken);
+        this.settle(sealed);
         this.room = 1;
       } else {
         const { sequence } = this.execution;

@@ -45,8 +45,10 @@ export const unborn = (ref: ExecutionRef): Execution => ({
 
 const encoder = new TextEncoder();
 
+export type Sealed = { readonly commit: Commit; readonly body: Uint8Array; readonly hash: string };
+
 /** The next commit of an execution, ready to append. Throws LogError COMMIT_TOO_LARGE. */
-export const seal = (execution: Execution, events: readonly Event[]): { commit: Commit; body: Uint8Array; hash: string } => {
+export const seal = (execution: Execution, events: readonly Event[]): Sealed => {
   const commit: Commit = { id: randomUUID(), version: execution.version + 1, previous: execution.hash, events };
   const body = encoder.encode(JSON.stringify(commit));
   if (body.length > MAX_COMMIT_BYTES) {

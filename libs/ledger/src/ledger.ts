@@ -1,7 +1,7 @@
 import type { Event, ExecutionRef } from '#libs/contracts';
 import { type ClientCommand, type Context, decide, fold } from '#libs/execution';
-import { type Execution, replay, seal, unborn } from './chain.js';
-import { LogError, type LogStore } from './store.js';
+import { type Execution, type Sealed, replay, seal, unborn } from './chain.js';
+import { LogError, type LogStore, type StoredCommit } from './store.js';
 
 const MAX_TRIES = 16;
 
@@ -9,9 +9,17 @@ const MAX_TRIES = 16;
 export const load = async (log: LogStore, ref: ExecutionRef): Promise<Execution> =>
   replay(unborn(ref), await log.history(ref));
 
-/** Reads what is new. Throws LogError LOG_WENT_BACK where the log no longer holds what was read before. */
-export const refresh = async (log: LogStore, execution: Execution): Promise<Execution> => {
+/**
+ * Reads what is new, and shows it to `inspect`. Throws LogError LOG_WENT_BACK where the log no longer holds what was read
+ * before.
+ */
+export const refresh = async (
+  log: LogStore,
+  execution: Execution,
+  inspect: (stored: StoredCommit) => void = () => undefined,
+): Promise<Execution> => {
   const news = await log.history(execution.ref, { after: execution.sequence });
+  news.forEach(inspect);
   if (news.length > 0 || execution.sequence === 0) return replay(execution, news);
   const head = await log.head();
   if (head.sequence >= execution.sequence) return execution;
@@ -20,14 +28,15 @@ export const refresh = async (log: LogStore, execution: Execution): Promise<Exec
 
 /**
  * Appends events as the next commit. Undefined on a conflict: refresh and decide again.
- * Throws LogError; after OUTCOME_UNKNOWN the execution must be read again before anything is decided on it.
+ * Throws LogError; after OUTCOME_UNKNOWN the execution must be read again before anything is decided on it, and `sealed.hash`
+ * tells whether it was stored.
  */
 export const append = async (
   log: LogStore,
   execution: Execution,
   events: readonly Event[],
+  { commit, body, hash }: Sealed = seal(execution, events),
 ): Promise<Execution | undefined> => {
-  const { commit, body, hash } = seal(execution, events);
   const result = await log.append({ ref: execution.ref, id: commit.id, body, expected: execution.sequence });
   if (!result.stored) return undefined;
   const { ref, state } = execution;
