@@ -97,6 +97,19 @@ it('runs an attempt anew that a restored log knows nothing of, but not beside it
   await eventually(() => owner.counts.running === 0, { what: 'no slot to be held any more' });
 });
 
+it('runs nothing again that may run once only when the restored log has it running', async () => {
+  const { runner, held, starts } = heldRunner();
+  await stage.startOwner(cluster().join('one'), 'one', [runner, noop]);
+  const ref = await stage.request([task('a', 'held', { onLost: 'fail' })]);
+  await eventually(() => held.size === 1, { what: 'the attempt' });
+  const { sequence } = await log.head();
+  await stage.ended(await stage.request([task('n', 'noop')]));
+  log.restore(sequence);
+  await stage.ended(await stage.request([task('n', 'noop')]));
+  expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'failed', error: { code: 'ATTEMPT_LOST' } });
+  expect(starts).toHaveLength(1);
+});
+
 it('stops although the log can not be read to its end', async () => {
   let following = (): void => undefined;
   const followed = new Promise<void>((resolve) => (following = resolve));

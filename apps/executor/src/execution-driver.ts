@@ -67,6 +67,8 @@ export type Surroundings = {
 export class ExecutionDriver {
   private readonly runs = new Map<string, Run>();
   private readonly reports: Report[] = [];
+  /** Attempts whose start was decided here and that have not been started yet, `<task>/<attempt>`. */
+  private readonly decided = new Set<string>();
   /** Attempts that have ended here, `<task>/<attempt>`: until that is committed the log still says that they run. */
   private readonly over = new Set<string>();
   /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
@@ -283,9 +285,12 @@ export class ExecutionDriver {
         const cause = `${taskId}/${attempt}`;
         apply({ type: 'StartTask', taskId, executor: this.around.incarnation }, cause);
         progress = true;
-        if (!isEffectFree(this.around.host, task)) continue;
-        const outcome = runOnTheSpot(this.around.host, this.ref, task, attempt, state.input);
-        if (!outcome) continue;
+        const { host } = this.around;
+        const outcome = isEffectFree(host, task) && runOnTheSpot(host, this.ref, task, attempt, state.input);
+        if (!outcome) {
+          this.decided.add(cause);
+          continue;
+        }
         apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
         bytes += sizeOf(outcome);
       }
@@ -322,10 +327,13 @@ export class ExecutionDriver {
 
   private start(taskId: string, attempt: number): void {
     const task = this.state.graph.task.get(taskId);
-    if (!task || this.over.has(`${taskId}/${attempt}`)) return;
+    const key = `${taskId}/${attempt}`;
+    if (!task || this.over.has(key)) return;
+    // Ours by name, but of a log that was restored since: whether it ran, and how far, nobody knows any more.
+    if (!this.decided.delete(key)) return this.attemptLost(taskId, attempt);
     if (mustStop(this.state, taskId, attempt)) {
       // Cancelled between the commit of its start and the start itself.
-      this.over.add(`${taskId}/${attempt}`);
+      this.over.add(key);
       this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
       return;
     }
