@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionRef } from '#libs/contracts';
-import { type OwnerCommand, decide } from '#libs/execution';
+import { type Command, decide } from '#libs/execution';
 import { JetStreamLog, type Nats, connectNats } from '#libs/jetstream';
 import { append, load } from '#libs/ledger';
 import { createLogger, readSettings } from '#libs/platform';
@@ -21,7 +21,7 @@ export type Service = {
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   /** Commits what an executor would. Returns the log sequence. */
-  readonly drive: (id: string, ...commands: readonly OwnerCommand[]) => Promise<number>;
+  readonly drive: (id: string, ...commands: readonly Command[]) => Promise<number>;
   readonly ref: (id: string) => ExecutionRef;
   readonly stopProjector: () => Promise<void>;
   readonly startProjector: () => Promise<void>;

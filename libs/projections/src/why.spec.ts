@@ -1,0 +1,129 @@
+import type { ExecutionRef } from '#libs/contracts';
+import { type Command, decide } from '#libs/execution';
+import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
+import { T0, at, cancel, fail, iso, pause, request, resume, start, succeed, task, type Step } from '#libs/testing';
+import { type Wait, type Why, whyOf } from './why.js';
+
+const ref: ExecutionRef = { tenant: 't', execution: 'x' };
+const call = (verb: string): object => ({ kind: 'client', name: `POST /api/v1/executions/x/${verb}` });
+const ofTask = (name: string): object => ({ kind: 'task', name });
+const time = (ms: number): object => ({ kind: 'time', name: iso(ms) });
+
+/** Why, after these steps and at a time (milliseconds after T0); each step is a commit, sequences count from 1. */
+const after = async (steps: readonly Step[], now: number, executors?: number): Promise<Why> => {
+  const log = new MemoryLog();
+  let execution: Execution = unborn(ref);
+  for (const [index, { at: ms = 0, cause = `c${index}`, ...command }] of steps.entries()) {
+    const events = decide(command as Command, execution.state, { now: T0 + ms, cause, actor: 'test', correlationId: 'c' });
+    const appended = await append(log, execution, events);
+    if (!appended) throw new Error('nobody else writes here');
+    execution = appended;
+  }
+  return whyOf('x', await log.history(ref), execution.state, T0 + now, executors);
+};
+
+const waitsOf = async (...given: Parameters<typeof after>): Promise<readonly Wait[]> => (await after(given[0], given[1], given[2])).waitsFor;
+
+describe('why an execution does not go on', () => {
+  it('a task that is due waits for an executor, and says so when none is alive', async () => {
+    const [wait] = await waitsOf([request([task('a')])], 0, 2);
+    expect(wait).toMatchObject({ kind: 'executor', task: 'a', since: { time: iso(0), sequence: 1 }, until: null });
+    const [alone] = await waitsOf([request([task('a')])], 0, 0);
+    expect(alone?.text).toContain('no executor is alive');
+  });
+
+  it('a task is due since the last thing it waited for', async () => {
+    const waits = await waitsOf([request([task('a'), task('b', { dependsOn: ['a'] })]), at(10, start('a')), at(20, succeed('a'))], 30);
+    expect(waits).toMatchObject([{ kind: 'executor', task: 'b', since: { time: iso(20), sequence: 3 } }]);
+    const chain = request([task('a')]);
+    expect(await waitsOf([chain, at(5, pause), at(9, resume)], 30)).toMatchObject([{ task: 'a', since: { time: iso(9), sequence: 3 } }]);
+  });
+
+  it('a running attempt is named with its executor and its deadline', async () => {
+    const [wait] = await waitsOf([request([task('a', { timeoutMs: 500 })]), at(10, start('a', 'e1'))], 20);
+    expect(wait).toMatchObject({ kind: 'attempt', task: 'a', since: { time: iso(10), sequence: 2 }, until: iso(510) });
+    expect(wait?.endedBy).toEqual([{ kind: 'executor', name: 'e1' }, time(510), call('cancel')]);
+    const [unbounded] = await waitsOf([request([task('a')]), start('a', 'e1')], 20);
+    expect(unbounded).toMatchObject({ until: null, endedBy: [{ kind: 'executor', name: 'e1' }, call('cancel')] });
+    expect(unbounded?.text).toContain('without a time limit');
+  });
+
+  it('a wait ends by the clock or with the execution', async () => {
+    const waiting = request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]);
+    const [wait] = await waitsOf([waiting, at(10, start('a'))], 20);
+    expect(wait).toMatchObject({ kind: 'timer', task: 'a', since: { sequence: 2 }, until: iso(1_010), endedBy: [time(1_010), call('cancel')] });
+  });
+
+  it('a retry waits since its attempt failed; once its time has come, for an executor', async () => {
+    const steps = [request([task('a', { retry: { maxAttempts: 2, delayMs: 100 } })]), at(10, start('a')), at(20, fail('a'))];
+    expect(await waitsOf(steps, 50)).toMatchObject([{ kind: 'retry', task: 'a', since: { time: iso(20), sequence: 3 }, until: iso(120) }]);
+    expect(await waitsOf(steps, 120)).toMatchObject([{ kind: 'executor', task: 'a', until: null }]);
+  });
+
+  it('a task waits for those it depends on that have not ended', async () => {
+    const plan = request([task('a'), task('b'), task('c', { dependsOn: ['a', 'b'] })]);
+    const waits = await waitsOf([plan, start('a'), start('b'), succeed('a')], 0);
+    expect(waits.find((wait) => wait.task === 'c')).toMatchObject({ kind: 'dependencies', endedBy: [ofTask('b')] });
+  });
+
+  it('a task waits for a place where the plan bounds how many run at once', async () => {
+    const waits = await waitsOf([request([task('a'), task('b')], { concurrency: 1 }), start('a')], 0);
+    expect(waits.find((wait) => wait.task === 'b')).toMatchObject({ kind: 'concurrency', endedBy: [ofTask('a')] });
+  });
+
+  it('a paused execution waits for its resume, and nothing of it for anything else', async () => {
+    expect(await waitsOf([request([task('a')]), at(7, pause)], 9)).toMatchObject([
+      { kind: 'resume', task: null, since: { time: iso(7), sequence: 2 }, until: null, endedBy: [call('resume'), call('cancel')] },
+    ]);
+    const [wait, attempt, ...others] = await waitsOf([request([task('a'), task('b')]), start('a'), pause], 9);
+    expect([wait?.kind, attempt?.kind, others]).toEqual(['resume', 'attempt', []]);
+  });
+
+  it('a cancelled one waits for what still runs', async () => {
+    const waits = await waitsOf([request([task('a'), task('b')]), start('a'), cancel('graceful')], 9);
+    expect(waits).toMatchObject([{ kind: 'attempt', task: 'a' }]);
+    expect(waits[0]?.text).toContain('being cancelled (graceful)');
+  });
+
+  it('says when it fails by itself', async () => {
+    const why = await after([request([task('a')], { timeoutMs: 1_000 }), at(10, start('a'))], 20);
+    expect(why).toMatchObject({ status: 'running', deadlineAt: iso(1_010), ended: null });
+  });
+
+  it('of one that has ended says when, and how', async () => {
+    const failed = await after([request([task('a')], { timeoutMs: 1_000 }), start('a'), at(5, fail('a', 1, false)), at(9, fail('a'))], 20);
+    expect(failed).toMatchObject({ status: 'failed', waitsFor: [], total: 0, deadlineAt: null });
+    expect(failed.ended).toMatchObject({ time: iso(5), sequence: 3, reason: { code: 'TASK_FAILED' } });
+    const done = await after([request([task('a')]), start('a'), at(5, succeed('a'))], 20);
+    expect(done.ended).toEqual({ time: iso(5), sequence: 3, reason: null });
+  });
+
+  it('names what is nearest to going on first, and not more than a reader can take', async () => {
+    const first = task('first');
+    const others = Array.from({ length: 150 }, (_, i) => task(`t${i}`, { dependsOn: ['first'] }));
+    const why = await after([request([...others, first]), start('first')], 0);
+    expect(why.total).toBe(151);
+    expect(why.waitsFor).toHaveLength(100);
+    expect(why.waitsFor[0]).toMatchObject({ kind: 'attempt', task: 'first' });
+    const many = await waitsOf([request([...others, task('last', { dependsOn: others.map(({ id }) => id) }), first])], 0);
+    expect(many.find((wait) => wait.task === 't1')?.text).toBe('waits for first');
+  });
+
+  it('has an answer at every moment of a life', async () => {
+    const life: Step[] = [
+      request([task('a', { retry: { maxAttempts: 2, delayMs: 10 } }), task('b', { dependsOn: ['a'] })]),
+      at(1, start('a')),
+      at(2, fail('a')),
+      at(3, pause),
+      at(4, resume),
+      at(20, start('a')),
+      at(21, succeed('a', 2)),
+      at(22, start('b')),
+      at(23, succeed('b')),
+    ];
+    for (let n = 1; n <= life.length; n++) {
+      const why = await after(life.slice(0, n), n);
+      expect(why.ended === null).toBe(why.waitsFor.length > 0);
+    }
+  });
+});
