@@ -156,7 +156,7 @@ describe('the description', () => {
     const { paths } = body as unknown as Description;
     const example = paths[executions]?.post?.requestBody.content['application/json'].examples.hello.value;
     expect((await call('POST', executions, JSON.stringify(example))).status).toBe(202);
-    expect((await fetch(`${gateway.url}/docs`)).status).toBe(200);
+    for (const page of ['/docs', '/redoc', '/redoc/redoc.js']) expect((await fetch(gateway.url + page)).status).toBe(200);
   });
 });
 

@@ -16,6 +16,7 @@ export const executions = '/api/v1/executions';
 
 /** A gateway and a projector on a broker of their own; the test is the executor. */
 export type Service = {
+  readonly url: string;
   readonly nats: Nats;
   readonly log: JetStreamLog;
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
@@ -45,6 +46,7 @@ export const startService = async (): Promise<Service> => {
     return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Json };
   };
   return {
+    url: gateway.url,
     nats,
     log,
     ref,

@@ -53,7 +53,7 @@ class Adapter extends FastifyAdapter {
 /** The module served over HTTP, not listening yet. */
 export const createHttpApp = async (
   module: DynamicModule,
-  { host }: Settings,
+  settings: Settings,
   version: string,
   logger: Logger,
 ): Promise<NestFastifyApplication> => {
@@ -77,7 +77,7 @@ export const createHttpApp = async (
       done(error as Error);
     }
   });
-  const guard = requestGuard(host);
+  const guard = requestGuard(settings.host);
   fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
     void reply.header('x-correlation-id', correlationOf(request));
     try {
@@ -95,7 +95,7 @@ export const createHttpApp = async (
       done();
     });
   }
-  serveDescription(app, version);
+  serveDescription(app, version, settings);
   return app;
 };
 

@@ -1,17 +1,36 @@
 import { applyDecorators } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
+import type { Settings } from '#libs/platform';
 import { answers } from './answer-schema.js';
-import { type Schema, exampleRequest, requestSchema, token } from './plan-schema.js';
+import { addSamples } from './openapi-samples.js';
+import { type Schema, exampleRequests, requestSchema, token } from './plan-schema.js';
+import { serveRedoc } from './redoc.js';
 
-/** The description at /docs-json, and a page for it at /docs. */
-export const serveDescription = (app: NestFastifyApplication, version: string): void => {
+/** Where a client on this machine finds a server that listens there. */
+const originOf = (host: string, port: number): string => {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+};
+
+/** The description at /docs-json, a page to try it out at /docs and one to read at /redoc. `tenant`: the one that examples are of. */
+export const serveDescription = (app: NestFastifyApplication, version: string, { host, port, tenant }: Settings): void => {
   const description = new DocumentBuilder()
     .setTitle('Runledger')
     .setDescription('Durable execution: every fact about a run is an event in one log.')
     .setVersion(version)
     .build();
-  SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, description));
+  const document = SwaggerModule.createDocument(app, description, {
+    autoTagControllers: false,
+    // What generated clients name their methods by: executionsRequest, executionsList …
+    operationIdFactory: (controller, method) => {
+      const name = controller.replace(/Controller$/, '');
+      return name.charAt(0).toLowerCase() + name.slice(1) + method.charAt(0).toUpperCase() + method.slice(1);
+    },
+  });
+  addSamples(document, originOf(host, port), tenant);
+  SwaggerModule.setup('docs', app, document);
+  serveRedoc(app.getHttpAdapter().getInstance());
 };
 
 const ok = (schema: Schema, description = '', status = 200): MethodDecorator => ApiResponse({ status, description, schema }) as MethodDecorator;
@@ -86,7 +105,14 @@ export const describe = {
       tenant,
       keyed,
       ApiOperation({ summary: 'Request an execution of a plan' }),
-      ApiBody({ schema: requestSchema, examples: { hello: { summary: 'A command and what follows it', value: exampleRequest } } }),
+      ApiBody({
+        schema: requestSchema,
+        examples: {
+          hello: { summary: 'A command and what follows it', value: exampleRequests.hello },
+          diamond: { summary: 'A graph: two tasks side by side, one that fails and is tried again', value: exampleRequests.diamond },
+          nap: { summary: 'Something to pause, resume and cancel', value: exampleRequests.nap },
+        },
+      }),
       ok(answers.accepted, 'Durable. Location is where to read it.', 202),
       refusal(400, 'TENANT_INVALID, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),

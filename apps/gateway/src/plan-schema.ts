@@ -108,14 +108,42 @@ export const requestSchema: Schema = {
   },
 };
 
-/** Runs as it stands. */
-export const exampleRequest = {
-  plan: {
-    name: 'hello',
-    tasks: [
-      { id: 'greet', runner: 'command', input: { argv: ['echo', 'hello'] } },
-      { id: 'done', runner: 'noop', dependsOn: ['greet'] },
-    ],
+/** Each runs as it stands, on any machine with a shell. */
+export const exampleRequests = {
+  hello: {
+    plan: {
+      name: 'hello',
+      tasks: [
+        { id: 'greet', runner: 'command', input: { argv: ['echo', 'hello'] } },
+        { id: 'done', runner: 'noop', dependsOn: ['greet'] },
+      ],
+    },
+    labels: { team: 'docs' },
   },
-  labels: { team: 'docs' },
-};
+  diamond: {
+    plan: {
+      name: 'diamond',
+      concurrency: 2,
+      timeoutMs: 60_000,
+      tasks: [
+        { id: 'prepare', runner: 'command', input: { argv: ['date', '-u'] } },
+        { id: 'left', runner: 'command', input: { argv: ['sleep', '0.2'] }, dependsOn: ['prepare'], timeoutMs: 5_000 },
+        { id: 'right', runner: 'wait', input: { durationMs: 200 }, dependsOn: ['prepare'] },
+        {
+          id: 'report',
+          runner: 'command',
+          input: { shell: 'sh', script: 'echo "attempt $RUNLEDGER_ATTEMPT"; [ "$RUNLEDGER_ATTEMPT" -ge 2 ]' },
+          dependsOn: ['left', 'right'],
+          retry: { maxAttempts: 3, backoff: 'exponential', delayMs: 200 },
+        },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  nap: {
+    plan: { name: 'nap', tasks: [{ id: 'nap', runner: 'wait', input: { durationMs: 600_000 } }] },
+    labels: { team: 'docs' },
+  },
+} as const;
+
+export type ExampleName = keyof typeof exampleRequests;

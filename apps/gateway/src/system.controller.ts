@@ -43,7 +43,16 @@ export class SystemController {
     return {
       name: 'runledger',
       version: this.system.version,
-      links: { executions: '/api/v1/executions', stats: '/api/v1/stats', projections: '/api/v1/projections', docs: '/docs', openapi: '/docs-json', health: '/health', ready: '/readyz' },
+      links: {
+        executions: '/api/v1/executions',
+        stats: '/api/v1/stats',
+        projections: '/api/v1/projections',
+        docs: '/docs',
+        reference: '/redoc',
+        openapi: '/docs-json',
+        health: '/health',
+        ready: '/readyz',
+      },
     };
   }
 

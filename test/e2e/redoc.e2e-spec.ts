@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+import { type Service, executions, startService } from '../gateway/service.js';
+
+const executablePath = [process.env['RUNLEDGER_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+if (executablePath === undefined) {
+  process.stderr.write('*** NO Chromium HERE: what a browser shows is NOT TESTED; install chromium or set RUNLEDGER_TEST_CHROMIUM ***\n');
+}
+const inBrowser = executablePath === undefined ? it.skip : it;
+
+let service: Service;
+let browser: Browser | undefined;
+beforeAll(async () => {
+  service = await startService();
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  if (executablePath !== undefined) browser = await chromium.launch({ executablePath, args });
+}, 60_000);
+afterAll(async () => {
+  await browser?.close();
+  await service.stop();
+});
+
+inBrowser('shows the API at /redoc, and takes nothing from anywhere else', async () => {
+  const page = await browser?.newPage();
+  if (!page) throw new Error('no browser');
+  const asked: string[] = [];
+  const errors: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(`${service.url}/redoc`);
+  await page.getByRole('heading', { name: 'Request an execution of a plan' }).waitFor();
+  await page.getByText(executions, { exact: true }).first().waitFor();
+  await page.getByText('curl -s', { exact: false }).first().waitFor();
+  // Its search runs in a worker.
+  await page.getByPlaceholder('Search...').fill('resume');
+  await page.getByRole('search').getByText('Resume a paused execution').first().waitFor();
+  expect(errors).toEqual([]);
+  expect(asked.length).toBeGreaterThan(2);
+  expect(asked.filter((url) => !url.startsWith(service.url) && !/^(blob|data):/.test(url))).toEqual([]);
+}, 60_000);
