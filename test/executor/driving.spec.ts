@@ -129,6 +129,27 @@ describe('a start', () => {
     expect(starts).toEqual([`${execution}/a/1`]);
   });
 
+  it('that is committed only after the executor was told to end is left to the next executor', async () => {
+    const { runner, held, starts } = heldRunner();
+    const committing = gate();
+    let appends = 0;
+    log.holdAppend = ({ expected }) => (expected > 0 && appends++ === 0 ? committing.closed : undefined);
+    const members = cluster();
+    const owner = await stage.startOwner(members.join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held')]);
+    await eventually(() => appends === 1, { what: 'the start to be committed' });
+    const stopped = owner.stop(0, 5_000);
+    await new Promise(setImmediate);
+    committing.open();
+    await stopped;
+    expect(starts).toEqual([]);
+    members.kill('one');
+    await stage.startOwner(members.join('two'), 'two', [runner]);
+    const { end } = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the attempt of the next executor' });
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+
   it('that another in the same commit has made needless does not halt the execution', async () => {
     const large: Runner = { ...noop, name: 'large', run: () => ({ ok: true, result: { text: 'x'.repeat(40_000) } }) };
     await stage.startOwner(cluster().join('one'), 'one', [noop, large]);

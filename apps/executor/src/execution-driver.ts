@@ -82,6 +82,7 @@ export class ExecutionDriver {
   private busy = false;
   private again = false;
   private halted = false;
+  private abandoned = false;
   private failures = 0;
   private timer: NodeJS.Timeout | undefined;
 
@@ -160,6 +161,7 @@ export class ExecutionDriver {
 
   /** Ends what runs here; attempts that had no time to end are recorded as lost, so that another executor runs them anew. */
   abandon(): void {
+    this.abandoned = true;
     for (const run of this.runs.values()) run.abort();
   }
 
@@ -329,8 +331,8 @@ export class ExecutionDriver {
     const task = this.state.graph.task.get(taskId);
     const key = `${taskId}/${attempt}`;
     if (!task || this.over.has(key)) return;
-    // Ours by name, but of a log that was restored since: whether it ran, and how far, nobody knows any more.
-    if (!this.decided.delete(key)) return this.attemptLost(taskId, attempt);
+    // Ours by name only, of a log restored since, where nobody knows how far it ran; or the executor is being ended.
+    if (!this.decided.delete(key) || this.abandoned) return this.attemptLost(taskId, attempt);
     if (mustStop(this.state, taskId, attempt)) {
       // Cancelled between the commit of its start and the start itself.
       this.over.add(key);

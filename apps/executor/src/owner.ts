@@ -215,6 +215,7 @@ export class Owner {
     this.caughtUp = false;
     this.ended.clear();
     this.halted.clear();
+    this.checkpoints.clear();
     const drivers = [...this.drivers.values()];
     this.drivers.clear();
     for (const driver of drivers) driver.discard();
@@ -357,7 +358,9 @@ const until = async (condition: () => boolean, withinMs: number): Promise<void> 
 const keyOf = (ref: ExecutionRef): string => `${ref.tenant}.${ref.execution}`;
 
 const sameCheckpoint = (a: Checkpoint | undefined, b: Checkpoint): boolean =>
-  a?.position.sequence === b.position.sequence && a.active.length === 0 && b.active.length === 0;
+  a?.position.sequence === b.position.sequence &&
+  a.active.length === b.active.length &&
+  a.active.every((ref, i) => ref === b.active[i]);
 
 const endings: Readonly<Record<string, string>> = {
   ExecutionCompleted: 'completed',
