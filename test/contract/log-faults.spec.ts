@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { jest } from '@jest/globals';
 import { logSubject } from '#libs/contracts';
 import { JetStreamLog, connectNats } from '#libs/jetstream';
-import { type Append, type AppendResult, type LogError, hashOf } from '#libs/ledger';
+import { type Append, type AppendResult, LogError, hashOf } from '#libs/ledger';
 import { eventually, natsServers } from '#libs/testing';
 import { appendChain, commitFor, sequenceOf, someone } from './commits.js';
 import { recorder } from './recorder.js';
@@ -240,6 +240,20 @@ describe.each(natsServers())('the event log under faults, on $name', ({ name: ve
     const log = new JetStreamLog(nats as never, (message) => seen.push(message));
     await log.append(commitFor(someone(), 0));
     expect(seen).toEqual([expect.stringContaining('duplicate')]);
+  });
+
+  it('hands a batch over again to a reader that failed, with an alarm unless it was for want of the broker', async () => {
+    await start({ version });
+    await appendChain(broker.log, someone(), 3);
+    const faults = [new LogError('LOG_UNAVAILABLE', 'the broker was away'), new Error('a bug')];
+    const reader = recorder(() => {
+      const fault = faults.shift();
+      if (fault) throw fault;
+    });
+    const follower = await broker.log.follow(undefined, reader);
+    await eventually(() => reader.seen.length === 3, { what: 'the commits' });
+    await follower.stop();
+    expect(broker.alarms).toEqual([expect.stringContaining('a bug')]);
   });
 
   it('stores the bytes it was given, under the subject that names them', async () => {

@@ -1,4 +1,4 @@
-import { type FollowHandler, type Follower, type Position, type StoredCommit, hashOf } from '#libs/ledger';
+import { type FollowHandler, type Follower, LogError, type Position, type StoredCommit, hashOf } from '#libs/ledger';
 import type { Nats } from './connection.js';
 import { type Delivered, OrderedPull } from './pull.js';
 import { toStored } from './stored.js';
@@ -149,7 +149,9 @@ export class LogFollower implements Follower {
     try {
       if (commits.length > 0) await handler.commits(commits);
     } catch (error) {
-      alarm(`a reader of the log failed behind ${this.last.sequence} and gets the same again: ${String(error)}`);
+      // A reader that needs the broker fails with it, and goes on with it.
+      const passes = error instanceof LogError && error.code === 'LOG_UNAVAILABLE';
+      if (!passes) alarm(`a reader of the log failed behind ${this.last.sequence} and gets the same again: ${String(error)}`);
       throw error;
     }
     // Only now: what a handler failed on is delivered again.
