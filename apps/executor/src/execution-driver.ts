@@ -50,7 +50,6 @@ export type Surroundings = {
   /** This executor process, as TaskStarted names it. */
   readonly incarnation: string;
   readonly slots: Slots<ExecutionDriver>;
-  readonly clock: () => number;
   /** True while the execution's shard is this executor's. */
   owns(ref: ExecutionRef): boolean;
   /** True once that shard's log has been read to its end, too. */
@@ -250,7 +249,7 @@ export class ExecutionDriver {
 
   /** Events of one commit: what was reported, what is due, and what may start, as far as it fits. */
   private decideAll(): { readonly events: readonly Event[]; readonly taken: number } {
-    const now = Math.max(this.around.clock(), this.state.at);
+    const now = Math.max(Date.now(), this.state.at);
     const events: Event[] = [];
     let { state } = this;
     let bytes = 0;
@@ -374,8 +373,9 @@ export class ExecutionDriver {
 
   private setTimer(): void {
     if (!this.around.mayDrive(this.ref)) return;
-    const { wakeAt } = next(this.state, this.around.clock());
-    if (wakeAt !== undefined) this.wakeIn(wakeAt - this.around.clock());
+    const now = Date.now();
+    const { wakeAt } = next(this.state, now);
+    if (wakeAt !== undefined) this.wakeIn(wakeAt - now);
   }
 
   private wakeIn(delayMs: number): void {

@@ -12,7 +12,7 @@ import {
   unborn,
 } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
-import { type Checkpoint, type CheckpointStore, earliest, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
 import type { RunnerHost } from './runs.js';
 import { shardsOf } from './shards.js';
@@ -36,7 +36,6 @@ export type OwnerOptions = {
   readonly incarnation: string;
   readonly concurrency: number;
   readonly logger: Logger;
-  readonly clock?: () => number;
 };
 
 const CHECKPOINT_EVERY_MS = 5_000;
@@ -53,15 +52,14 @@ export class Owner {
   /** Executions whose history can not be folded: checkpoints keep them for a version that can. */
   private readonly halted = new Map<string, ExecutionRef>();
   private readonly around: Surroundings;
+  private readonly checkpoints: CheckpointWriter;
   private owned: ReadonlySet<number> = new Set();
-  private checkpoints = new Map<number, Checkpoint | undefined>();
   private follower: Follower | undefined;
   private caughtUp = false;
   private delivered: Position | undefined;
   /** What was delivered at the last checkpoint: short executions that began before it have ended by now. */
   private mark: Position | undefined;
   private logIncarnation: string | undefined;
-  private checkpointing = false;
   private stopping = false;
   private assignment: Promise<void> = Promise.resolve();
   private endCatchUp: () => void = () => undefined;
@@ -69,12 +67,12 @@ export class Owner {
 
   constructor(private readonly options: OwnerOptions) {
     const { log, host, incarnation, concurrency, logger } = options;
+    this.checkpoints = new CheckpointWriter(options.checkpoints);
     this.around = {
       log,
       host,
       incarnation,
       slots: new Slots<ExecutionDriver>(concurrency, (driver) => driver.drive()),
-      clock: options.clock ?? Date.now,
       owns: (ref) => this.owned.has(shardOf(ref.execution)),
       mayDrive: (ref) => this.caughtUp && !this.stopping && this.owned.has(shardOf(ref.execution)),
       done: (driver) => this.forget(driver),
@@ -215,7 +213,7 @@ export class Owner {
     this.caughtUp = false;
     this.ended.clear();
     this.halted.clear();
-    this.checkpoints.clear();
+    this.checkpoints.forget();
     const drivers = [...this.drivers.values()];
     this.drivers.clear();
     for (const driver of drivers) driver.discard();
@@ -317,31 +315,18 @@ export class Owner {
   }
 
   private async checkpointRegularly(): Promise<void> {
-    if (this.checkpointing) return;
-    this.checkpointing = true;
     const { mark } = this;
     this.mark = this.delivered;
-    await this.checkpoint(mark);
-    this.checkpointing = false;
+    if (!this.checkpoints.isWriting) await this.checkpoint(mark);
   }
 
   private async checkpoint(mark: Position | undefined): Promise<void> {
     if (!mark || !this.caughtUp) return;
-    const active = new Map<number, ExecutionRef[]>([...this.owned].map((shard) => [shard, []]));
-    for (const driver of this.drivers.values()) {
-      if (driver.firstSequence <= mark.sequence) active.get(shardOf(driver.ref.execution))?.push(driver.ref);
-    }
-    for (const ref of this.halted.values()) active.get(shardOf(ref.execution))?.push(ref);
-    try {
-      for (const [shard, refs] of active) {
-        const checkpoint = { position: mark, active: refs };
-        if (sameCheckpoint(this.checkpoints.get(shard), checkpoint)) continue;
-        await writeCheckpoint(this.options.checkpoints, shard, checkpoint);
-        this.checkpoints.set(shard, checkpoint);
-      }
-    } catch (error) {
-      this.warn(error, 'checkpoint not written');
-    }
+    const begun = [...this.drivers.values()].filter((driver) => driver.firstSequence <= mark.sequence);
+    const active = [...begun.map((driver) => driver.ref), ...this.halted.values()];
+    await this.checkpoints
+      .write(this.owned, { position: mark, active })
+      .catch((error: unknown) => this.warn(error, 'checkpoint not written'));
   }
 
   private warn(error: unknown, message: string): void {
@@ -356,11 +341,6 @@ const until = async (condition: () => boolean, withinMs: number): Promise<void> 
 };
 
 const keyOf = (ref: ExecutionRef): string => `${ref.tenant}.${ref.execution}`;
-
-const sameCheckpoint = (a: Checkpoint | undefined, b: Checkpoint): boolean =>
-  a?.position.sequence === b.position.sequence &&
-  a.active.length === b.active.length &&
-  a.active.every((ref, i) => ref === b.active[i]);
 
 const endings: Readonly<Record<string, string>> = {
   ExecutionCompleted: 'completed',
