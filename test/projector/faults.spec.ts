@@ -6,7 +6,7 @@ import { logSubject } from '#libs/contracts';
 import { type FollowHandler, type LogStore, MemoryLog, hashOf } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import { eventually } from '#libs/testing';
-import { ReadModelFile } from '../../apps/projector/src/database.js';
+import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
 import { StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
@@ -27,7 +27,7 @@ const openStatus = () => {
   const alarms: string[] = [];
   const file = new ReadModelFile(join(folder, 'status.db'), statusSchema, () => undefined);
   const status = new StatusModel(file, (_, message) => alarms.push(message));
-  const projection = (from: LogStore = log): Projection => new Projection('status', from, file, (batch) => status.apply(batch), logger);
+  const projection = (from: LogStore = log): Projection => new Projection('status', from, file, () => status, logger);
   return { file, status, alarms, projection };
 };
 
@@ -44,7 +44,7 @@ describe('a read model', () => {
     const open = () => {
       const file = new ReadModelFile(join(folder, 'stats.db'), statsSchema, () => undefined);
       const stats = new StatsModel(file);
-      return { file, stats, projection: new Projection('stats', log, file, (batch) => stats.apply(batch), logger) };
+      return { file, stats, projection: new Projection('stats', log, file, () => stats, logger) };
     };
     const [one, two] = [open(), open()];
     await one.projection.start();

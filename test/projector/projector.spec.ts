@@ -6,7 +6,7 @@ import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import { type HeadsAnswer, type HeadsQuery, feedEvent } from '#libs/projections';
 import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
-import { ReadModelFile } from '../../apps/projector/src/database.js';
+import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
@@ -46,8 +46,8 @@ const project = async (name = 'read'): Promise<Models> => {
   const status = new StatusModel(statusFile, (_, message) => alarms.push(message));
   const stats = new StatsModel(statsFile);
   const projections = [
-    new Projection('status', log, statusFile, (batch) => status.apply(batch), logger),
-    new Projection('stats', log, statsFile, (batch) => stats.apply(batch), logger),
+    new Projection('status', log, statusFile, () => status, logger),
+    new Projection('stats', log, statsFile, () => stats, logger),
   ];
   await Promise.all(projections.map((projection) => projection.start()));
   const stop = async (): Promise<void> => void (await Promise.all(projections.map((projection) => projection.stop())));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { logSubject } from '#libs/contracts';
 import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
-import { ReadModelFile } from '../../apps/projector/src/database.js';
+import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
 import { Story, request, task } from './story.js';
@@ -19,7 +19,7 @@ let status: StatusModel;
 const project = async (from: LogStore = log): Promise<void> => {
   const file = new ReadModelFile(join(folder, 'status.db'), statusSchema, () => undefined);
   status = new StatusModel(file, () => undefined);
-  projection = new Projection('status', from, file, (batch) => status.apply(batch), logger);
+  projection = new Projection('status', from, file, () => status, logger);
   await projection.start();
 };
 

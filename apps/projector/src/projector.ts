@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { FeedStream, JetStreamLog, connectNats, provision } from '#libs/jetstream';
 import { type Logger, NestLogger, type Settings, announceReady } from '#libs/platform';
-import { ReadModelFile } from './database.js';
+import { ReadModelFile } from './read-model-file.js';
 import { FeedPublisher } from './feed-publisher.js';
 import { Projection } from './projection.js';
 import { QueriesController, STATS, STATUS } from './queries.controller.js';
@@ -24,11 +24,11 @@ export const startProjector = async (settings: Settings, logger: Logger): Promis
       logger.warn({ projection: name }, `the read model is rebuilt: ${why}`),
     );
   const [statusFile, statsFile] = [open('status', statusSchema), open('stats', statsSchema)];
-  const status = new StatusModel(statusFile, (ref, message) => logger.error({ ...ref }, `ALARM: ${message}`));
-  const stats = new StatsModel(statsFile);
+  const statusOf = (file: ReadModelFile): StatusModel => new StatusModel(file, (ref, message) => logger.error({ ...ref }, `ALARM: ${message}`));
+  const statsOf = (file: ReadModelFile): StatsModel => new StatsModel(file);
   const projections = [
-    new Projection('status', log, statusFile, (batch) => status.apply(batch), logger),
-    new Projection('stats', log, statsFile, (batch) => stats.apply(batch), logger),
+    new Projection('status', log, statusFile, statusOf, logger),
+    new Projection('stats', log, statsFile, statsOf, logger),
   ] as const;
   const feed = new FeedPublisher(log, new FeedStream(nats), logger);
 
@@ -36,8 +36,8 @@ export const startProjector = async (settings: Settings, logger: Logger): Promis
     module: ProjectorModule,
     controllers: [QueriesController],
     providers: [
-      { provide: StatusModel, useValue: status },
-      { provide: StatsModel, useValue: stats },
+      { provide: StatusModel, useValue: statusOf(statusFile) },
+      { provide: StatsModel, useValue: statsOf(statsFile) },
       { provide: STATUS, useValue: projections[0] },
       { provide: STATS, useValue: projections[1] },
     ],

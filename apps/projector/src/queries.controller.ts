@@ -11,6 +11,8 @@ import {
   type ListQuery,
   type ProjectionsAnswer,
   type QueryRefusal,
+  type Rebuild,
+  type RebuildQuery,
   type StatsAnswer,
   type TaskView,
   queries,
@@ -49,6 +51,10 @@ export class QueriesController {
     @Inject(STATS) private readonly statsProjection: Projection,
   ) {}
 
+  private get all(): readonly Projection[] {
+    return [this.statusProjection, this.statsProjection];
+  }
+
   @MessagePattern(queries.execution)
   execution(@Payload() query: ExecutionRef & AtLeast): Promise<Answer<ExecutionDetail> | QueryRefusal> {
     return answer(this.statusProjection, query, () => ({ found: this.status.detail(query) }));
@@ -71,7 +77,16 @@ export class QueriesController {
 
   @MessagePattern(queries.projections)
   projections(): ProjectionsAnswer {
-    return { projections: [this.statusProjection, this.statsProjection].map((projection) => projection.info()) };
+    return { projections: this.all.map((projection) => projection.info()) };
+  }
+
+  @MessagePattern(queries.rebuild)
+  rebuild(@Payload() { projection: name, id }: RebuildQuery): Promise<Rebuild | QueryRefusal> {
+    return orRefusal(() => {
+      const found = this.all.find((projection) => projection.name === name);
+      if (found) return found.rebuild(id);
+      throw new QueryRefused('PROJECTION_UNKNOWN', `no projection has this name; there are ${this.all.map((known) => known.name).join(', ')}`);
+    });
   }
 
   @MessagePattern(queries.stats)

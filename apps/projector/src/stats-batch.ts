@@ -1,5 +1,5 @@
 import { type Live, type StatsStore, bucketOf } from '#libs/projections';
-import type { ReadModelFile } from './database.js';
+import type { ReadModelFile } from './read-model-file.js';
 
 type LiveRow = { status: string; started_ms: number | null; runner: string; labels: string };
 

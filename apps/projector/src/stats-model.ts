@@ -1,7 +1,7 @@
 import type { ExecutionStatus, TaskStatus } from '#libs/contracts';
 import type { StoredCommit } from '#libs/ledger';
 import { type Durations, type Scope, type StatsAnswer, countEvent, msOf } from '#libs/projections';
-import type { ReadModelFile } from './database.js';
+import type { ReadModelFile } from './read-model-file.js';
 import { StatsBatch } from './stats-batch.js';
 
 export const statsSchema = `

@@ -14,7 +14,7 @@ import {
   summaryOf,
   tasksOf,
 } from '#libs/projections';
-import type { ReadModelFile } from './database.js';
+import type { ReadModelFile } from './read-model-file.js';
 import { QueryRefused } from './query-refused.js';
 
 export const statusSchema = `
