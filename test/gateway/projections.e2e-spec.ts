@@ -1,4 +1,5 @@
 import { queries } from '#libs/projections';
+import { eventually } from '#libs/testing';
 import { type Json, type Service, executions, startService } from './service.js';
 
 const projections = '/api/v1/projections';
@@ -62,8 +63,49 @@ describe('the projections', () => {
   });
 });
 
+describe('a rebuild', () => {
+  const rebuild = (name: string, headers: Record<string, string> = {}, body?: unknown): ReturnType<Service['post']> =>
+    service.post(`${projections}/${name}/rebuild`, body, headers);
+  const ended = async (name: string): Promise<Json> =>
+    await eventually(async () => {
+      const known = (await service.get(`${projections}/${name}`)).body['rebuild'] as Json;
+      return known['endedAt'] !== null && known;
+    }, { what: 'the end of the rebuild' });
+
+  it.each(['status', 'stats'])('of %s is accepted, shows how it goes, and changes no answer', async (name) => {
+    const { sequence } = await request();
+    const read = async (): Promise<Json[]> =>
+      await Promise.all([`${executions}?minSeq=${sequence}&limit=1000`, `/api/v1/stats?minSeq=${sequence}`].map(async (path) => (await service.get(path)).body));
+    const before = await read();
+    const { status, headers, body } = await rebuild(name);
+    expect({ status, location: headers.get('location') }).toEqual({ status: 202, location: `${projections}/${name}` });
+    expect(body).toMatchObject({ phase: 'replaying', endedAt: null, differs: [], error: null });
+    expect(await ended(name)).toMatchObject({ id: body['id'], phase: 'done', sequence, target: sequence, differs: [] });
+    expect(await read()).toEqual(before);
+  });
+
+  it('is begun once by a key, and again by another one or none', async () => {
+    const first = await rebuild('status', { 'idempotency-key': 'one' }, {});
+    const done = await ended('status');
+    expect((await rebuild('status', { 'idempotency-key': 'one' })).body).toEqual(done);
+    expect(done['id']).toBe(first.body['id']);
+    const ids = [done['id']];
+    for (const headers of [{ 'idempotency-key': 'two' }, {}]) {
+      ids.push((await rebuild('status', headers)).body['id']);
+      await ended('status');
+    }
+    expect(new Set(ids).size).toBe(3);
+  });
+
+  it('is refused for what is no projection, with a body, and with a key that is none', async () => {
+    expect(await rebuild('none')).toMatchObject({ status: 404, body: { code: 'PROJECTION_UNKNOWN' } });
+    expect(await rebuild('status', {}, { from: 1 })).toMatchObject({ status: 400, body: { code: 'BODY_INVALID' } });
+    expect(await rebuild('status', { 'idempotency-key': 'with space' })).toMatchObject({ status: 400, body: { code: 'IDEMPOTENCY_KEY_INVALID' } });
+  });
+});
+
 it('describes each route about projections', async () => {
   const { paths } = (await service.get('/docs-json')).body as { paths: Record<string, Record<string, { responses: Json }>> };
   const served = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
-  expect(served.filter((route) => route.includes(projections)).toSorted()).toEqual([`GET ${projections}`, `GET ${projections}/{name}`]);
+  expect(served.filter((route) => route.includes(projections)).toSorted()).toEqual([`GET ${projections}`, `GET ${projections}/{name}`, `POST ${projections}/{name}/rebuild`]);
 });

@@ -138,6 +138,7 @@ export const answers = {
   stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, throughput: listOf(anObject) }),
   projections: object({ projections: listOf(projection) }),
   projection,
+  rebuild,
   health: object({ status: text, service: text, version: text, uptime: { ...integer, description: 'Seconds.' } }),
   ready: object({
     status: { type: 'string', enum: ['ready', 'unavailable'] },

@@ -42,11 +42,12 @@ const tenant = applyDecorators(
   ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." }),
   ApiHeader({ name: 'X-Correlation-ID', required: false, description: 'Comes back, and stands in the events that the request causes.' }),
 ) as MethodDecorator;
+const keySchema: Schema = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' };
 const keyed = applyDecorators(
   ApiHeader({
     name: 'Idempotency-Key',
     required: false,
-    schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' },
+    schema: { ...keySchema },
     description:
       'Names this request: sent again, it gets the same answer, with Idempotency-Replayed: true; with another body it is refused. ' +
       'Keys of requests are per tenant, those of commands per execution.',
@@ -91,8 +92,8 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
 
 const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string' } });
 
-const projection = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
-  applyDecorators(ApiTags('projections') as MethodDecorator, ApiOperation({ summary }), refusal(503, 'PROJECTION_UNAVAILABLE'), ok(schema), ...more);
+const projection = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(ApiTags('projections') as MethodDecorator, ApiOperation({ summary }), refusal(503, 'PROJECTION_UNAVAILABLE'), ...more);
 
 const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(ApiTags('system') as MethodDecorator, ApiOperation({ summary }), ok(schema), ...more);
@@ -162,8 +163,22 @@ export const describe = {
     control('Cancel: the rest is skipped', {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },
     }),
-  projections: () => projection('The read models: how far each knows the log, its rebuild and losses of the log it has met', answers.projections),
-  projection: () => projection('One read model', answers.projection, projectionName, refusal(404, 'PROJECTION_UNKNOWN')),
+  projections: () => projection('The read models: how far each knows the log, its rebuild and losses of the log it has met', ok(answers.projections)),
+  projection: () => projection('One read model', ok(answers.projection), projectionName, refusal(404, 'PROJECTION_UNKNOWN')),
+  rebuild: () =>
+    projection(
+      'Rebuild it from the log, beside the live rows',
+      ok(answers.rebuild, 'Promised: also a projector that is killed does it. The one under way, where there is one. Location is where to see how it goes.', 202),
+      projectionName,
+      ApiHeader({
+        name: 'Idempotency-Key',
+        required: false,
+        schema: { ...keySchema },
+        description: 'Names this rebuild: sent again, it begins no other one, as long as it runs or was the last.',
+      }) as MethodDecorator,
+      refusal(400, 'IDEMPOTENCY_KEY_INVALID, BODY_INVALID'),
+      refusal(404, 'PROJECTION_UNKNOWN'),
+    ),
   root: () => system('What this is', answers.root),
   health: () => system('The process is alive', answers.health),
   ready: () => system('It can accept commands', answers.ready, ApiResponse({ status: 503, schema: answers.ready }) as MethodDecorator),

@@ -1,10 +1,19 @@
-import { Controller, Get, Param } from '@nestjs/common';
-import type { ProjectionInfo, ProjectionsAnswer } from '#libs/projections';
+import { randomUUID } from 'node:crypto';
+import { Body, Controller, Get, HttpCode, Param, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ProjectionInfo, ProjectionsAnswer, Rebuild } from '#libs/projections';
+import { idOf, idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { Problem } from './problem.js';
 import { ReadModels } from './read-models.js';
 
 const base = '/api/v1/projections';
+
+/** Throws Problem BODY_INVALID. */
+const mustBeEmpty = (body: unknown): void => {
+  if (body === undefined || JSON.stringify(body) === '{}') return;
+  throw new Problem(400, 'BODY_INVALID', 'a rebuild takes no body; leave it out, or send {}');
+};
 
 @Controller(base)
 export class ProjectionsController {
@@ -23,5 +32,21 @@ export class ProjectionsController {
     const found = projections.find((projection) => projection.name === name);
     if (found) return found;
     throw new Problem(404, 'PROJECTION_UNKNOWN', `no projection has this name; there are ${projections.map((known) => known.name).join(', ')}`);
+  }
+
+  @Post(':name/rebuild')
+  @HttpCode(202)
+  @describe.rebuild()
+  async rebuild(
+    @Param('name') name: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Rebuild> {
+    mustBeEmpty(body);
+    const key = idempotencyOf(request, 'RebuildProjection', body)?.key;
+    const rebuild = await this.readModels.rebuild({ projection: name, id: key === undefined ? randomUUID() : idOf(name, key) });
+    void reply.header('location', `${base}/${name}`);
+    return rebuild;
   }
 }

@@ -9,6 +9,8 @@ import {
   type ListQuery,
   type ProjectionsAnswer,
   type QueryRefusal,
+  type Rebuild,
+  type RebuildQuery,
   type StatsAnswer,
   type TaskView,
   queries,
@@ -26,8 +28,12 @@ const isRefusal = (answer: unknown): answer is QueryRefusal =>
 const unavailable = (why: string, cause?: unknown): Problem =>
   new Problem(503, 'PROJECTION_UNAVAILABLE', `the projector ${why}; nothing is lost, ask again in a moment`, { retryAfterSeconds: 1, cause });
 
-const refused = ({ refused: { code, message } }: QueryRefusal): Problem =>
-  code === 'PROJECTION_BEHIND' ? new Problem(503, code, message, { retryAfterSeconds: 1 }) : new Problem(400, code, message);
+const statuses: Readonly<Record<string, number>> = { PROJECTION_BEHIND: 503, PROJECTION_UNKNOWN: 404 };
+
+const refused = ({ refused: { code, message } }: QueryRefusal): Problem => {
+  const status = statuses[code] ?? 400;
+  return new Problem(status, code, message, status === 503 ? { retryAfterSeconds: 1 } : {});
+};
 
 /** What the projector knows, asked over NATS. */
 export class ReadModels {
@@ -57,7 +63,11 @@ export class ReadModels {
     return this.ask(queries.projections, {});
   }
 
-  /** Throws Problem PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, CURSOR_INVALID. */
+  rebuild(query: RebuildQuery): Promise<Rebuild> {
+    return this.ask(queries.rebuild, query);
+  }
+
+  /** Throws Problem PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, PROJECTION_UNKNOWN, CURSOR_INVALID. */
   private async ask<T>(pattern: string, query: object): Promise<T> {
     if (!this.isConnected()) throw unavailable('can not be reached: no connection to the broker');
     let answer: T | QueryRefusal;
