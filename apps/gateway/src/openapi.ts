@@ -117,7 +117,7 @@ export const describe = {
       ok(answers.accepted, 'Durable. Location is where to read it.', 202),
       refusal(400, 'TENANT_INVALID, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
-      refusal(413, 'BODY_TOO_LARGE: 512 KiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
+      refusal(413, 'BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
       refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: send it again with the same key, or read it first'),
     ),

@@ -13,7 +13,7 @@ const answered = (error: unknown): { readonly body: Record<string, unknown>; rea
   const logger = { warn: write('warn'), error: write('error') } as unknown as Logger;
   let body: Record<string, unknown> = {};
   const reply = { header: () => reply, status: () => reply, send: (sent: Record<string, unknown>) => ((body = sent), reply) };
-  const request = { method: 'POST', url: '/x', headers: { 'x-correlation-id': 'c-1' }, raw: {} };
+  const request = { method: 'POST', url: '/x', headers: { 'x-correlation-id': 'c-1' }, raw: { complete: true } };
   new ProblemFilter(logger, new Routes()).answer(error, request as unknown as FastifyRequest, reply as unknown as FastifyReply);
   return { body, lines };
 };

@@ -21,6 +21,16 @@ const titles: Readonly<Record<number, string>> = {
 const internal = (correlationId: string): Problem =>
   new Problem(500, 'INTERNAL', `an error on our side; report it with correlation id ${correlationId}`);
 
+/**
+ * Fastify would close now, and a client that still sends would see a reset in place of the answer. What comes is dropped, until the
+ * request's time is up.
+ */
+const readOn = ({ raw }: FastifyRequest, reply: FastifyReply): void => {
+  void reply.removeHeader('connection');
+  raw.unpipe();
+  raw.resume();
+};
+
 /** Answers every error as problem details; what is a bug is logged with its correlation id and told to nobody. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
@@ -41,6 +51,7 @@ export class ProblemFilter implements ExceptionFilter {
     const { problems, retryAfterSeconds, allow } = problem.extra;
     if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
     if (allow) void reply.header('allow', allow.join(', '));
+    if (!request.raw.complete) readOn(request, reply);
     void reply
       .status(problem.status)
       .header('content-type', 'application/problem+json; charset=utf-8')

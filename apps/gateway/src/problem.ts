@@ -45,7 +45,7 @@ const ofLog: Record<LogErrorCode, number> = {
 };
 
 /** Bytes of a body, unpacked. Larger than any commit, so that a plan that is too large hears that and not less. */
-export const BODY_LIMIT = 512 * 1024;
+export const BODY_LIMIT = 4 * 1024 * 1024;
 
 const tooLarge = (): Problem =>
   new Problem(413, 'BODY_TOO_LARGE', `the body is larger than ${BODY_LIMIT} bytes; keep large data in files and refer to them`);
