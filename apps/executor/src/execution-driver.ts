@@ -1,16 +1,12 @@
-import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
+import type { ExecutionRef, PlanTask } from '#libs/contracts';
 import {
-  type Context,
   type OwnerCommand,
   type State,
   type TaskOutcome,
-  decide,
-  fold,
   isTerminal,
   mustStop,
   next,
   runningAttempts,
-  startable,
 } from '#libs/execution';
 import {
   type Execution,
@@ -22,26 +18,20 @@ import {
   refresh,
   seal,
 } from '#libs/ledger';
-import { type Run, type RunnerHost, isEffectFree, runOnTheSpot, startRun } from './runs.js';
+import { type CommitDraft, type Report, attemptKey, draftCommit, reportOf } from './commit-draft.js';
+import { type Run, type RunnerHost, isEffectFree, startRun } from './runs.js';
 import type { Slots } from './slots.js';
 
-/** Events, and bytes of what runners report, decided into one commit at most. */
-const MAX_EVENTS_PER_COMMIT = 200;
-const MAX_REPORTED_BYTES_PER_COMMIT = 128 * 1024;
-/** With so small a part of that, a commit is one command's alone. */
+/** With so small a part of a commit's usual size, it is one command's alone. */
 const MIN_ROOM = 1 / 256;
 /** setTimeout takes no more; a longer timer is set again when it rings. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = { first: 50, last: 5_000 } as const;
 
-type Report = { readonly command: OwnerCommand; readonly cause: string; readonly bytes: number };
-
 const neverStarted: TaskOutcome = {
   ok: false,
   error: { code: 'COMMAND_ABORTED', message: 'cancelled before it was started', retryable: false },
 };
-
-const sizeOf = (value: object): number => Buffer.byteLength(JSON.stringify(value));
 
 /** What a driver needs of the process around it. */
 export type Surroundings = {
@@ -51,12 +41,12 @@ export type Surroundings = {
   readonly incarnation: string;
   readonly slots: Slots<ExecutionDriver>;
   /** True while the execution's shard is this executor's. */
-  owns(ref: ExecutionRef): boolean;
+  readonly owns: (ref: ExecutionRef) => boolean;
   /** True once that shard's log has been read to its end, too. */
-  mayDrive(ref: ExecutionRef): boolean;
+  readonly mayDrive: (ref: ExecutionRef) => boolean;
   /** Nothing is left to do here: it has ended, or is another executor's and nothing of it runs in this process. */
-  done(driver: ExecutionDriver): void;
-  alarm(ref: ExecutionRef, error: unknown): void;
+  readonly done: (driver: ExecutionDriver) => void;
+  readonly alarm: (ref: ExecutionRef, error: unknown) => void;
 };
 
 /**
@@ -224,80 +214,40 @@ export class ExecutionDriver {
   }
 
   private async commit(): Promise<void> {
-    const { events, taken } = this.decideAll();
-    if (events.length > 0) {
-      const sealed = seal(this.execution, events);
-      this.unsettled = { hash: sealed.hash, taken };
-      const appended = await append(this.around.log, this.execution, events, sealed);
-      if (appended) {
-        this.execution = appended;
-        this.settle(sealed);
-        this.room = 1;
-      } else {
-        const { sequence } = this.execution;
-        this.execution = await refresh(this.around.log, this.execution);
-        if (this.sequence === sequence) {
-          throw new LogError('LOG_UNAVAILABLE', `refused behind ${sequence}, where no read finds anything yet`);
-        }
-        this.again = true;
-      }
-    } else {
-      this.reports.splice(0, taken);
-    }
+    const draft = this.draft();
+    if (draft.events.length === 0) this.reports.splice(0, draft.taken);
+    else await this.append(draft);
+    if (draft.more) this.again = true;
     this.follow();
   }
 
-  /** Events of one commit: what was reported, what is due, and what may start, as far as it fits. */
-  private decideAll(): { readonly events: readonly Event[]; readonly taken: number } {
-    const now = Math.max(Date.now(), this.state.at);
-    const events: Event[] = [];
-    let { state } = this;
-    let bytes = 0;
-    const apply = (command: OwnerCommand, cause: string): void => {
-      const decided = decide(command, state, this.context(now, cause));
-      state = fold(state, decided);
-      events.push(...decided);
-    };
-    const hasRoom = (): boolean =>
-      events.length < MAX_EVENTS_PER_COMMIT * this.room && bytes < MAX_REPORTED_BYTES_PER_COMMIT * this.room;
-
-    let taken = 0;
-    for (; taken < this.reports.length && hasRoom(); taken++) {
-      const report = this.reports[taken]!;
-      apply(report.command, report.cause);
-      bytes += report.bytes;
+  private async append({ events, taken, started }: CommitDraft): Promise<void> {
+    for (const key of started) this.decided.add(key);
+    const sealed = seal(this.execution, events);
+    this.unsettled = { hash: sealed.hash, taken };
+    const appended = await append(this.around.log, this.execution, events, sealed);
+    if (appended) {
+      this.execution = appended;
+      this.settle(sealed);
+      this.room = 1;
+      return;
     }
-    if (!this.around.mayDrive(this.ref)) return { events, taken };
+    const { sequence } = this.execution;
+    this.execution = await refresh(this.around.log, this.execution);
+    this.again = true;
+    if (this.sequence > sequence) return;
+    throw new LogError('LOG_UNAVAILABLE', `refused behind ${sequence}, where no read finds anything yet`);
+  }
 
-    for (let progress = true; progress && hasRoom(); ) {
-      progress = false;
-      const due = next(state, now);
-      if (due.advance) {
-        apply({ type: 'Advance' }, 'timer');
-        progress = true;
-      }
-      for (const taskId of due.start) {
-        const task = state.graph.task.get(taskId);
-        const before = state.tasks.get(taskId);
-        // One started before it in this commit may have stopped the execution.
-        if (!hasRoom() || !task || !before || !startable(state, before, now)) continue;
-        if (this.isBeingEnded(task) || !this.mayStart(task)) continue;
-        const attempt = before.attempt + 1;
-        const cause = `${taskId}/${attempt}`;
-        apply({ type: 'StartTask', taskId, executor: this.around.incarnation }, cause);
-        progress = true;
-        const { host } = this.around;
-        const outcome = isEffectFree(host, task) && runOnTheSpot(host, this.ref, task, attempt, state.input);
-        if (!outcome) {
-          this.decided.add(cause);
-          continue;
-        }
-        apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
-        bytes += sizeOf(outcome);
-      }
-    }
-    if (!hasRoom()) this.again = true;
-    return { events, taken };
+  private draft(): CommitDraft {
+    const { host, incarnation, mayDrive } = this.around;
+    return draftCommit(this.state, this.reports, {
+      ref: this.ref,
+      host,
+      incarnation,
+      room: this.room,
+      mayStart: mayDrive(this.ref) ? (task) => !this.isBeingEnded(task) && this.mayStart(task) : undefined,
+    });
   }
 
   /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
@@ -328,7 +278,7 @@ export class ExecutionDriver {
 
   private start(taskId: string, attempt: number): void {
     const task = this.state.graph.task.get(taskId);
-    const key = `${taskId}/${attempt}`;
+    const key = attemptKey(taskId, attempt);
     if (!task || this.over.has(key)) return;
     // Ours by name only, of a log restored since, where nobody knows how far it ran; or the executor is being ended.
     if (!this.decided.delete(key) || this.abandoned) return this.attemptLost(taskId, attempt);
@@ -348,7 +298,7 @@ export class ExecutionDriver {
   private ended(run: Run, outcome: TaskOutcome): void {
     const { taskId, attempt } = run;
     this.runs.delete(taskId);
-    this.over.add(`${taskId}/${attempt}`);
+    this.over.add(attemptKey(taskId, attempt));
     this.releaseSlot(taskId);
     const task = this.state.tasks.get(taskId);
     const isCurrent = task?.status === 'running' && task.attempt === attempt;
@@ -367,7 +317,7 @@ export class ExecutionDriver {
   }
 
   private report(command: OwnerCommand & { readonly taskId: string }, attempt: number): void {
-    this.reports.push({ command, cause: `${command.taskId}/${attempt}`, bytes: sizeOf(command) });
+    this.reports.push(reportOf(command, attempt));
     this.drive();
   }
 
@@ -384,11 +334,6 @@ export class ExecutionDriver {
       this.timer = undefined;
       this.drive();
     }, Math.min(Math.max(delayMs, 1), MAX_TIMER_MS));
-  }
-
-  private context(now: number, cause: string): Context {
-    const actor = `executor/${this.around.incarnation}`;
-    return { now, cause, actor, correlationId: this.state.correlationId };
   }
 
   /** What can not be gone on with must not keep other executions from going on. */

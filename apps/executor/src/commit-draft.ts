@@ -1,0 +1,94 @@
+import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
+import { type OwnerCommand, type State, type TaskOutcome, decide, fold, next, startable } from '#libs/execution';
+import { type RunnerHost, isEffectFree, runOnTheSpot } from './runs.js';
+
+/** Events, and bytes of what runners report, decided into one commit at most. */
+const MAX_EVENTS = 200;
+const MAX_REPORTED_BYTES = 128 * 1024;
+
+/** What happened to an attempt, until it is committed. */
+export type Report = { readonly command: OwnerCommand; readonly cause: string; readonly bytes: number };
+
+export const reportOf = (command: OwnerCommand & { readonly taskId: string }, attempt: number): Report => ({
+  command,
+  cause: attemptKey(command.taskId, attempt),
+  bytes: sizeOf(command),
+});
+
+export const attemptKey = (taskId: string, attempt: number): string => `${taskId}/${attempt}`;
+
+/** The events of one commit. */
+export type CommitDraft = {
+  readonly events: readonly Event[];
+  /** How many of the reports are in it. */
+  readonly taken: number;
+  /** Attempts that it starts and does not end. */
+  readonly started: readonly string[];
+  /** True when there may be more than fits. */
+  readonly more: boolean;
+};
+
+export type DraftOptions = {
+  readonly ref: ExecutionRef;
+  readonly host: RunnerHost;
+  readonly incarnation: string;
+  /** The part of a commit's usual size that this one may take; it holds one command at least. */
+  readonly room: number;
+  /** Whether a task that is due may start here and now; undefined where only reports may be committed. */
+  readonly mayStart: ((task: PlanTask) => boolean) | undefined;
+};
+
+/** Decides what was reported, what is due, and what may start, as far as it fits into one commit. Throws Refused. */
+export const draftCommit = (folded: State, reports: readonly Report[], options: DraftOptions): CommitDraft => {
+  const { ref, host, incarnation, room, mayStart } = options;
+  const now = Math.max(Date.now(), folded.at);
+  const events: Event[] = [];
+  const started: string[] = [];
+  let state = folded;
+  let bytes = 0;
+  const apply = (command: OwnerCommand, cause: string): void => {
+    const context = { now, cause, actor: `executor/${incarnation}`, correlationId: state.correlationId };
+    const decided = decide(command, state, context);
+    state = fold(state, decided);
+    events.push(...decided);
+  };
+  const hasRoom = (): boolean => events.length < MAX_EVENTS * room && bytes < MAX_REPORTED_BYTES * room;
+
+  const start = (task: PlanTask, attempt: number): void => {
+    const cause = attemptKey(task.id, attempt);
+    apply({ type: 'StartTask', taskId: task.id, executor: incarnation }, cause);
+    const outcome = isEffectFree(host, task) && runOnTheSpot(host, ref, task, attempt, state.input);
+    if (outcome) {
+      apply({ type: 'RecordOutcome', taskId: task.id, attempt, outcome }, cause);
+      bytes += sizeOf(outcome);
+    } else {
+      started.push(cause);
+    }
+  };
+
+  let taken = 0;
+  for (; taken < reports.length && hasRoom(); taken++) {
+    const report = reports[taken]!;
+    apply(report.command, report.cause);
+    bytes += report.bytes;
+  }
+  for (let progress = mayStart !== undefined; progress && hasRoom(); ) {
+    progress = false;
+    const due = next(state, now);
+    if (due.advance) {
+      apply({ type: 'Advance' }, 'timer');
+      progress = true;
+    }
+    for (const taskId of due.start) {
+      const task = state.graph.task.get(taskId);
+      const before = state.tasks.get(taskId);
+      // One started before it in this commit may have stopped the execution.
+      if (!hasRoom() || !task || !before || !startable(state, before, now) || !mayStart?.(task)) continue;
+      start(task, before.attempt + 1);
+      progress = true;
+    }
+  }
+  return { events, taken, started, more: !hasRoom() };
+};
+
+const sizeOf = (value: OwnerCommand | TaskOutcome): number => Buffer.byteLength(JSON.stringify(value));
