@@ -1,6 +1,6 @@
 // The wire contract: proto/ is the source, libs/contracts/src/generated follows from it, proto/baseline.json is what
 // `buf breaking` compares with.
-//   node scripts/contract.mjs generate   writes the generated types
+//   node scripts/contract.mjs generate   writes the generated types and the schema
 //   node scripts/contract.mjs check      fails when the committed types are not what proto/ says
 //   node scripts/contract.mjs accept     makes proto/ the new baseline; what it broke until then stays broken
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -24,10 +24,12 @@ try {
 
 function generate() {
   execFileSync(buf, ['generate', '--clean'], { stdio: 'inherit' });
+  writeFileSync(join(generated, 'schema.ts'), schema());
 }
 
 function check() {
   execFileSync(buf, ['generate', '-o', folder], { stdio: 'inherit' });
+  writeFileSync(join(folder, generated, 'schema.ts'), schema());
   const expected = files(join(folder, generated));
   const committed = files(generated);
   const different = [...new Set([...expected.keys(), ...committed.keys()])].filter(
@@ -37,6 +39,40 @@ function check() {
   console.error(`${generated} is not what proto/ says; run: npm run contract:generate`);
   for (const file of different) console.error(`  ${file}`);
   process.exitCode = 1;
+}
+
+/** The fields of every message of ours as a TypeScript constant, for code that checks what it reads. */
+function schema() {
+  const image = join(folder, 'image.json');
+  execFileSync(buf, ['build', '--exclude-source-info', '-o', image], { stdio: 'inherit' });
+  const { file } = JSON.parse(readFileSync(image, 'utf8'));
+  const messages = file
+    .filter((source) => source.package.startsWith('runledger.'))
+    .flatMap(({ messageType = [] }) => messageType)
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const lines = messages.map((message) => {
+    const fields = (message.field ?? []).map((field) => `${field.jsonName}: '${typeOf(message, field)}'`);
+    return `  ${message.name}: {${fields.length > 0 ? ` ${fields.join(', ')} ` : ''}},`;
+  });
+  return `// Generated from proto/ by scripts/contract.mjs; not to be edited.
+
+/**
+ * Every message by its name: the type of each field by the field's JSON name. [] is a list, {} a map by text; ? may be absent.
+ * Struct is a JSON object, Timestamp an RFC 3339 text in UTC.
+ */
+export const messages = {
+${lines.join('\n')}
+} as const;
+`;
+}
+
+function typeOf(message, { type, typeName = '', label, proto3Optional }) {
+  const name = typeName.slice(typeName.lastIndexOf('.') + 1);
+  const entry = (message.nestedType ?? []).find((nested) => nested.name === name && nested.options?.mapEntry);
+  if (entry) return `${typeOf(entry, entry.field[1])}{}`;
+  const scalars = { TYPE_STRING: 'string', TYPE_BOOL: 'bool', TYPE_UINT32: 'uint32', TYPE_MESSAGE: name };
+  if (scalars[type] === undefined) throw new Error(`${message.name} has a field of ${type}; teach contract.mjs and schema.ts about it`);
+  return scalars[type] + (label === 'LABEL_REPEATED' ? '[]' : proto3Optional ? '?' : '');
 }
 
 function accept() {

@@ -25,3 +25,4 @@ export {
   shardOf,
 } from './subjects.js';
 export { type ExecutionStatus, type StepStatus, type TaskStatus } from './statuses.js';
+export { type SchemaFault, schemaFault } from './schema.js';

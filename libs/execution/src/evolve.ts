@@ -159,11 +159,17 @@ const apply = (draft: Draft, event: Event): void => {
   throw new Refused('EVENT_UNKNOWN', `event type ${unknown.type} is not known to this version; upgrade before going on`);
 };
 
-/** Folds events in order; the state handed in stays as it was. Throws Refused EVENT_UNKNOWN. */
-export const fold = (state: State, events: readonly Event[]): State => {
+/**
+ * Folds events in order; the state handed in stays as it was. `before` sees each event with the state that it meets, which is not to
+ * be kept. Throws Refused EVENT_UNKNOWN, and what `before` throws.
+ */
+export const fold = (state: State, events: readonly Event[], before?: (state: State, event: Event) => void): State => {
   if (events.length === 0) return state;
   const draft: Draft = { ...state, tasks: new Map(state.tasks), applied: new Map(state.applied) };
-  for (const event of events) apply(draft, event);
+  for (const event of events) {
+    before?.(draft, event);
+    apply(draft, event);
+  }
   return draft;
 };
 

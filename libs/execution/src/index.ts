@@ -9,6 +9,7 @@ export {
 } from './commands.js';
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
+export { illegality } from './legality.js';
 export { MAX_DURATION_MS, MAX_EVENTS, MAX_TASKS } from './limits.js';
 export { type Next, mustStop, next, runningAttempts, startable } from './next.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';

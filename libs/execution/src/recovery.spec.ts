@@ -1,124 +1,6 @@
 import fc from 'fast-check';
-import type { Event, Plan, PlanTask } from '#libs/contracts';
-import { type Command, type Context, Refused, type State, decide, fold, initial, isTerminal, next, runningAttempts } from './index.js';
-
-type Log = readonly (readonly Event[])[];
-
-const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
-
-/** Graphs of up to eight tasks; each may depend on tasks before it. */
-const plans: fc.Arbitrary<Plan> = fc
-  .array(
-    fc.record({
-      runner: fc.constantFrom('command', 'command', 'wait'),
-      edges: fc.array(fc.nat(7), { maxLength: 3 }),
-      maxAttempts: fc.integer({ min: 1, max: 3 }),
-      timeoutMs: fc.option(fc.integer({ min: 1, max: 500 }), { nil: undefined }),
-      onFailure: fc.constantFrom('skip' as const, 'stop' as const, 'continue' as const),
-      onLost: fc.constantFrom('retry' as const, 'fail' as const),
-    }),
-    { minLength: 1, maxLength: 8 },
-  )
-  .chain((drafts) =>
-    fc.record({
-      tasks: fc.constant(
-        drafts.map(
-          ({ runner, edges, maxAttempts, timeoutMs, onFailure, onLost }, i): PlanTask => ({
-            id: ids[i]!,
-            runner,
-            input: runner === 'wait' ? { durationMs: 50 } : {},
-            dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
-            retry: { maxAttempts, backoff: 'fixed', delayMs: 20 },
-            ...(timeoutMs !== undefined && { timeoutMs }),
-            onFailure,
-            onLost,
-          }),
-        ),
-      ),
-      concurrency: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
-      timeoutMs: fc.option(fc.integer({ min: 50, max: 2_000 }), { nil: undefined }),
-    }),
-  )
-  .map(({ tasks, concurrency, timeoutMs }) => ({
-    name: 'generated',
-    tasks,
-    ...(concurrency !== undefined && { concurrency }),
-    ...(timeoutMs !== undefined && { timeoutMs }),
-  }));
-
-const moves = fc.constantFrom(
-  ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
-  ...(['pause', 'resume', 'graceful', 'immediate', 'late'] as const),
-);
-type Move = { readonly kind: string; readonly pick: number };
-
-/** One execution and what has been committed of it. */
-class World {
-  state: State = initial;
-  now = 1_000_000;
-  readonly log: Event[][] = [];
-  private commands = 0;
-
-  constructor(log: Log = []) {
-    for (const commit of log) {
-      this.state = fold(this.state, commit);
-      this.log.push([...commit]);
-    }
-    this.now = Math.max(this.now, this.state.at);
-  }
-
-  /** Decides; what comes of it is one commit. Refusals are part of the game. */
-  tell(command: Command): void {
-    const context: Context = { now: this.now, cause: `c${this.commands++}`, actor: 'test', correlationId: 'test' };
-    try {
-      const events = decide(command, this.state, context);
-      if (events.length === 0) return;
-      this.log.push([...events]);
-      this.state = fold(this.state, events);
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-    }
-  }
-
-  attempts(): ReturnType<typeof runningAttempts> {
-    return runningAttempts(this.state).filter(({ executor }) => executor !== '');
-  }
-
-  move({ kind, pick }: Move, executor: string): void {
-    const { start, wakeAt } = next(this.state, this.now);
-    const running = this.attempts();
-    const { taskId = 'a', attempt = 1 } = running[pick % Math.max(1, running.length)] ?? {};
-    const failed = (retryable: boolean): Command => ({
-      type: 'RecordOutcome',
-      taskId,
-      attempt,
-      outcome: { ok: false, error: { code: 'BROKEN', message: 'it broke', retryable } },
-    });
-    const waiting = start[pick % Math.max(1, start.length)];
-    if (kind === 'start' && waiting !== undefined) this.tell({ type: 'StartTask', taskId: waiting, executor });
-    if (kind === 'succeed') this.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: { n: pick } } });
-    if (kind === 'fail') this.tell(failed(true));
-    if (kind === 'crash') this.tell(failed(false));
-    if (kind === 'late') this.tell({ type: 'RecordOutcome', taskId: 'a', attempt: 1, outcome: { ok: true, result: {} } });
-    if (kind === 'lose') this.tell({ type: 'RecordLostAttempt', taskId, attempt });
-    if (kind === 'step') this.tell({ type: 'RecordStep', taskId, attempt, step: { kind: 'started', name: 's', metadata: {} } });
-    if (kind === 'sleep') this.now = Math.max(this.now + 1, wakeAt ?? 0);
-    if (kind === 'rewind') this.now -= 10_000;
-    if (kind === 'advance') this.tell({ type: 'Advance' });
-    if (kind === 'pause') this.tell({ type: 'PauseExecution' });
-    if (kind === 'resume') this.tell({ type: 'ResumeExecution' });
-    if (kind === 'graceful' || kind === 'immediate') this.tell({ type: 'CancelExecution', mode: kind });
-  }
-}
-
-const logs: fc.Arbitrary<Log> = fc
-  .record({ plan: plans, moves: fc.array(fc.record({ kind: moves, pick: fc.nat(20) }), { maxLength: 80 }) })
-  .map(({ plan, moves: played }) => {
-    const world = new World();
-    world.tell({ type: 'RequestExecution', plan, name: 'generated', labels: {}, input: {}, dialect: 'canonical' });
-    for (const move of played) world.move(move, 'first');
-    return world.log;
-  });
+import { type Log, World, generatedLogs as logs } from '#libs/testing';
+import { type State, fold, illegality, initial, isTerminal, next } from './index.js';
 
 /** What an owner does that knows nothing but the log: whatever the dead executor ran is lost, whatever it runs itself ends. */
 const recover = (prefix: Log): World => {
@@ -168,6 +50,15 @@ describe('every generated log', () => {
         if (end >= 0) expect(events.slice(end + 1).every(({ type }) => type === 'TaskResultIgnored')).toBe(true);
         const times = events.map(({ at }) => Date.parse(at));
         expect(times).toEqual(times.toSorted((a, b) => a - b));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('holds nothing that the rules of what may follow forbid', () => {
+    fc.assert(
+      fc.property(logs, (log) => {
+        fold(initial, log.flat(), (state, event) => expect([event.type, illegality(state, event)]).toEqual([event.type, undefined]));
       }),
       { numRuns: 1_000 },
     );

@@ -1,3 +1,4 @@
+export { Audit, type Fault, type FaultCode, type KnownHead, type KnownHeads } from './audit.js';
 export {
   BrokenHistory,
   type Execution,

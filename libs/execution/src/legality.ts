@@ -1,0 +1,87 @@
+import type { Event } from '#libs/contracts';
+import { startable } from './next.js';
+import { type State, type TaskState, isTerminal } from './state.js';
+
+const unless = (holds: boolean, why: string): string | undefined => (holds ? undefined : why);
+
+const about = ({ id, status, attempt }: TaskState): string => `task '${id}' is ${status}${attempt > 0 ? ` in attempt ${attempt}` : ''}`;
+
+const runs = (task: TaskState, attempt: number): string | undefined =>
+  unless(task.status === 'running' && attempt === task.attempt, `it is about attempt ${attempt}, and ${about(task)}`);
+
+const isOpen = (task: TaskState, stepId: string): string | undefined => unless(task.openStep === stepId, `step ${stepId} is not open`);
+
+const allEnded = ({ open }: State): string | undefined => unless(open === 0, `${open} of its tasks have not ended`);
+
+const starts = (state: State, task: TaskState, attempt: number, at: string): string | undefined =>
+  startable(state, task, Date.parse(at))
+    ? unless(attempt === task.attempt + 1, `attempt ${attempt} follows attempt ${task.attempt}`)
+    : `it was not due to start: ${about(task)}, the execution ${state.status ?? 'unborn'}`;
+
+type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
+
+const isOfTask = (event: Event): event is TaskEvent => 'taskId' in event.data;
+
+const faultOf = (state: State, event: Exclude<Event, TaskEvent>): string | undefined => {
+  const { status, startedAt, cancel } = state;
+  const is = `the execution is ${status ?? 'unborn'}`;
+  switch (event.type) {
+    case 'ExecutionRequested':
+      return 'the execution exists already';
+    case 'ExecutionStarted':
+      return unless(status === 'pending' && startedAt === undefined, startedAt === undefined ? is : 'it has started already');
+    case 'ExecutionPaused':
+      return unless(status === 'pending' || status === 'running', is);
+    case 'ExecutionResumed':
+      return unless(status === 'paused', is);
+    case 'ExecutionCancelRequested':
+      return unless(!cancel || (cancel.mode === 'graceful' && event.data.mode === 'immediate'), `${is} already`);
+    case 'ExecutionCancelled':
+      return cancel ? allEnded(state) : 'nobody asked for it';
+    case 'ExecutionCompleted':
+    case 'ExecutionFailed':
+      return allEnded(state);
+    case 'ExecutionCommandSatisfied':
+      return undefined;
+  }
+};
+
+const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | undefined => {
+  switch (event.type) {
+    case 'TaskStarted':
+      return starts(state, task, event.data.attempt, event.at);
+    case 'TaskCompleted':
+    case 'TaskFailed':
+    case 'TaskTimedOut':
+    case 'TaskCancelled':
+    case 'StepStarted':
+      return runs(task, event.data.attempt);
+    case 'TaskRetryScheduled': {
+      const { attempt } = event.data;
+      return unless(task.status === 'pending' && attempt === task.attempt + 1, `it is about attempt ${attempt}, and ${about(task)}`);
+    }
+    case 'TaskSkipped':
+      return unless(task.status === 'pending', about(task));
+    case 'StepCompleted':
+    case 'StepFailed':
+    case 'StepSkipped':
+      return isOpen(task, event.data.stepId);
+    case 'TaskResultIgnored':
+      return undefined;
+  }
+};
+
+/**
+ * Why no decision could have led from the state to the event; undefined where one could. The event's shape is taken for granted.
+ * Rules that may grow with later versions, such as how often a task is tried, are not among these.
+ */
+export const illegality = (state: State, event: Event): string | undefined => {
+  if (state.status === undefined) return unless(event.type === 'ExecutionRequested', 'an execution begins with ExecutionRequested');
+  if (Date.parse(event.at) < state.at) return `its time is before that of the event before it, ${new Date(state.at).toISOString()}`;
+  if (isTerminal(state.status)) {
+    return unless(event.type === 'TaskResultIgnored', `the execution is ${state.status}: only a result that came too late may follow`);
+  }
+  if (!isOfTask(event)) return faultOf(state, event);
+  const task = state.tasks.get(event.data.taskId);
+  return task ? faultOfTask(state, task, event) : `the plan has no task '${event.data.taskId}'`;
+};

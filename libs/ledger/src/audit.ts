@@ -1,0 +1,220 @@
+import { type ExecutionRef, isEventType, parseLogSubject, schemaFault } from '#libs/contracts';
+import { type State, fold, illegality, initial, isTerminal } from '#libs/execution';
+import { ChainAudit } from './chain-audit.js';
+import type { StoredCommit } from './store.js';
+
+export type FaultCode =
+  /** A message of the log is no commit. */
+  | 'COMMIT_UNREADABLE'
+  /** Log sequences hold nothing. */
+  | 'LOG_GAP'
+  | 'VERSION_GAP'
+  | 'VERSION_OUT_OF_ORDER'
+  | 'HASH_MISMATCH'
+  /** Not of the shape that the contract gives the event. */
+  | 'EVENT_INVALID'
+  /** Of a type that this version does not know. */
+  | 'EVENT_UNKNOWN'
+  /** No decision could have led to it. */
+  | 'EVENT_ILLEGAL'
+  /** A read model has read what the log no longer holds. */
+  | 'LOG_WENT_BACK'
+  /** A read model does not know an execution that it has read past. */
+  | 'HEAD_MISSING'
+  /** A read model knows another commit than the log holds, or has left one out. */
+  | 'HEAD_DIFFERS';
+
+/** What is wrong, where, and what to do. Null where it is about more than one execution or commit. */
+export type Fault = {
+  readonly code: FaultCode;
+  readonly sequence: number;
+  readonly tenant: string | null;
+  readonly execution: string | null;
+  readonly version: number | null;
+  readonly message: string;
+};
+
+/** The last commit of an execution as a read model knows it. Without a hash it is told by its sequence. */
+export type KnownHead = ExecutionRef & { readonly version: number; readonly sequence: number; readonly hash?: string };
+
+/** Every execution that a read model knew when it had read up to `asOfSeq`; asked for before the log is read. */
+export type KnownHeads = { readonly asOfSeq: number; readonly heads: readonly KnownHead[] };
+
+type Entry = {
+  readonly ref: ExecutionRef;
+  readonly chain: ChainAudit;
+  /** What it folds to; ended: only late results may follow; undefined: no longer known. */
+  state: State | 'ended' | undefined;
+  firstSequence: number;
+  head: KnownHead | undefined;
+  headSeen: boolean;
+  faulty: boolean;
+};
+
+const rebuild = 'rebuild the read models: runledger rebuild';
+const restore = 'restore the log from a backup; until then only this execution is halted';
+
+/**
+ * Finds what is wrong with a log, message by message in the order of the log, and names each fault once, as soon as it is certain.
+ * Of an execution that has ended it keeps some hundred bytes, of another one its state.
+ */
+export class Audit {
+  private readonly entries = new Map<string, Entry>();
+  private readonly asOfSeq: number | undefined;
+  private lastSequence = 0;
+
+  constructor(
+    /** The whole log, or one execution's part of it, where sequences in between belong to others. */
+    private readonly scope: 'log' | 'execution',
+    known?: KnownHeads,
+  ) {
+    this.asOfSeq = known?.asOfSeq;
+    for (const head of known?.heads ?? []) this.entry(head).head = head;
+  }
+
+  take(stored: StoredCommit): readonly Fault[] {
+    const { sequence, ref } = stored;
+    const faults = this.holeBefore(sequence);
+    const entry = this.entry(ref);
+    entry.firstSequence ||= sequence;
+    const { version, sound, faults: broken } = entry.chain.take(stored);
+    faults.push(...broken.map((fault) => ({ ...fault, ...ofExecution(ref) })));
+    if (!entry.chain.intact) entry.state = undefined;
+    if (broken.length > 0) entry.faulty = true;
+    const fault = (sound ? this.contentFault(entry, stored) : undefined) ?? this.headFault(entry, version, stored, broken.length > 0);
+    if (fault) {
+      faults.push(fault);
+      entry.chain.doubt();
+      entry.state = undefined;
+      entry.faulty = true;
+    }
+    return faults;
+  }
+
+  /** A message that is no commit, in its place. */
+  unreadable(sequence: number, subject: string, why: string): readonly Fault[] {
+    const faults = this.holeBefore(sequence);
+    const ref = parseLogSubject(subject);
+    if (ref) {
+      const entry = this.entry(ref);
+      entry.chain.lose();
+      Object.assign(entry, { state: undefined, faulty: true, firstSequence: entry.firstSequence || sequence });
+    }
+    const message = `the message on ${subject} is no commit (${why}): it was altered, or published by something else; ${restore}`;
+    return [...faults, { code: 'COMMIT_UNREADABLE', sequence, ...(ref ? ofExecution(ref) : ofNone), version: null, message }];
+  }
+
+  /** What shows only now. `lastSequence` is that of the log when the reading ended. */
+  end(lastSequence: number): readonly Fault[] {
+    const faults = lastSequence > this.lastSequence ? this.holeBefore(lastSequence + 1) : [];
+    for (const entry of this.entries.values()) {
+      const missing = entry.chain.end();
+      faults.push(...missing.map((fault) => ({ ...fault, ...ofExecution(entry.ref) })));
+      const fault = this.headFaultAtEnd(entry, missing.length > 0, lastSequence);
+      if (fault) faults.push(fault);
+    }
+    if (this.scope === 'execution' || this.asOfSeq === undefined || this.asOfSeq <= lastSequence) return faults;
+    if (faults.some(({ code }) => code === 'LOG_WENT_BACK')) return faults;
+    const message = `the log ends at ${lastSequence}, but a read model has read up to ${this.asOfSeq}: its tail was lost; restore it from a backup`;
+    return [...faults, { code: 'LOG_WENT_BACK', sequence: lastSequence, ...ofNone, version: null, message }];
+  }
+
+  private entry(ref: ExecutionRef): Entry {
+    const key = `${ref.tenant}.${ref.execution}`;
+    const known = this.entries.get(key);
+    if (known) return known;
+    const { tenant, execution } = ref;
+    const own = { tenant, execution };
+    const entry: Entry = {
+      ref: own,
+      chain: new ChainAudit(own),
+      state: initial,
+      firstSequence: 0,
+      head: undefined,
+      headSeen: false,
+      faulty: false,
+    };
+    this.entries.set(key, entry);
+    return entry;
+  }
+
+  private holeBefore(sequence: number): Fault[] {
+    const [from, to] = [this.lastSequence + 1, sequence - 1];
+    this.lastSequence = sequence;
+    if (this.scope === 'execution' || from > to) return [];
+    const which = from === to ? `log sequence ${from} holds` : `log sequences ${from} to ${to} hold`;
+    return [{ code: 'LOG_GAP', sequence: from, ...ofNone, version: null, message: `${which} nothing: messages were deleted; restore the log from a backup` }];
+  }
+
+  private contentFault(entry: Entry, { sequence, commit, ref }: StoredCommit): Fault | undefined {
+    const fault = (code: FaultCode, message: string): Fault => ({ code, sequence, ...ofExecution(ref), version: commit.version, message });
+    const unknown = commit.events.find(({ type }) => !isEventType(type));
+    if (unknown) {
+      return fault('EVENT_UNKNOWN', `event type ${String(unknown.type)} is not known to this version: a later one wrote it, or it was altered; verify with the latest version`);
+    }
+    const shape = shapeFault(commit);
+    if (shape !== undefined) return fault('EVENT_INVALID', `${shape}: it was altered, or published by something else; ${restore}`);
+    const illegal = this.foldIn(entry, commit.events);
+    return illegal === undefined ? undefined : fault('EVENT_ILLEGAL', `${illegal}; it was altered, or published by something else; ${restore}`);
+  }
+
+  private foldIn(entry: Entry, events: StoredCommit['commit']['events']): string | undefined {
+    const { state } = entry;
+    if (state === undefined) return undefined;
+    if (state === 'ended') {
+      const after = events.find(({ type }) => type !== 'TaskResultIgnored');
+      return after && `${after.type} stands after the end of the execution`;
+    }
+    let illegal: string | undefined;
+    try {
+      const folded = fold(state, events, (before, event) => {
+        const why = illegal === undefined ? illegality(before, event) : undefined;
+        if (why !== undefined) illegal = `${event.type} can't stand here: ${why}`;
+      });
+      entry.state = isTerminal(folded.status) ? 'ended' : folded;
+      return illegal;
+    } catch (error) {
+      return illegal ?? `it can't be folded (${String(error)})`;
+    }
+  }
+
+  private headFault(entry: Entry, version: number, { sequence, hash, ref }: StoredCommit, named: boolean): Fault | undefined {
+    const { head, faulty } = entry;
+    if (!head) return undefined;
+    const fault = (message: string): Fault => ({ code: 'HEAD_DIFFERS', sequence, ...ofExecution(ref), version, message });
+    if (version === head.version) {
+      entry.headSeen = true;
+      const isSame = head.hash === undefined ? head.sequence === sequence : head.hash === hash;
+      if (isSame || named) return undefined;
+      return fault(`version ${version} is not the commit that the read model has read (at log sequence ${head.sequence}): it was altered since; restore the log from a backup, or ${rebuild}`);
+    }
+    if (version !== head.version + 1 || sequence > (this.asOfSeq ?? 0) || faulty) return undefined;
+    return fault(`the read model has read past log sequence ${sequence}, but knows version ${head.version} only; ${rebuild}`);
+  }
+
+  private headFaultAtEnd(entry: Entry, named: boolean, lastSequence: number): Fault | undefined {
+    const { head, headSeen, ref, chain, firstSequence, faulty } = entry;
+    if (!head) {
+      if (this.asOfSeq === undefined || faulty || named || firstSequence > this.asOfSeq) return undefined;
+      const message = `the read model has read past log sequence ${firstSequence}, but does not know this execution; ${rebuild}`;
+      return { code: 'HEAD_MISSING', sequence: firstSequence, ...ofExecution(ref), version: chain.version, message };
+    }
+    if (headSeen || head.version <= chain.version || chain.mayHaveLost(head.version)) return undefined;
+    const ends = chain.version === 0 ? 'does not hold this execution at all' : `ends it at version ${chain.version}`;
+    const message = `the log (its end is ${lastSequence}) ${ends}, but the read model has read version ${head.version} at log sequence ${head.sequence}: its tail was lost; restore it from a backup`;
+    return { code: 'LOG_WENT_BACK', sequence: head.sequence, ...ofExecution(ref), version: head.version, message };
+  }
+}
+
+const ofNone = { tenant: null, execution: null } as const;
+const ofExecution = ({ tenant, execution }: ExecutionRef): ExecutionRef => ({ tenant, execution });
+
+const shapeFault = (commit: StoredCommit['commit']): string | undefined => {
+  const fault = schemaFault('Commit', commit);
+  if (fault) return `${fault.path.slice(1) || 'the commit'} ${fault.message}`;
+  for (const [index, { type, data }] of commit.events.entries()) {
+    const inData = schemaFault(type, data);
+    if (inData) return `events/${index}/data${inData.path} of ${type} ${inData.message}`;
+  }
+  return undefined;
+};
