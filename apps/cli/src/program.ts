@@ -6,6 +6,7 @@ import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
 import type { OutputOptions } from './commands/output.js';
 import type { RunOptions } from './commands/run.js';
+import type { VerifyOptions } from './commands/verify.js';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js';
 import { type ClientOptions, type Session, inSession } from './session.js';
 import { UP_HELP } from './up/up-help.js';
@@ -91,6 +92,15 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   ofOne('events', 'everything that happened, from the log itself')
     .option('--follow', 'go on until the execution has ended')
     .action((id: string, options: EventsOptions) => on(options, async (session) => (await import('./commands/events.js')).events(session, id, options)));
+
+  const onLog = (command: Command): Command =>
+    command.addOption(new Option('--nats <url>', 'where NATS is').env('NATS_URL').default('nats://127.0.0.1:4222'));
+
+  onLog(client('verify', 'check the log: versions, hashes, every event, and that the read models have read the same'))
+    .argument('[id]', 'one execution; default: the whole log, of all tenants', token)
+    .action((id: string | undefined, options: VerifyOptions) =>
+      on(options, async (session) => (await import('./commands/verify.js')).verify(session, id, options)),
+    );
 
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -3,15 +3,17 @@ import { LogError } from '#libs/ledger';
 import { codes } from './codes.js';
 import type { Nats } from './connection.js';
 
-/** A message as a direct get returns it. */
-export type DirectMessage = {
+/** A message of a stream, however it was read. */
+export type StoredMessage = {
   readonly subject: string;
   readonly sequence: number;
   /** RFC 3339 with milliseconds. */
   readonly storedAt: string;
   readonly data: Uint8Array;
-  readonly header: (name: string) => string | undefined;
 };
+
+/** A message as a direct get returns it. */
+export type DirectMessage = StoredMessage & { readonly header: (name: string) => string | undefined };
 
 type Query = {
   readonly seq?: number;
@@ -107,16 +109,31 @@ export const directRange = async (
   }
 };
 
+/**
+ * Messages on a subject (wildcards allowed) in order up to a sequence that the stream has, a page at a time. Where what answers
+ * direct gets is behind, the leader is asked. Throws LogError LOG_UNAVAILABLE.
+ */
+export async function* directPages(nats: Nats, stream: string, subject: string, upTo: number): AsyncGenerator<readonly StoredMessage[]> {
+  for (let seq = 1; seq <= upTo; ) {
+    const page = await directPage(nats, stream, { seq, next_by_subj: subject, batch: PAGE, max_bytes: PAGE_BYTES });
+    let messages: readonly StoredMessage[] = page.messages.filter(({ sequence }) => sequence <= upTo);
+    if (page.messages.length === 0) {
+      const next = await leaderGet(nats, stream, { seq, next_by_subj: subject });
+      messages = next && next.sequence <= upTo ? [next] : [];
+    }
+    const last = messages[messages.length - 1];
+    if (!last) return;
+    yield messages;
+    seq = last.sequence + 1;
+  }
+}
+
 /** The last message of each of these subjects (at most 1,000), those that have one. Throws LogError LOG_UNAVAILABLE. */
 export const directLast = async (nats: Nats, stream: string, subjects: readonly string[]): Promise<readonly DirectMessage[]> =>
   (await directPage(nats, stream, { multi_last: subjects, batch: subjects.length })).messages;
 
 /** A message as the stream's leader knows it: never behind, unlike a direct get. */
-export type LeaderMessage = {
-  readonly subject: string;
-  readonly sequence: number;
-  readonly storedAt: string;
-  readonly data: Uint8Array;
+export type LeaderMessage = StoredMessage & {
   /** The header block as it was stored. */
   readonly headers: string;
 };

@@ -1,16 +1,9 @@
 import { parseLogSubject } from '#libs/contracts';
 import { type StoredCommit, hashOf, parseCommit } from '#libs/ledger';
-
-/** A message of LOG, however it was read. */
-export type Raw = {
-  readonly subject: string;
-  readonly sequence: number;
-  readonly storedAt: string;
-  readonly data: Uint8Array;
-};
+import type { StoredMessage } from './read.js';
 
 /** A message of LOG as the commit it is, or why it is none. */
-export const toStored = (raw: Raw): StoredCommit | { readonly unreadable: string } => {
+export const toStored = (raw: StoredMessage): StoredCommit | { readonly unreadable: string } => {
   const ref = parseLogSubject(raw.subject);
   if (!ref) return { unreadable: 'its subject is none of an execution' };
   const commit = parseCommit(raw.data);

@@ -34,8 +34,8 @@ export type Fault = {
   readonly message: string;
 };
 
-/** The last commit of an execution as a read model knows it. Without a hash it is told by its sequence. */
-export type KnownHead = ExecutionRef & { readonly version: number; readonly sequence: number; readonly hash?: string };
+/** The last commit of an execution as a read model knows it. */
+export type KnownHead = ExecutionRef & { readonly version: number; readonly sequence: number; readonly hash: string };
 
 /** Every execution that a read model knew when it had read up to `asOfSeq`; asked for before the log is read. */
 export type KnownHeads = { readonly asOfSeq: number; readonly heads: readonly KnownHead[] };
@@ -119,6 +119,13 @@ export class Audit {
     return [...faults, { code: 'LOG_WENT_BACK', sequence: lastSequence, ...ofNone, version: null, message }];
   }
 
+  /** Executions that the log holds something of. */
+  get executions(): number {
+    let count = 0;
+    for (const { firstSequence } of this.entries.values()) if (firstSequence > 0) count += 1;
+    return count;
+  }
+
   private entry(ref: ExecutionRef): Entry {
     const key = `${ref.tenant}.${ref.execution}`;
     const known = this.entries.get(key);
@@ -184,8 +191,7 @@ export class Audit {
     const fault = (message: string): Fault => ({ code: 'HEAD_DIFFERS', sequence, ...ofExecution(ref), version, message });
     if (version === head.version) {
       entry.headSeen = true;
-      const isSame = head.hash === undefined ? head.sequence === sequence : head.hash === hash;
-      if (isSame || named) return undefined;
+      if (head.hash === hash || named) return undefined;
       return fault(`version ${version} is not the commit that the read model has read (at log sequence ${head.sequence}): it was altered since; restore the log from a backup, or ${rebuild}`);
     }
     if (version !== head.version + 1 || sequence > (this.asOfSeq ?? 0) || faulty) return undefined;
