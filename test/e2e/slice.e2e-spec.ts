@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { eventually } from '#libs/testing';
+import { cli } from './cli.js';
 import { type Platform, startPlatform } from './platform.js';
 
 const example: unknown = JSON.parse(readFileSync('examples/source-report.json', 'utf8'));
@@ -180,5 +181,6 @@ describe('kill -9 of every process, one after another, while a plan runs', () =>
     });
     expect(inOrder).toBe(true);
     expect(feed.every((event) => event.specversion === '1.0')).toBe(true);
+    expect(await cli(platform, ['verify']).ended).toMatchObject({ code: 0, out: expect.stringContaining('no faults') as string });
   }, 240_000);
 });
