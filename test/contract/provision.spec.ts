@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:net';
+import { TimeoutError } from '@nats-io/transport-node';
 import { SHARDS } from '#libs/contracts';
-import { JetStreamLog, type Nats, ProvisioningError, connectNats, provision } from '#libs/jetstream';
+import { Checkpoints, JetStreamLog, Members, type Nats, ProvisioningError, connectNats, provision } from '#libs/jetstream';
 import { type NatsServer, natsServers, startNatsServer } from '#libs/testing';
 import { MIB } from './servers.js';
 
@@ -62,6 +63,33 @@ describe.each(natsServers())('provisioning on $name', ({ name: version }) => {
     const heads = await Promise.all([first, ...others].map((nats) => new JetStreamLog(nats).head()));
     expect(new Set(heads.map(({ incarnation }) => incarnation)).size).toBe(1);
     expect(heads[0]?.incarnation).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  /** A connection whose next requests find the broker silent, as while it restarts. */
+  const silentFor = (nats: Nats, requests: number): Nats => {
+    let left = requests;
+    const connection = new Proxy(nats.connection, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== 'function') return value;
+        if (name !== 'request') return value.bind(target) as unknown;
+        return (...asked: Parameters<typeof target.request>) =>
+          left-- > 0 ? Promise.reject(new TimeoutError()) : target.request(...asked);
+      },
+    });
+    return { ...nats, connection };
+  };
+
+  it('waits for a broker that does not answer, and says so where it never does', async () => {
+    const nats = await start();
+    await provision(silentFor(nats, 2), { logMaxBytes: 256 * MIB });
+    expect(await configs(nats)).toHaveLength(names.length);
+    await Checkpoints.open(silentFor(nats, 1));
+    const member = await Members.join(silentFor(nats, 1), { incarnation: randomUUID(), details: {} });
+    await member.leave();
+    const given = provision(silentFor(nats, Infinity));
+    await nats.close();
+    await expect(given).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE', message: expect.stringContaining('did not answer') });
   });
 
   it.each([

@@ -1,12 +1,15 @@
 import { type KV, Kvm } from '@nats-io/kv';
 import type { Nats } from './connection.js';
+import { untilAnswered } from './until-answered.js';
 
 /** Small JSON values by key that outlive a process; provision() has made the bucket. Calls reject while the broker is away. */
 export class Checkpoints {
   private constructor(private readonly bucket: KV) {}
 
+  /** Throws LogError LOG_UNAVAILABLE. */
   static async open(nats: Nats): Promise<Checkpoints> {
-    return new Checkpoints(await new Kvm(nats.connection).open('checkpoints', { allow_direct: false }));
+    const kvm = new Kvm(nats.connection);
+    return new Checkpoints(await untilAnswered(nats, 'checkpoints', () => kvm.open('checkpoints', { allow_direct: false })));
   }
 
   /** Undefined where there is none. */

@@ -3,6 +3,7 @@ import type { Msg, Subscription } from '@nats-io/transport-node';
 import { isToken } from '#libs/contracts';
 import type { Nats } from './connection.js';
 import { MEMBER_TTL_MS } from './streams.js';
+import { untilAnswered } from './until-answered.js';
 
 const BEAT_MS = 1_000;
 /** Own beats further apart than this, as heard back, mean that others' may have been missed too. */
@@ -36,7 +37,8 @@ export class Members {
   static async join(nats: Nats, self: MembershipOptions): Promise<Members> {
     const { incarnation } = self;
     if (!isToken(incarnation)) throw new RangeError(`not an incarnation: ${String(incarnation)}`);
-    const members = new Members(nats, await new Kvm(nats.connection).open('members', { allow_direct: false }), self);
+    const kvm = new Kvm(nats.connection);
+    const members = new Members(nats, await untilAnswered(nats, 'members', () => kvm.open('members', { allow_direct: false })), self);
     await members.start();
     return members;
   }
@@ -79,9 +81,10 @@ export class Members {
         if (!error) this.hear(message);
       },
     });
-    await this.bucket.put(this.self.incarnation, JSON.stringify(this.self.details));
+    const join = (): Promise<unknown> => this.bucket.put(this.self.incarnation, JSON.stringify(this.self.details));
+    await untilAnswered(this.nats, 'membership', join);
     this.see(this.self.incarnation, this.self.details);
-    for (const [incarnation, details] of await Members.list(this.nats)) {
+    for (const [incarnation, details] of await untilAnswered(this.nats, 'members', () => Members.list(this.nats))) {
       if (!this.seen.has(incarnation)) this.see(incarnation, details);
     }
     const beat = setInterval(() => void this.beat().catch(() => undefined), BEAT_MS);

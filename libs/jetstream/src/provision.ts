@@ -3,6 +3,7 @@ import { Kvm } from '@nats-io/kv';
 import { codes, isFull } from './codes.js';
 import type { Nats } from './connection.js';
 import { type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
+import { untilAnswered } from './until-answered.js';
 
 export type ProvisioningCode =
   | 'JETSTREAM_MISSING'
@@ -127,12 +128,7 @@ const ensureBuckets = async (nats: Nats, replicas: number): Promise<void> => {
   }
 };
 
-/**
- * Makes sure that every stream and bucket is there and as it must be. Any number of processes may call it at once.
- * Throws ProvisioningError.
- */
-export const provision = async (nats: Nats, options: ProvisionOptions = {}): Promise<void> => {
-  checkServer(nats.connection.info);
+const ensureAll = async (nats: Nats, options: ProvisionOptions): Promise<void> => {
   const jsm = await manager(nats);
   const replicas = options.replicas ?? 1;
   const largest = options.logMaxBytes || DEFAULT_LOG_BYTES;
@@ -152,4 +148,13 @@ export const provision = async (nats: Nats, options: ProvisionOptions = {}): Pro
       );
     }
   }
+};
+
+/**
+ * Makes sure that every stream and bucket is there and as it must be. Any number of processes may call it at once. Throws
+ * ProvisioningError, and LogError LOG_UNAVAILABLE where the broker has not answered for 30 s.
+ */
+export const provision = async (nats: Nats, options: ProvisionOptions = {}): Promise<void> => {
+  checkServer(nats.connection.info);
+  await untilAnswered(nats, 'its streams', () => ensureAll(nats, options));
 };
