@@ -160,13 +160,7 @@ export class ExecutionDriver {
     this.again = true;
     if (this.busy) return;
     this.busy = true;
-    void this.turn().finally(() => {
-      this.busy = false;
-      if (this.again && this.timer === undefined && !this.halted) this.drive();
-      else if (this.isFinished()) this.close();
-      // Woken for a slot that it has no use for any more.
-      this.around.slots.offer();
-    });
+    void this.turn();
   }
 
   close(): void {
@@ -192,6 +186,11 @@ export class ExecutionDriver {
         this.recover(error);
       }
     }
+    // At once: what comes in while nobody looks any more and nobody else may would wait for the next timer.
+    this.busy = false;
+    if (this.isFinished()) this.close();
+    // Woken for a slot that it has no use for any more.
+    this.around.slots.offer();
   }
 
   private async readOn(): Promise<void> {
