@@ -48,13 +48,20 @@ beforeEach(async () => {
     history: (...args) => log.history(...args),
     at: (sequence) => log.at(sequence),
     head: () => log.head(),
-    follow: (from, handler) => {
+    follow: async (from, handler) => {
       const gate = gates.shift();
+      let isStopped = false;
       const commits: typeof handler.commits = async (batch) => {
         await gate?.pass();
-        await handler.commits(batch);
+        if (!isStopped) await handler.commits(batch);
       };
-      return log.follow(from, { ...handler, commits });
+      const follower = await log.follow(from, { ...handler, commits });
+      const stop = (): Promise<void> => {
+        isStopped = true;
+        gate?.open();
+        return follower.stop();
+      };
+      return { delivered: follower.delivered, stop };
     },
   };
   alarms = [];
@@ -66,8 +73,6 @@ beforeEach(async () => {
   await projection.start();
 });
 afterEach(async () => {
-  live.open();
-  fresh.open();
   await projection.stop();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -124,7 +129,6 @@ it('is begun anew by the next start where the projector stops before it could co
   await tell(1);
   await projection.rebuild('x');
   await until('the comparison', () => rebuild()?.phase === 'comparing');
-  live.open();
   await projection.stop();
   const again = new ReadModelFile(join(folder, 'status.db'), statusSchema, () => undefined);
   expect(again.notes().rebuild).toMatchObject({ id: 'x', endedAt: null });
