@@ -18,7 +18,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 export const EXIT_HELP = `
 Exit codes
   0    ok; of run and watch: the execution completed
-  1    the execution failed, verify found faults, rebuilt rows differ
+  1    the execution failed; verify found faults; rebuild failed, or the rows were not what the log says
   2    misuse of the command line
   3    not found
   4    refused by the server

@@ -1,13 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Reader } from './api.js';
-import { CliError } from './cli-error.js';
 import { type Chunk, type OutputWanted, type ReadEvent, readAllOutput, readEvents } from './executions-api.js';
-import { EXIT } from './exit-codes.js';
+import { Patience } from './patience.js';
 
 const SHORTEST_MS = 50;
 const LONGEST_MS = 1_000;
-/** How long the server may be away in the middle of it all. */
-const PATIENCE_MS = 60_000;
 
 export type End = 'completed' | 'failed' | 'cancelled';
 
@@ -39,7 +36,7 @@ const timeOf = (item: ReadEvent | Chunk): string => ('type' in item ? item.at : 
 export const follow = async (api: Reader, id: string, following: Following): Promise<End> => {
   const { signal, output, events: wanted = true } = following;
   let [position, outputPosition, wait] = ['0/0', 0, SHORTEST_MS];
-  let awaySince: number | undefined;
+  const patience = new Patience(following.trouble);
   let begun = false;
 
   const look = async (): Promise<{ readonly news: number; readonly end: End | undefined }> => {
@@ -60,14 +57,12 @@ export const follow = async (api: Reader, id: string, following: Following): Pro
     let news = false;
     try {
       const seen = await look();
-      awaySince = undefined;
+      patience.restored();
       if (seen.end !== undefined) return seen.end;
       news = seen.news > 0;
     } catch (error) {
-      if (!begun || !(error instanceof CliError) || error.exit !== EXIT.unavailable) throw error;
-      if (awaySince === undefined) following.trouble(`${error.message}; trying again`);
-      awaySince ??= Date.now();
-      if (Date.now() - awaySince > PATIENCE_MS) throw error;
+      if (!begun) throw error;
+      patience.bear(error);
     }
     wait = nextPause(wait, news);
     await pause(wait, undefined, { signal });

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { integer, label, several, time, token, url } from './arguments.js';
+import { integer, label, moment, several, time, token, url } from './arguments.js';
 import type { ControlOptions } from './commands/control.js';
 import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
 import type { OutputOptions } from './commands/output.js';
+import type { ReplayOptions } from './commands/replay.js';
 import type { RunOptions } from './commands/run.js';
+import type { AsOfOptions } from './commands/show.js';
 import type { VerifyOptions } from './commands/verify.js';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js';
 import { type ClientOptions, type Session, inSession } from './session.js';
@@ -67,8 +69,12 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--cursor <cursor>', 'go on where an earlier answer ended')
     .action((options: ListOptions) => on(options, async (session) => (await import('./commands/list.js')).list(session, options)));
 
-  ofOne('show', 'one execution and its tasks')
-    .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/show.js')).show(session, id)));
+  const asOf = (command: Command): Command =>
+    command.option('--as-of <moment>', 'as it was then: a log sequence, or a time (RFC 3339)', moment);
+  asOf(ofOne('show', 'one execution and its tasks'))
+    .action((id: string, options: AsOfOptions) => on(options, async (session) => (await import('./commands/show.js')).show(session, id, options)));
+  asOf(ofOne('why', 'what an execution waits for, since when, and who could end it'))
+    .action((id: string, options: AsOfOptions) => on(options, async (session) => (await import('./commands/why.js')).why(session, id, options)));
 
   ofOne('watch', 'progress and output of an execution, from its beginning to its end')
     .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/watch.js')).watch(session, id)));
@@ -96,10 +102,20 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   const onLog = (command: Command): Command =>
     command.addOption(new Option('--nats <url>', 'where NATS is').env('NATS_URL').default('nats://127.0.0.1:4222'));
 
+  onLog(ofOne('replay', 'fold the history of an execution: each commit and what it changed, and the state at the end'))
+    .option('--at <moment>', 'stop at a log sequence, or at a time (RFC 3339)', moment)
+    .action((id: string, options: ReplayOptions) => on(options, async (session) => (await import('./commands/replay.js')).replay(session, id, options)));
+
   onLog(client('verify', 'check the log: versions, hashes, every event, and that the read models have read the same'))
     .argument('[id]', 'one execution; default: the whole log, of all tenants', token)
     .action((id: string | undefined, options: VerifyOptions) =>
       on(options, async (session) => (await import('./commands/verify.js')).verify(session, id, options)),
+    );
+
+  client('rebuild', 'rebuild read models from the log beside the live ones, compare, and put them in their place')
+    .argument('[name]', 'status or stats; default: all')
+    .action((name: string | undefined, options: ClientOptions) =>
+      on(options, async (session) => (await import('./commands/rebuild.js')).rebuild(session, name)),
     );
 
   try {

@@ -31,6 +31,12 @@ export class ExecutionView {
     return tasksOf([...this.tasks.values()], [...this.steps.values()]);
   }
 
+  /** One of taskViews, without the others' making. */
+  taskView(id: string): TaskView | undefined {
+    const row = this.tasks.get(id);
+    return row && tasksOf([row], [...this.steps.values()].filter((step) => step['task'] === id))[0];
+  }
+
   private change(change: StatusChange): void {
     if (change.op === 'resume') {
       this.own['status'] = this.own['started_at'] === undefined ? 'pending' : 'running';

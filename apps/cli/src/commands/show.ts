@@ -1,10 +1,12 @@
 import type { TaskView } from '#libs/projections';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { type Shown, readShown } from '../executions-api.js';
-import type { Session } from '../session.js';
+import type { ClientOptions, Session } from '../session.js';
 import { clock, dateTime, styleOf, took } from '../terminal/format.js';
 import { type Screen, printable } from '../terminal/screen.js';
 import { type Cell, heading, printTable } from '../terminal/table.js';
+
+export type AsOfOptions = ClientOptions & { readonly asOf?: string };
 
 const noteOf = ({ status, error, why, retryAt, steps }: TaskView): string => {
   const step = steps[steps.length - 1];
@@ -39,8 +41,8 @@ export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
   printTable(out, [heading('TASK', 'STATUS', 'TRY', 'TOOK', 'NOTE'), ...tasks.map(taskRow)]);
 };
 
-export const show = async ({ api, out, json }: Session, id: string): Promise<ExitCode> => {
-  const shown = await readShown(api, id);
+export const show = async ({ api, out, json }: Session, id: string, { asOf }: AsOfOptions): Promise<ExitCode> => {
+  const shown = await readShown(api, id, { asOf });
   if (json) out.json(shown);
   else printShown(out, shown);
   return EXIT.ok;
