@@ -77,9 +77,14 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `an image of ${Math.round(size / 1e6)} MB, ${Math.round((size - base) / 1e6)} MB of them above its base`;
   };
 
-  const up = async () => {
-    await compose('up', '--detach', '--no-build', '--wait', '--wait-timeout', '120', '--scale', 'executor=2');
+  const bringUp = async () => {
+    await compose('up', '--detach', '--no-build', '--no-recreate', '--wait', '--wait-timeout', '120', '--scale', 'executor=2');
+    // A container that was started anew may be published on another port.
     url = `http://${await publishedPort('gateway', 8080)}`;
+  };
+
+  const up = async () => {
+    await bringUp();
     const unprivileged = 'id -u; touch /app/planted 2>/dev/null || echo read-only; grep CapEff /proc/self/status';
     for (const app of APPS) assert.match(await within(app, unprivileged), /^1000\nread-only\nCapEff:\t0+\n$/);
     return `nats, gateway, projector and two executors are healthy, unprivileged, on ${url}`;
@@ -105,8 +110,10 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `examples/source-report.json completed as ${id}: ${report.join(', ')}`;
   };
 
+  const runledger = (...args) => compose('run', '--rm', '-T', 'cli', ...args);
+
   const commandLine = async () => {
-    const ran = await compose('run', '--rm', '-T', 'cli', 'run', '--', 'cat', '/etc/hostname');
+    const ran = await runledger('run', '--', 'cat', '/etc/hostname');
     const running = (await compose('ps', '-q', 'executor')).trim().split('\n').map((container) => container.slice(0, 12));
     const where = running.find((container) => ran.includes(container));
     assert.ok(where, `not the name of an executor: ${ran}`);
@@ -127,6 +134,10 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `docker kill ${victim} in the middle of a command: ${execution} completed in ${survivor}`;
   };
 
+  const allAreCompleted = async () => {
+    for (const execution of ended) assert.equal((await read(`/api/v1/executions/${execution}`)).status, 'completed');
+  };
+
   const crashApps = async () => {
     const crashed = ['gateway', 'projector'];
     const container = Object.fromEntries(await Promise.all(crashed.map(async (app) => [app, (await compose('ps', '-q', app)).trim()])));
@@ -137,9 +148,8 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
         return restarts === 1 && state.Health.Status === 'healthy';
       });
     }
-    // The published port may be another one after a restart.
     url = `http://${await publishedPort('gateway', 8080)}`;
-    for (const execution of ended) assert.equal((await read(`/api/v1/executions/${execution}`)).status, 'completed');
+    await allAreCompleted();
     return `kill -9 of ${crashed.join(' and ')}: both are healthy again, and answer as before`;
   };
 
@@ -165,6 +175,23 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `${fed.length} events of ${ended.length} executions, each once and in the order of the log`;
   };
 
+  const loseBroker = async () => {
+    await docker('rm', '--force', (await compose('ps', '-q', 'nats')).trim());
+    await bringUp();
+    await allAreCompleted();
+    const ran = await runledger('run', '--', 'echo', 'as if nothing had happened');
+    assert.match(ran, /as if nothing had happened/);
+    return 'docker rm --force of nats: with another container on its volume everything is there, and runs';
+  };
+
+  const verify = async () => {
+    const { faults, ...rest } = JSON.parse(await runledger('verify', '--json'));
+    assert.deepEqual(faults, []);
+    assert.equal(rest.heads?.compared, rest.executions);
+    assert.equal(rest.executions, ended.length + 2, 'those that were awaited here and those of the command line');
+    return `\`runledger verify\` in a container of its own: no faults in ${rest.commits} commits of ${rest.executions} executions`;
+  };
+
   return [
     { name: 'build', take: build },
     { name: 'up', take: up },
@@ -175,5 +202,7 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     { name: 'crash', take: crashApps },
     { name: 'health', take: health },
     { name: 'feed', take: compareFeed },
+    { name: 'broker', take: loseBroker },
+    { name: 'verify', take: verify },
   ];
 };
