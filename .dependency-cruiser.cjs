@@ -8,6 +8,7 @@ const libraries = {
   contracts: { libs: [] },
   execution: { libs: ['contracts'] },
   projections: { libs: ['contracts', 'execution'] },
+  access: { libs: ['contracts'], modules: [`${npm}jose/`, '^(node:)?crypto$'] },
   ledger: { libs: ['contracts', 'execution'], modules: ['^(node:)?crypto$'] },
   jetstream: { libs: ['contracts', 'execution', 'ledger'], modules: [`${npm}@nats-io/`], builtins: true },
   runners: { libs: ['contracts'], builtins: true },
