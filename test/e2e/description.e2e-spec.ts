@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually } from '#libs/testing';
 import { type Platform, startPlatform } from './platform.js';
+import { untilStatus } from './until-status.js';
 
 type Sample = { readonly label: string; readonly source: string };
 type Paths = Readonly<Record<string, Readonly<Record<string, { readonly 'x-codeSamples': readonly Sample[] }>>>>;
@@ -32,7 +32,7 @@ it('runs every sample of its description as it stands, against this very server'
   // The same again is the same execution.
   expect(requests.map((sample) => String(run(sample)['id']))).toEqual(ids);
   for (const id of ids.slice(0, 2)) {
-    await eventually(async () => (await platform.get(`/api/v1/executions/${id}`)).body['status'] === 'completed', { what: `${id} to complete` });
+    await untilStatus(platform, id, 'completed', 10_000);
   }
 
   const others = operations.filter(({ path, method }) => path !== '/api/v1/executions' || method !== 'post');

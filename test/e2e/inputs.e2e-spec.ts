@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { eventually } from '#libs/testing';
 import { type Platform, startPlatform } from './platform.js';
+import { untilStatus } from './until-status.js';
 
 const executions = '/api/v1/executions';
 const noop = { id: 'a', runner: 'noop' };
@@ -155,5 +155,5 @@ it('answers what no client should send with what is wrong and where, and lives o
   expect(wrong).toEqual([]);
   expect(platform.processes()).toEqual(before);
   const { body } = await platform.post(executions, { plan });
-  await eventually(async () => (await platform.get(`${executions}/${String(body['id'])}`)).body['status'] === 'completed', { what: 'a plan to complete' });
+  await untilStatus(platform, String(body['id']), 'completed', 10_000);
 }, 60_000);

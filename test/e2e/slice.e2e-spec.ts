@@ -4,6 +4,7 @@ import { connect } from '@nats-io/transport-node';
 import { eventually } from '#libs/testing';
 import { cli } from './cli.js';
 import { type Platform, startPlatform } from './platform.js';
+import { untilStatus } from './until-status.js';
 
 const example: unknown = JSON.parse(readFileSync('examples/source-report.json', 'utf8'));
 
@@ -26,9 +27,6 @@ const command = (id: string, script: string, more: object = {}): object => ({
 
 const statusOf = async (platform: Platform, id: string): Promise<string> =>
   String((await platform.get(`/api/v1/executions/${id}`)).body['status']);
-
-const untilStatus = (platform: Platform, id: string, status: string, timeoutMs = 60_000): Promise<unknown> =>
-  eventually(async () => (await statusOf(platform, id)) === status, { timeoutMs, what: `execution ${id} ${status}` });
 
 const tasksOf = async (platform: Platform, id: string): Promise<Map<string, Task>> => {
   const { body } = await platform.get(`/api/v1/executions/${id}/tasks`);
@@ -94,6 +92,16 @@ describe('a graph of real commands', () => {
     expect(types.filter((type) => type === 'TaskCompleted')).toHaveLength(7);
     expect(types.filter((type) => type === 'TaskRetryScheduled')).toHaveLength(1);
   }, 90_000);
+});
+
+describe('a failing command', () => {
+  it('ends the wait for another status at once, with all there is to know', async () => {
+    const id = await request(platform, { plan: { name: 'failing', tasks: [command('broken', 'echo no such thing >&2; exit 3')] } });
+    const failure = await untilStatus(platform, id, 'completed').catch((error: Error) => error.message);
+    for (const part of [`execution ${id} is failed; it was to be completed`, 'COMMAND_EXITED', 'no such thing', 'TaskFailed', '"waitsFor"', 'executor']) {
+      expect(failure).toContain(part);
+    }
+  });
 });
 
 describe('a sleeping command', () => {
