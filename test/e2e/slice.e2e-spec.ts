@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { eventually } from '#libs/testing';
@@ -6,7 +9,16 @@ import { cli } from './cli.js';
 import { type Platform, startPlatform } from './platform.js';
 import { untilStatus } from './until-status.js';
 
-const example: unknown = JSON.parse(readFileSync('examples/source-report.json', 'utf8'));
+type Example = { readonly plan: { readonly tasks: readonly { readonly id: string; readonly dependsOn?: readonly string[] }[] } };
+
+const example = JSON.parse(readFileSync('examples/source-report.json', 'utf8')) as Example;
+/** What the example reports on here: by path, in order. */
+const sources = {
+  'apps/one/README.md': '# One\n',
+  'apps/one/main.ts': 'import "./other.js";\nstart();\n',
+  'libs/other.ts': 'export {};\n',
+  'proto/one.proto': 'syntax = "proto3";\n\nmessage One {}\n',
+};
 
 type Task = { id: string; status: string; attempt: number; why: string | null; result: Record<string, unknown> | null };
 type FeedEvent = { id: string; type: string; execution: string; version: number; position: string; specversion: string };
@@ -66,11 +78,29 @@ const readFeed = async (platform: Platform): Promise<FeedEvent[]> => {
   }
 };
 
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** The whole of the example's report. */
+const report = (): string => {
+  const hashes = Object.entries(sources).map(([path, text]) => `${sha256(text)}  ${path}\n`);
+  return `files: 4\nlines of ts: 3\nlines of proto: 3\nlines of md: 1\ndigest of all: ${sha256(hashes.join('')).slice(0, 16)}\n`;
+};
+
+const root = mkdtempSync(join(tmpdir(), 'runledger-sources-'));
+const writeSources = (): void => {
+  for (const [path, text] of Object.entries(sources)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+};
+
 let platform: Platform;
 beforeAll(async () => {
-  platform = await startPlatform({ RUNLEDGER_ROOTS: process.cwd() });
+  platform = await startPlatform({ RUNLEDGER_ROOTS: root });
 }, 90_000);
+beforeEach(writeSources);
 afterAll(async () => {
+  rmSync(root, { recursive: true, force: true });
   const { home } = platform;
   expect(await platform.stop()).toBe(0);
   // Nothing that it started outlives it.
@@ -84,13 +114,22 @@ describe('a graph of real commands', () => {
     const tasks = await tasksOf(platform, id);
     expect([...tasks.values()].map(({ status }) => status)).toEqual(Array(7).fill('completed'));
     expect(tasks.get('flaky')?.attempt).toBe(2);
-    expect(await outputOf(platform, id, 'report')).toMatch(/^files: \d+\nlines of ts: \d+\nlines of proto: \d+/);
+    expect(await outputOf(platform, id, 'report')).toBe(report());
     expect(await outputOf(platform, id, 'flaky')).toBe('failing once, on purpose\nattempt 2 succeeds\n');
     const types = await eventTypes(platform, id);
     expect(types[0]).toBe('ExecutionRequested');
     expect(types.at(-1)).toBe('ExecutionCompleted');
     expect(types.filter((type) => type === 'TaskCompleted')).toHaveLength(7);
     expect(types.filter((type) => type === 'TaskRetryScheduled')).toHaveLength(1);
+  }, 90_000);
+
+  it('reports on the sources as they were, whatever becomes of them meanwhile', async () => {
+    const [first, ...others] = example.plan.tasks;
+    const meanwhile = { ...command('meanwhile', 'cd "$RUNLEDGER_ROOT" && rm -r libs && echo more >> proto/one.proto'), dependsOn: [first?.id] };
+    const after = others.map((task) => ({ ...task, dependsOn: [...(task.dependsOn ?? []), 'meanwhile'] }));
+    const id = await request(platform, { plan: { ...example.plan, tasks: [first, meanwhile, ...after] } });
+    await untilStatus(platform, id, 'completed');
+    expect(await outputOf(platform, id, 'report')).toBe(report());
   }, 90_000);
 });
 
