@@ -9,10 +9,11 @@ const libraries = {
   execution: { libs: ['contracts'] },
   projections: { libs: ['contracts', 'execution'] },
   access: { libs: ['contracts'], modules: [`${npm}jose/`, '^(node:)?crypto$'] },
+  secrets: { libs: ['contracts'], modules: ['^(node:)?crypto$'] },
   ledger: { libs: ['contracts', 'execution'], modules: ['^(node:)?crypto$'] },
-  jetstream: { libs: ['contracts', 'execution', 'ledger'], modules: [`${npm}@nats-io/`], builtins: true },
-  runners: { libs: ['contracts'], builtins: true },
-  platform: { libs: ['contracts', 'execution', 'ledger'], modules: [npm], builtins: true },
+  jetstream: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [`${npm}@nats-io/`], builtins: true },
+  runners: { libs: ['contracts', 'secrets'], builtins: true },
+  platform: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [npm], builtins: true },
   testing: { libs: ['[^/]+'], modules: [npm], builtins: true },
 };
 const known = Object.keys(libraries).join('|');
