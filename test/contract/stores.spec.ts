@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Checkpoints, FEED_BATCH_MAX, type FeedMessage, FeedStream, OutputStore, connectNats } from '#libs/jetstream';
+import { Catalog, Checkpoints, FEED_BATCH_MAX, type FeedMessage, FeedStream, OutputStore, connectNats } from '#libs/jetstream';
 import { eventually, natsServers } from '#libs/testing';
 import { someone } from './commits.js';
 import { type Broker, startBroker } from './servers.js';
@@ -24,6 +24,42 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
       expect(await (await Checkpoints.open((await broker.connect()).nats)).get(key)).toEqual({ position: 2 });
       await checkpoints.delete(key);
       expect(await checkpoints.get(key)).toBeUndefined();
+    });
+  });
+
+  describe('a catalog', () => {
+    type Entry = { readonly n: number };
+    const open = async (): Promise<Catalog<Entry>> => Catalog.open<Entry>((await broker.connect()).nats, 'keys');
+
+    it('knows at once what it stored, soon what others did, and all of it from the start', async () => {
+      const [one, other, key] = [await open(), await open(), randomUUID()];
+      await one.put(key, { n: 1 });
+      expect(one.get(key)).toEqual({ n: 1 });
+      await eventually(() => other.get(key)?.n === 1, { what: 'the other catalog to know the entry' });
+      expect((await open()).get(key)).toEqual({ n: 1 });
+      expect(await other.delete(key)).toBe(true);
+      expect(other.get(key)).toBeUndefined();
+      await eventually(() => one.get(key) === undefined, { what: 'the first catalog to know that it is gone' });
+      expect(await one.delete(key)).toBe(false);
+      for (const catalog of [one, other]) catalog.stop();
+    });
+
+    it('keeps the first of those who create the same entry, and tells the others', async () => {
+      const [one, other, key] = [await open(), await open(), randomUUID()];
+      const answers = await Promise.all([one.create(key, { n: 1 }), other.create(key, { n: 2 })]);
+      const [kept] = answers.filter((answer) => answer !== undefined);
+      expect(answers.filter((answer) => answer === undefined)).toHaveLength(1);
+      expect([one.get(key), other.get(key)]).toEqual([kept, kept]);
+      for (const catalog of [one, other]) catalog.stop();
+    });
+
+    it('loses no change when many change the same entry', async () => {
+      const [catalogs, key] = [await Promise.all([open(), open(), open()]), randomUUID()];
+      await catalogs[0]?.put(key, { n: 0 });
+      await Promise.all(catalogs.map((catalog) => catalog.update(key, ({ n }) => ({ n: n + 1 }))));
+      await Promise.all(catalogs.map((catalog) => eventually(() => catalog.get(key)?.n === 3, { what: 'all changes to be known' })));
+      expect(await catalogs[0]?.update(randomUUID(), (entry) => entry)).toBeUndefined();
+      for (const catalog of catalogs) catalog.stop();
     });
   });
 

@@ -20,6 +20,7 @@ export type Service = {
   readonly nats: Nats;
   readonly log: JetStreamLog;
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
+  readonly delete: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   /** Commits what an executor would. Returns the log sequence. */
   readonly drive: (id: string, ...commands: readonly Command[]) => Promise<number>;
@@ -31,11 +32,11 @@ export type Service = {
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly body: Json };
 
-export const startService = async (): Promise<Service> => {
+export const startService = async (environment: Readonly<Record<string, string>> = {}): Promise<Service> => {
   const logger = createLogger('test', 'silent');
   const server = await startNatsServer();
   const home = mkdtempSync(join(tmpdir(), 'runledger-service-'));
-  const settings = readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home, RUNLEDGER_PORT: '0' });
+  const settings = readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home, RUNLEDGER_PORT: '0', ...environment });
   const gateway = await startGateway(settings, logger);
   let stopProjector = await startProjector(settings, logger);
   const nats = await connectNats({ url: server.url, name: 'test' });
@@ -51,6 +52,7 @@ export const startService = async (): Promise<Service> => {
     log,
     ref,
     get: (path, headers = {}) => call(path, { headers }),
+    delete: (path, headers = {}) => call(path, { method: 'DELETE', headers }),
     post: (path, body, headers = {}) =>
       call(path, {
         method: 'POST',

@@ -125,6 +125,19 @@ const projection = object({
 
 const controlled = { id: token, status, sequence: integer };
 
+const apiKey = {
+  id: text,
+  tenant: token,
+  name: text,
+  roles: listOf(text),
+  scopes: { ...listOf(text), description: 'Of what the roles grant, only this. Absent: all of it.' },
+  workspaces: { ...listOf(token), description: 'Absent: all of the tenant.' },
+  createdAt: time,
+  createdBy: text,
+  expiresAt: time,
+  revokedAt: time,
+};
+
 /** What the routes answer. */
 export const answers = {
   accepted: object({ ...controlled, links: object({ self: text, tasks: text, events: text, output: text }) }),
@@ -139,6 +152,9 @@ export const answers = {
   projections: object({ projections: listOf(projection) }),
   projection,
   rebuild,
+  newKey: object({ ...apiKey, token: orNull({ ...text, description: 'Shown here and never again; null where the request came again.' }) }),
+  key: object(apiKey),
+  keys: object({ keys: listOf(object(apiKey)) }),
   health: object({ status: text, service: text, version: text, uptime: { ...integer, description: 'Seconds.' } }),
   ready: object({
     status: { type: 'string', enum: ['ready', 'unavailable'] },

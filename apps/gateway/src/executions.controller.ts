@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ClientCommand } from '#libs/execution';
 import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
+import { Allow, principalOf } from './access.js';
 import { ExecutionReads } from './execution-reads.js';
 import { type Caller, Executions } from './executions.js';
 import { idempotencyOf } from './idempotency-key.js';
@@ -37,6 +38,7 @@ const nextPage = (url: string, cursor: string): string => {
 
 /** The same verb and body under the same key are the same request. */
 const callerOf = (request: FastifyRequest, verb: string, body: unknown): Caller => ({
+  actor: principalOf(request).actor,
   correlationId: correlationOf(request),
   idempotency: idempotencyOf(request, verb, body),
 });
@@ -54,6 +56,7 @@ export class ExecutionsController {
   ) {}
 
   @Post()
+  @Allow('executions.request')
   @HttpCode(202)
   @describe.request()
   async request(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
@@ -67,6 +70,7 @@ export class ExecutionsController {
   }
 
   @Get()
+  @Allow('executions.read')
   @describe.list()
   async list(
     @Query() query: RequestQuery,
@@ -79,24 +83,28 @@ export class ExecutionsController {
   }
 
   @Get(':id')
+  @Allow('executions.read')
   @describe.detail()
   async detail(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     return await this.reads.detail(this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/tasks')
+  @Allow('executions.read')
   @describe.tasks()
   async tasks(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     return await this.reads.tasks(this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/why')
+  @Allow('executions.read')
   @describe.why()
   async why(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     return await this.reads.why(this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/events')
+  @Allow('executions.read')
   @describe.events()
   async events(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     const { after, limit, at } = parseEventsQuery(query);
@@ -104,6 +112,7 @@ export class ExecutionsController {
   }
 
   @Get(':id/output')
+  @Allow('executions.read', { browser: true })
   @describe.output()
   async readOutput(
     @Param('id') id: string,
@@ -131,6 +140,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/pause')
+  @Allow('executions.control')
   @HttpCode(200)
   @describe.control('Pause: running tasks finish, none start')
   async pause(
@@ -144,6 +154,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/resume')
+  @Allow('executions.control')
   @HttpCode(200)
   @describe.control('Resume a paused execution')
   async resume(
@@ -157,6 +168,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/cancel')
+  @Allow('executions.control')
   @HttpCode(200)
   @describe.cancel()
   async cancel(

@@ -9,7 +9,7 @@ const request = {
   input: { n: 1 },
 };
 
-const caller: Caller = { correlationId: 'c' };
+const caller: Caller = { actor: 'test', correlationId: 'c' };
 
 let log: MemoryLog;
 let isNearlyFull: boolean;

@@ -13,7 +13,7 @@ export type Accepted = { readonly id: string; readonly sequence: number; readonl
 export type Controlled = Accepted & { readonly changed: boolean };
 
 /** Who asks, beyond what is asked for. */
-export type Caller = { readonly correlationId: string; readonly idempotency?: Idempotency | undefined };
+export type Caller = { readonly actor: string; readonly correlationId: string; readonly idempotency?: Idempotency | undefined };
 
 /** Commands in, commits out. */
 export class Executions {
@@ -66,10 +66,10 @@ export class Executions {
 }
 
 /** Each request without a key is a command of its own. */
-const contextOf = ({ correlationId, idempotency }: Caller): Context => ({
+const contextOf = ({ actor, correlationId, idempotency }: Caller): Context => ({
   now: Date.now(),
   cause: idempotency ? keyedCause(idempotency.key, idempotency.fingerprint) : randomUUID(),
-  actor: 'anonymous',
+  actor,
   correlationId,
 });
 

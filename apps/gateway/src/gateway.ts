@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
-import { JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
-import { type Logger, type Settings, announceReady } from '#libs/platform';
+import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
+import { Catalog, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
+import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
+import { ApiKeys } from './api-keys.js';
+import { ApiKeysController } from './api-keys.controller.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
@@ -18,6 +21,7 @@ class GatewayModule {}
 
 type Parts = {
   readonly executions: Executions;
+  readonly keys: ApiKeys;
   readonly reads: ExecutionReads;
   readonly output: OutputStore;
   readonly readModels: ReadModels;
@@ -25,11 +29,12 @@ type Parts = {
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, reads, output, readModels, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ executions, keys, reads, output, readModels, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, ProjectionsController, SystemController],
+  controllers: [ExecutionsController, ApiKeysController, ProjectionsController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
+    { provide: ApiKeys, useValue: keys },
     { provide: ExecutionReads, useValue: reads },
     { provide: ReadModels, useValue: readModels },
     { provide: OutputStore, useValue: output },
@@ -45,6 +50,15 @@ const versionOf = (): string => {
     if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
   }
   throw new Error('no package.json above the gateway');
+};
+
+/** Throws SettingsError for a key file that holds none. */
+const jwtVerifierOf = async ({ auth, tenant }: Settings): Promise<JwtVerifier | undefined> => {
+  try {
+    return auth?.jwt && (await JwtVerifier.create(auth.jwt, tenant));
+  } catch (error) {
+    throw new SettingsError(`RUNLEDGER_JWT_KEY_FILE: ${(error as Error).message}`);
+  }
 };
 
 /** Starts a gateway and returns where it listens and what stops it in order. Throws ProvisioningError, SettingsError. */
@@ -67,20 +81,26 @@ export const startGateway = async (
     broker: () => (nats.connected ? Promise.resolve() : Promise.reject(new Error('not connected'))),
     log: async () => void (await log.info()),
   };
+  const jwt = await jwtVerifierOf(settings);
+  const keys = await Catalog.open<ApiKey>(nats, 'keys');
+  const authenticator = settings.auth && new Authenticator({ find: (id) => keys.get(id) }, jwt);
   const stop = async (): Promise<void> => {
     room.stop();
+    keys.stop();
+    jwt?.stop();
     await client.close();
     await nats.close();
   };
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull),
+    keys: new ApiKeys(keys),
     reads: new ExecutionReads(log, readModels, async () => (await Members.list(nats)).size),
     output: new OutputStore(nats),
     readModels,
     system: { checks, version },
     tenant: settings.tenant,
   };
-  const app = await createHttpApp(moduleOf(parts), settings, version, logger);
+  const app = await createHttpApp(moduleOf(parts), settings, version, logger, authenticator);
   try {
     const url = await listen(app, settings);
     logger.info({ url }, 'gateway ready');

@@ -4,12 +4,14 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
+import type { Authenticator } from '#libs/access';
+import { accessHook } from './access.js';
 import { unpackBody } from './compressed-body.js';
 import { parseJson } from './json-body.js';
 import { serveDescription } from './openapi.js';
 import { BODY_LIMIT } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
-import { correlationOf } from './request-context.js';
+import { correlationOf, urlOf } from './request-context.js';
 import { loopbackOrigin, requestGuard } from './request-guard.js';
 import { Routes } from './routes.js';
 
@@ -56,6 +58,8 @@ export const createHttpApp = async (
   settings: Settings,
   version: string,
   logger: Logger,
+  /** Without one everybody is let in. */
+  authenticator?: Authenticator,
 ): Promise<NestFastifyApplication> => {
   const routes = new Routes();
   const filter = new ProblemFilter(logger, routes);
@@ -87,11 +91,11 @@ export const createHttpApp = async (
       done(error as Error);
     }
   });
+  if (authenticator) fastify.addHook('onRequest', accessHook(authenticator));
   fastify.addHook('preParsing', unpackBody);
   if (logger.isLevelEnabled('debug')) {
     fastify.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
-      const { method, url } = request;
-      logger.debug({ correlationId: correlationOf(request), method, url, status: reply.statusCode, ms: reply.elapsedTime }, 'request');
+      logger.debug({ correlationId: correlationOf(request), method: request.method, url: urlOf(request), status: reply.statusCode, ms: reply.elapsedTime }, 'request');
       done();
     });
   }

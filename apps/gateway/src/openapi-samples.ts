@@ -1,40 +1,50 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { apiKeyIdFor } from '#libs/access';
 import { idOf } from './idempotency-key.js';
-import { type ExampleName, exampleRequests } from './plan-schema.js';
 
 type Sample = { readonly lang: 'Shell'; readonly label: string; readonly source: string };
-type Operation = { parameters?: { name: string; in: string; example?: string }[]; 'x-codeSamples'?: readonly Sample[] };
+type Examples = Readonly<Record<string, { readonly value: unknown }>>;
+type Operation = {
+  parameters?: { readonly name: string; readonly in: string; example?: string; readonly schema?: { readonly example?: string } }[];
+  readonly requestBody?: { readonly content: { readonly 'application/json'?: { readonly examples?: Examples } } };
+  'x-codeSamples'?: readonly Sample[];
+};
 
-const keyOf = (name: ExampleName): string => `example-${name}`;
+const keyOf = (example: string): string => `example-${example}`;
 
-/** What is read in the samples has ended soon; what is commanded has not. */
-const subjectOf = (method: string): ExampleName => (method === 'post' ? 'nap' : 'hello');
+/** Ids of what the samples before have made; what is read of executions has ended soon, what is commanded has not. */
+const idFor = (path: string, method: string, tenant: string): string =>
+  path.startsWith('/api/v1/keys') ? apiKeyIdFor(tenant, keyOf('worker')) : idOf(tenant, keyOf(method === 'post' ? 'nap' : 'hello'));
 
 /**
- * A curl command for every operation, each of which runs as it stands, the requests first: their idempotency keys make the ids known
- * before they are sent. `origin`: where this server listens.
+ * A curl command for every operation, each of which runs as it stands, those with a body first: their idempotency keys make the ids
+ * known before they are sent. `origin`: where this server listens.
  */
 export const addSamples = (document: OpenAPIObject, origin: string, tenant: string): void => {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, value] of Object.entries(methods)) {
       const operation = value as Operation;
-      const id = idOf(tenant, keyOf(subjectOf(method)));
-      for (const parameter of operation.parameters ?? []) if (parameter.name === 'id') parameter.example = id;
-      const url = origin + path.replace('{id}', id).replace('{name}', 'status');
-      const isRequest = method === 'post' && path === '/api/v1/executions';
-      operation['x-codeSamples'] = isRequest ? requestSamples(url) : [sample('curl', method === 'post' ? ['-X POST', url] : [url])];
+      let url = origin + path;
+      for (const parameter of operation.parameters ?? []) {
+        if (parameter.in !== 'path') continue;
+        if (parameter.name === 'id') parameter.example = idFor(path, method, tenant);
+        url = url.replace(`{${parameter.name}}`, parameter.example ?? parameter.schema?.example ?? '');
+      }
+      operation['x-codeSamples'] = samplesOf(method.toUpperCase(), url, operation.requestBody?.content['application/json']?.examples ?? {});
     }
   }
 };
 
-const requestSamples = (url: string): readonly Sample[] =>
-  Object.entries(exampleRequests).map(([name, body]) =>
+const samplesOf = (method: string, url: string, examples: Examples): readonly Sample[] => {
+  const verb = method === 'GET' ? [] : [`-X ${method}`];
+  if (Object.keys(examples).length === 0) return [sample('curl', [...verb, url])];
+  return Object.entries(examples).map(([name, { value }]) =>
     sample(name, [
-      url,
-      `-H 'Idempotency-Key: ${keyOf(name as ExampleName)}'`,
+      ...(method === 'POST' ? [url, `-H 'Idempotency-Key: ${keyOf(name)}'`] : [...verb, url]),
       `-H 'Content-Type: application/json'`,
-      `-d '${JSON.stringify(body, null, 2).replaceAll("'", String.raw`'\''`)}'`,
+      `-d '${JSON.stringify(value, null, 2).replaceAll("'", String.raw`'\''`)}'`,
     ]),
   );
+};
 
 const sample = (label: string, parts: readonly string[]): Sample => ({ lang: 'Shell', label, source: `curl -s ${parts.join(' \\\n  ')}` });

@@ -3,6 +3,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiBody, ApiHeader, ApiOperation, ApiParam, ApiQuery, ApiResponse, ApiTags, DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { Settings } from '#libs/platform';
 import { answers } from './answer-schema.js';
+import { exampleKey, newKeySchema } from './api-key-schema.js';
 import { addSamples } from './openapi-samples.js';
 import { type Schema, exampleRequests, requestSchema, token } from './plan-schema.js';
 import { serveRedoc } from './redoc.js';
@@ -90,10 +91,13 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
-const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string' } });
+const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string', example: 'status' } });
 
 const projection = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(ApiTags('projections') as MethodDecorator, ApiOperation({ summary }), refusal(503, 'PROJECTION_UNAVAILABLE'), ...more);
+
+const apiKeys = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(ApiTags('keys') as MethodDecorator, tenant, ApiOperation({ summary }), refusal(503, 'LOG_UNAVAILABLE'), ...more);
 
 const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(ApiTags('system') as MethodDecorator, ApiOperation({ summary }), ok(schema), ...more);
@@ -178,6 +182,24 @@ export const describe = {
       }) as MethodDecorator,
       refusal(400, 'IDEMPOTENCY_KEY_INVALID, BODY_INVALID'),
       refusal(404, 'PROJECTION_UNKNOWN'),
+    ),
+  createKey: () =>
+    apiKeys(
+      'Make an API key: its token is in this answer and nowhere else',
+      keyed,
+      ApiBody({ schema: newKeySchema, examples: { worker: { summary: 'What a worker needs', value: exampleKey } } }),
+      ok(answers.newKey, 'Known to every gateway at once.', 201),
+      refusal(400, 'BODY_INVALID, IDEMPOTENCY_KEY_INVALID'),
+      refusal(403, 'FORBIDDEN, KEY_TOO_POWERFUL'),
+      refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
+    ),
+  keys: () => apiKeys('API keys of the tenant, newest first', ok(answers.keys)),
+  revokeKey: () =>
+    apiKeys(
+      'Revoke an API key, on every gateway at once; again changes nothing',
+      ApiParam({ name: 'id', schema: { type: 'string' } }),
+      ok(answers.key),
+      refusal(404, 'KEY_NOT_FOUND'),
     ),
   root: () => system('What this is', answers.root),
   health: () => system('The process is alive', answers.health),

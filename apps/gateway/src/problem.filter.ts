@@ -1,12 +1,13 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#libs/platform';
-import { correlationOf } from './request-context.js';
+import { correlationOf, urlOf } from './request-context.js';
 import { Problem, problemOf } from './problem.js';
 import type { Routes } from './routes.js';
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
@@ -48,7 +49,8 @@ export class ProblemFilter implements ExceptionFilter {
     const correlationId = correlationOf(request);
     const problem = this.orWrongMethod(problemOf(error) ?? internal(correlationId), request);
     this.log(problem, error, request, correlationId);
-    const { problems, retryAfterSeconds, allow } = problem.extra;
+    const { problems, retryAfterSeconds, allow, challenge } = problem.extra;
+    if (challenge !== undefined) void reply.header('www-authenticate', challenge);
     if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
     if (allow) void reply.header('allow', allow.join(', '));
     if (!request.raw.complete) readOn(request, reply);
@@ -62,7 +64,7 @@ export class ProblemFilter implements ExceptionFilter {
         status: problem.status,
         code: problem.code,
         detail: problem.message,
-        instance: request.url,
+        instance: urlOf(request),
         correlationId,
         ...(problems && { problems }),
       });
@@ -74,10 +76,10 @@ export class ProblemFilter implements ExceptionFilter {
     return new Problem(405, 'METHOD_NOT_ALLOWED', `${method} is not served here; use ${allow.join(' or ')}`, { allow });
   }
 
-  private log(problem: Problem, error: unknown, { method, url }: FastifyRequest, correlationId: string): void {
+  private log(problem: Problem, error: unknown, request: FastifyRequest, correlationId: string): void {
     const { status, code } = problem;
     if (status < 500) return;
-    const line = { correlationId, method, url, code };
+    const line = { correlationId, method: request.method, url: urlOf(request), code };
     // Unavailable is the broker's or the projector's doing, and passes: a line, not a stack.
     if (status === 503) this.logger.warn(line, `request failed: ${problem.message}`);
     else if (code === 'HISTORY_BROKEN') this.logger.error(line, `ALARM: ${problem.message}`);

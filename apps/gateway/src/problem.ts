@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { type AccessCode, AccessError } from '#libs/access';
 import { Refused, type RefusalCode } from '#libs/execution';
 import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
 
@@ -18,6 +19,8 @@ export class Problem extends Error {
       readonly retryAfterSeconds?: number;
       /** Methods of a path that was asked with another one. */
       readonly allow?: readonly string[];
+      /** How to authenticate, for WWW-Authenticate. */
+      readonly challenge?: string;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -33,6 +36,13 @@ const ofRefusal: Record<RefusalCode, number> = {
   IDEMPOTENCY_KEY_REUSED: 409,
   TASK_NOT_STARTABLE: 409,
   EVENT_UNKNOWN: 500,
+};
+
+const challenge = 'Bearer realm="runledger"';
+const ofAccess: Record<AccessCode, (error: AccessError) => Problem> = {
+  CREDENTIALS_MISSING: ({ code, message }) => new Problem(401, code, message, { challenge }),
+  CREDENTIALS_INVALID: (cause) => new Problem(401, cause.code, cause.message, { challenge: `${challenge}, error="invalid_token"`, cause }),
+  CREDENTIALS_UNCHECKABLE: (cause) => new Problem(503, cause.code, cause.message, { retryAfterSeconds: 5, cause }),
 };
 
 const ofLog: Record<LogErrorCode, number> = {
@@ -70,6 +80,7 @@ const ofClient = (status: number, message: string): Problem => {
 export const problemOf = (error: unknown): Problem | undefined => {
   if (error instanceof Problem) return error;
   if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message, { cause: error });
+  if (error instanceof AccessError) return ofAccess[error.code](error);
   if (error instanceof BrokenHistory) return new Problem(500, error.code, `${error.message}; only this execution is halted, restore it from a backup`, { cause: error });
   if (error instanceof LogError) {
     const status = ofLog[error.code];

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Body, Controller, Get, HttpCode, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ProjectionInfo, ProjectionsAnswer, Rebuild } from '#libs/projections';
+import { Allow } from './access.js';
 import { idOf, idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { Problem } from './problem.js';
@@ -20,12 +21,14 @@ export class ProjectionsController {
   constructor(private readonly readModels: ReadModels) {}
 
   @Get()
+  @Allow('projections.read')
   @describe.projections()
   async list(): Promise<ProjectionsAnswer> {
     return await this.readModels.projections();
   }
 
   @Get(':name')
+  @Allow('projections.read')
   @describe.projection()
   async read(@Param('name') name: string): Promise<ProjectionInfo> {
     const { projections } = await this.readModels.projections();
@@ -35,6 +38,7 @@ export class ProjectionsController {
   }
 
   @Post(':name/rebuild')
+  @Allow('projections.rebuild')
   @HttpCode(202)
   @describe.rebuild()
   async rebuild(

@@ -18,10 +18,10 @@ export type ExecutionRequest = {
 type Fields = { readonly [key: string]: unknown };
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isText = (value: unknown, max: number): value is string =>
+export const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= max && !unprintable.test(value);
 
-const unknownFields = (body: Fields, known: readonly string[]): Fault[] =>
+export const unknownFields = (body: Fields, known: readonly string[]): Fault[] =>
   Object.keys(body)
     .filter((key) => !known.includes(key))
     .slice(0, 20)
@@ -37,13 +37,15 @@ const labelFaults = (labels: unknown): Fault[] => {
   });
 };
 
-const object = (body: unknown): Fields => {
+/** Throws Problem BODY_EMPTY, BODY_INVALID. */
+export const bodyOf = (body: unknown): Fields => {
   if (isObject(body)) return body;
   if (body === undefined) throw new Problem(400, 'BODY_EMPTY', 'the body is empty where a JSON object is needed');
   throw new Problem(400, 'BODY_INVALID', 'the body must be a JSON object');
 };
 
-const refuse = (faults: readonly Fault[], what: string): void => {
+/** Throws Problem with the code `what` where there are any. */
+export const refuseFaults = (faults: readonly Fault[], what: string): void => {
   if (faults.length === 0) return;
   const [first] = faults;
   throw new Problem(400, what, `${first?.path || 'the body'}: ${first?.message ?? ''}`, { problems: faults });
@@ -57,7 +59,7 @@ const inputFaults = (input: unknown): readonly Fault[] => {
 
 /** The body of a request for an execution. Throws Problem BODY_INVALID or PLAN_INVALID with the path to each fault. */
 export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
-  const body = object(value);
+  const body = bodyOf(value);
   const { plan, name, labels = {}, input = {} } = body;
   const faults = unknownFields(body, ['plan', 'name', 'labels', 'input']);
   if (name !== undefined && !isText(name, 200)) {
@@ -65,11 +67,11 @@ export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
   }
   faults.push(...labelFaults(labels));
   if (!isObject(input)) faults.push({ path: '/input', message: 'must be an object' });
-  refuse(faults, 'BODY_INVALID');
-  if (Object.keys(input as object).length > 0) refuse(inputFaults(input), 'BODY_INVALID');
+  refuseFaults(faults, 'BODY_INVALID');
+  if (Object.keys(input as object).length > 0) refuseFaults(inputFaults(input), 'BODY_INVALID');
   const parsed = parsePlan(plan, runnerInputs);
   if ('problems' in parsed) {
-    refuse(parsed.problems.map((fault) => ({ ...fault, path: `/plan${fault.path}` })), 'PLAN_INVALID');
+    refuseFaults(parsed.problems.map((fault) => ({ ...fault, path: `/plan${fault.path}` })), 'PLAN_INVALID');
     throw new Error('a plan without faults is a plan');
   }
   return {
@@ -84,13 +86,13 @@ export type ControlRequest = { readonly reason?: string; readonly mode: CancelMo
 
 /** The optional body of pause, resume and cancel. Throws Problem BODY_INVALID. */
 export const parseControlRequest = (value: unknown, verb: 'pause' | 'resume' | 'cancel'): ControlRequest => {
-  const body = value === undefined ? {} : object(value);
+  const body = value === undefined ? {} : bodyOf(value);
   const { reason, mode = 'immediate' } = body;
   const faults = unknownFields(body, verb === 'cancel' ? ['reason', 'mode'] : ['reason']);
   if (reason !== undefined && !isText(reason, 500)) {
     faults.push({ path: '/reason', message: 'must be text of 1 to 500 printable characters' });
   }
   if (mode !== 'graceful' && mode !== 'immediate') faults.push({ path: '/mode', message: 'must be graceful or immediate' });
-  refuse(faults, 'BODY_INVALID');
+  refuseFaults(faults, 'BODY_INVALID');
   return { mode: mode as CancelMode, ...(typeof reason === 'string' && { reason }) };
 };

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { type ExecutionRef, isToken } from '#libs/contracts';
+import { principalOf } from './access.js';
 import { Problem } from './problem.js';
 
 /** The configured tenant, for injection. */
@@ -19,12 +20,22 @@ export const correlationOf = (request: FastifyRequest): string => {
   return id;
 };
 
-/** The tenant named by X-Tenant-ID, else the configured one. Throws Problem TENANT_INVALID. */
+/** The URL as it may be shown and logged: without the token in it. */
+export const urlOf = ({ url }: FastifyRequest): string => url.replace(/([?&]access_token=)[^&]*/g, '$1***');
+
+/**
+ * The tenant of the credentials; without authentication the one named by X-Tenant-ID, else the configured one. Throws Problem
+ * TENANT_INVALID, and TENANT_NOT_FOUND for a header that names another than the credentials.
+ */
 export const tenantOf = (request: FastifyRequest, configured: string): string => {
+  const own = principalOf(request).tenant;
   const given = request.raw.headersDistinct['x-tenant-id'];
-  if (given === undefined) return configured;
+  if (given === undefined) return own ?? configured;
   const [tenant] = given;
-  if (given.length === 1 && isToken(tenant)) return tenant;
+  if (given.length === 1 && isToken(tenant)) {
+    if (own === undefined || own === tenant) return tenant;
+    throw new Problem(404, 'TENANT_NOT_FOUND', 'your credentials know no such tenant; leave X-Tenant-ID out to act in your own');
+  }
   throw new Problem(400, 'TENANT_INVALID', 'X-Tenant-ID must be given once and match ^[A-Za-z0-9_-]{1,64}$');
 };
 

@@ -39,12 +39,16 @@ const integer = (query: Query, name: string, fallback: number, min: number, max:
 
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
 
+/** An RFC 3339 time in UTC; undefined for what is none. */
+export const parseTime = (value: unknown): string | undefined => {
+  const ms = typeof value === 'string' && rfc3339.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
+};
+
 const time = (query: Query, name: string): string | undefined => {
   const text = one(query, name);
   if (text === undefined) return undefined;
-  const ms = rfc3339.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms)) invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
-  return new Date(ms).toISOString();
+  return parseTime(text) ?? invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
 };
 
 /** A log sequence, or a time of the broker's clock in milliseconds since the epoch: what stood there then is what is read. */
@@ -148,7 +152,8 @@ const formOf = (format: string | undefined, accept: string): OutputForm => {
 
 /** Throws Problem QUERY_INVALID. A chunk has at most 32 KiB. */
 export const parseOutputQuery = (query: Query, accept = ''): OutputQuery => {
-  known(query, ['task', 'stream', 'after', 'limit', 'format', ...readAtNames]);
+  // The token that a browser's link carries has been seen to.
+  known(query, ['task', 'stream', 'after', 'limit', 'format', 'access_token', ...readAtNames]);
   const [task, stream, format] = [one(query, 'task'), one(query, 'stream'), one(query, 'format')];
   if (task !== undefined && !isToken(task)) invalid('task', 'must be the id of a task');
   if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') invalid('stream', 'must be stdout or stderr');

@@ -1,6 +1,7 @@
 import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { StatsAnswer } from '#libs/projections';
+import { Allow } from './access.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { TENANT, tenantOf } from './request-context.js';
@@ -38,6 +39,7 @@ export class SystemController {
   ) {}
 
   @Get()
+  @Allow('public')
   @describe.root()
   root(): object {
     return {
@@ -57,12 +59,14 @@ export class SystemController {
   }
 
   @Get(['health', 'api/v1/health'])
+  @Allow('public')
   @describe.health()
   health(): object {
     return { status: 'healthy', service: 'runledger-gateway', version: this.system.version, uptime: Math.round(process.uptime()) };
   }
 
   @Get(['readyz', 'api/v1/ready'])
+  @Allow('public')
   @describe.ready()
   async ready(@Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const entries = Object.entries(this.system.checks).map(async ([name, check]) => [name, await inTime(check)] as const);
@@ -73,6 +77,7 @@ export class SystemController {
   }
 
   @Get('api/v1/stats')
+  @Allow('executions.read')
   @describe.stats()
   async stats(@Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<StatsAnswer> {
     return await this.readModels.stats(tenantOf(request, this.tenant), parseStatsQuery(query));

@@ -16,18 +16,25 @@ export type ApiKey = {
   readonly createdBy: string;
   readonly expiresAt?: string;
   readonly revokedAt?: string;
+  /** Of the request for it, where that was named with an idempotency key. */
+  readonly fingerprint?: string;
 };
 
-export type NewApiKey = Pick<ApiKey, 'tenant' | 'name' | 'roles' | 'scopes' | 'workspaces' | 'createdAt' | 'createdBy' | 'expiresAt'>;
+export type NewApiKey = Omit<ApiKey, 'id' | 'hash' | 'revokedAt'>;
 
 const prefix = 'rlk';
 const form = new RegExp(`^${prefix}_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$`);
 
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest();
 
+/** The id of the key that a request makes which was named with an idempotency key: the same again makes no other. */
+export const apiKeyIdFor = (tenant: string, idempotencyKey: string): string => hashOf(`${tenant}\0${idempotencyKey}`).toString('hex').slice(0, 16);
+
 /** A key and its token: `rlk_<id>_<secret>`, which is nowhere but in this answer. */
-export const createApiKey = (wanted: NewApiKey): { readonly key: ApiKey; readonly token: string } => {
-  const id = randomBytes(8).toString('hex');
+export const createApiKey = (
+  wanted: NewApiKey,
+  id = randomBytes(8).toString('hex'),
+): { readonly key: ApiKey; readonly token: string } => {
   const secret = randomBytes(32).toString('base64url');
   return { key: { id, ...wanted, hash: hashOf(secret).toString('base64url') }, token: `${prefix}_${id}_${secret}` };
 };

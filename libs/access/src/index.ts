@@ -1,4 +1,4 @@
-export { type ApiKey, type NewApiKey, accepts, apiKeyIdOf, createApiKey, isApiKeyToken, principalOfKey } from './api-key.js';
+export { type ApiKey, type NewApiKey, accepts, apiKeyIdFor, apiKeyIdOf, createApiKey, isApiKeyToken, principalOfKey } from './api-key.js';
 export { type ApiKeys, Authenticator } from './authenticator.js';
 export { type AccessCode, AccessError } from './credentials.js';
 export { type JwtSettings, JwtVerifier } from './jwt.js';

@@ -1,3 +1,4 @@
+export { Catalog } from './catalog.js';
 export { Checkpoints } from './checkpoints.js';
 export { type Nats, connectNats } from './connection.js';
 export { FEED_BATCH_MAX, type FeedHead, type FeedMessage, FeedStream } from './feed.js';

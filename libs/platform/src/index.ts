@@ -1,3 +1,5 @@
 export { announceReady, reportStuckWrites, runApp } from './lifecycle.js';
 export { type Logger, NestLogger, createLogger } from './logger.js';
-export { type Settings, SettingsError, readSettings } from './settings.js';
+export type { AuthSettings } from './auth-settings.js';
+export { SettingsError } from './settings-error.js';
+export { type Settings, readSettings } from './settings.js';

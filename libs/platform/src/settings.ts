@@ -1,11 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-
-/** A setting that can't be used; the message names it, what is wrong and what would do. */
-export class SettingsError extends Error {
-  override readonly name = 'SettingsError';
-  readonly code = 'SETTING_INVALID';
-}
+import { type AuthSettings, readAuthSettings } from './auth-settings.js';
+import { SettingsError } from './settings-error.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,6 +32,8 @@ export type Settings = {
   readonly port: number;
   readonly tenant: string;
   readonly node: string;
+  /** Undefined: everybody is let in. */
+  readonly auth: AuthSettings | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Bytes; 0 lets provisioning choose. */
   readonly logMaxBytes: number;
@@ -55,10 +53,11 @@ const loopback = new Set(['127.0.0.1', 'localhost', '::1']);
 /** Throws SettingsError. */
 export const readSettings = (env: Environment): Settings => {
   const host = env['RUNLEDGER_HOST'] || '127.0.0.1';
-  if (!loopback.has(host) && env['RUNLEDGER_INSECURE_NO_AUTH'] !== 'true') {
+  const auth = readAuthSettings(env);
+  if (!auth && !loopback.has(host) && env['RUNLEDGER_INSECURE_NO_AUTH'] !== 'true') {
     throw new SettingsError(
       `RUNLEDGER_HOST=${host} would let everyone who reaches this machine run commands, without credentials; ` +
-        'listen on 127.0.0.1, or set RUNLEDGER_INSECURE_NO_AUTH=true where something else guards the port',
+        'set RUNLEDGER_AUTH_ENABLED=true and make API keys, or listen on 127.0.0.1, or set RUNLEDGER_INSECURE_NO_AUTH=true where something else guards the port',
     );
   }
   const tenant = env['RUNLEDGER_TENANT'] || 'default';
@@ -71,6 +70,7 @@ export const readSettings = (env: Environment): Settings => {
     port: integer(env, 'RUNLEDGER_PORT', 8080, 0, 65_535),
     tenant,
     node: env['RUNLEDGER_NODE'] || hostname(),
+    auth,
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
     executor: {

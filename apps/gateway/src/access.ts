@@ -1,0 +1,61 @@
+import { applyDecorators } from '@nestjs/common';
+import { RouteConfig } from '@nestjs/platform-fastify';
+import { ApiExtension } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { AccessError, type Authenticator, type Permission, type Principal, anonymous, may, rolesWith } from '#libs/access';
+import { Problem } from './problem.js';
+
+type RouteAccess = {
+  /** What the route needs; `public`: nothing, not even credentials. Without it nobody gets in. */
+  readonly access?: Permission | 'public';
+  /** A browser opens it by itself, and can't send an Authorization header. */
+  readonly browser?: boolean;
+};
+
+/** Who may call a route. */
+export const Allow = (access: Permission | 'public', { browser = false } = {}): MethodDecorator =>
+  applyDecorators(RouteConfig({ access, browser } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
+
+/** Not ours to decorate: the description and its pages, which tell nothing about anyone. */
+const pages = /^\/(docs|docs-json|docs-yaml|redoc)(\/|$)/;
+
+const principals = new WeakMap<object, Principal>();
+
+/** Who asks; everybody is anonymous where there is no authentication. */
+export const principalOf = (request: FastifyRequest): Principal => principals.get(request.raw) ?? anonymous;
+
+/** Hook onRequest: who asks and whether that may be done, before a body is read. Throws Problem, AccessError. */
+export const accessHook =
+  (authenticator: Authenticator) =>
+  async (request: FastifyRequest): Promise<void> => {
+    const { config, url } = request.routeOptions;
+    const { access, browser = false } = config as RouteAccess;
+    if (access === 'public' || pages.test(url ?? '')) return;
+    const principal = await authenticator.authenticate(tokenOf(request, browser));
+    principals.set(request.raw, principal);
+    // A path that nothing is served at is answered as such.
+    if (url === undefined || (access && may(principal, access))) return;
+    throw access ? forbidden(access) : new Problem(403, 'FORBIDDEN', 'nobody may call this');
+  };
+
+const forbidden = (permission: Permission): Problem =>
+  new Problem(403, 'FORBIDDEN', `this needs ${permission}, which your credentials do not have; roles that do: ${rolesWith(permission).join(', ')}`);
+
+const bearer = /^Bearer +([\w.~+/=-]{1,8192})$/i;
+const cookie = /(?:^|; *)runledger_token=([\w.~+/=-]{1,8192})(?:;|$)/;
+
+/** Throws AccessError CREDENTIALS_INVALID for an Authorization of another kind. */
+const tokenOf = ({ headers, query, method }: FastifyRequest, browser: boolean): string | undefined => {
+  const { authorization } = headers;
+  if (authorization !== undefined) {
+    const token = bearer.exec(authorization)?.[1];
+    if (token === undefined) throw new AccessError('CREDENTIALS_INVALID', 'Authorization must be Bearer with an API key or a token');
+    return token;
+  }
+  if (!browser || method !== 'GET') return undefined;
+  const given = (query as Readonly<Record<string, unknown>>)['access_token'];
+  if (typeof given === 'string') return given;
+  // A cookie comes along wherever the request was made: only this server's own pages count, or a person who typed the address.
+  const site = headers['sec-fetch-site'];
+  return site === 'same-origin' || site === 'none' ? cookie.exec(headers.cookie ?? '')?.[1] : undefined;
+};
