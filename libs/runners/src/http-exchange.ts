@@ -1,4 +1,4 @@
-import { lookup as resolveHost } from 'node:dns';
+import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
@@ -14,7 +14,15 @@ export type Exchange = {
   readonly signal: AbortSignal;
   /** Addresses that are not public and may be reached all the same. */
   readonly allowAddress: (ip: string) => boolean;
+  readonly resolve: HostResolver;
 };
+
+/** What `dns.lookup` is when it is asked for all addresses of a host. */
+export type HostResolver = (
+  host: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
 
 export type Reply = {
   readonly status: number;
@@ -29,14 +37,14 @@ export type Reply = {
  * AbortError, or with what the network said.
  */
 export async function exchange(wanted: Exchange): Promise<Reply> {
-  const { url, method, headers, body, maxBytes, signal, allowAddress } = wanted;
+  const { url, method, headers, body, maxBytes, signal, allowAddress, resolve: resolver } = wanted;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const allowed = (address: string): boolean => isPublicAddress(address) || allowAddress(address);
   // An address in the URL is connected to without any lookup.
   if (isIP(host) !== 0 && !allowed(host)) throw new AddressRefused(host, host);
   const send = url.protocol === 'https:' ? requestTls : requestPlain;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    send(url, { method, headers, signal, agent: false, lookup: guarded(allowed) }, resolve)
+    send(url, { method, headers, signal, agent: false, lookup: guarded(resolver, allowed) }, resolve)
       .on('error', reject)
       .end(body);
   });
@@ -57,9 +65,9 @@ export async function exchange(wanted: Exchange): Promise<Reply> {
 
 /** A lookup that fails when any of a host's addresses may not be reached. */
 const guarded =
-  (allowed: (address: string) => boolean): LookupFunction =>
+  (resolve: HostResolver, allowed: (address: string) => boolean): LookupFunction =>
   (host, options, callback) => {
-    resolveHost(host, { ...options, all: true }, (error, addresses) => {
+    resolve(host, { ...options, all: true }, (error, addresses) => {
       const refused = addresses?.find(({ address }) => !allowed(address));
       const [first] = addresses ?? [];
       if (error) callback(error, []);

@@ -171,24 +171,6 @@ describe('an abort', () => {
 });
 
 describe('an address that is not public', () => {
-  it.each([
-    'http://127.0.0.1/',
-    'http://127.1/',
-    'http://2130706433/',
-    'http://0x7f000001/',
-    'http://0177.0.0.1/',
-    'http://0.0.0.0/',
-    'http://[::1]/',
-    'http://[::ffff:127.0.0.1]/',
-    'http://[::ffff:a9fe:a9fe]/',
-    'http://[fd00:ec2::254]/',
-    'http://169.254.169.254/latest/meta-data/',
-    'https://10.0.0.1/',
-    'http://localhost/',
-  ])('is refused: %s', async (url) => {
-    expect(codeOf(await request({ url }, () => false))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
-  });
-
   it('is refused by default, and the server is never asked', async () => {
     let asked = 0;
     const url = await serve((_, response) => {
@@ -204,14 +186,6 @@ describe('an address that is not public', () => {
     expect(await request({ url }, (ip) => ['127.0.0.1', '::1'].includes(ip))).toMatchObject({ ok: true });
     expect(codeOf(await request({ url }, () => false))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
   });
-
-  it.each(['http://169.254.169.254/', 'http://[::ffff:127.0.0.1]/', '//0.0.0.0/x'])(
-    'is refused as the target of a redirect: %s',
-    async (location) => {
-      const url = await serve((_, response) => response.writeHead(302, { Location: location }).end());
-      expect(codeOf(await request({ url }))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
-    },
-  );
 });
 
 describe('a redirect', () => {
@@ -225,40 +199,12 @@ describe('a redirect', () => {
     expect(codeOf(await request({ url: `${url}/6` }))).toEqual(['HTTP_REDIRECT_REFUSED', false]);
   });
 
-  it('to another scheme or with credentials is refused', async () => {
-    for (const location of ['file:///etc/passwd', 'http://user:pw@127.0.0.1/', 'http://[']) {
-      const url = await serve((_, response) => response.writeHead(307, { Location: location }).end());
-      expect(codeOf(await request({ url }))).toEqual(['HTTP_REDIRECT_REFUSED', false]);
-    }
-  });
-
   it('is an answer when the plan expects its status', async () => {
     const url = await serve((_, response) => response.writeHead(302, { Location: '/next' }).end());
     expect(await request({ url, expectStatus: [302] })).toMatchObject({
       ok: true,
       result: { status: 302, headers: { location: '/next' } },
     });
-  });
-
-  it('takes credentials along within an origin only', async () => {
-    const seen: unknown[] = [];
-    const note: RequestListener = ({ headers }, response) => {
-      seen.push([headers.authorization, headers.cookie, headers['x-other']]);
-      response.end();
-    };
-    const other = await serve(note);
-    const url = await serve((message, response) => {
-      if (message.url === '/away') response.writeHead(307, { Location: other }).end();
-      else if (message.url === '/near') response.writeHead(307, { Location: '/here' }).end();
-      else note(message, response);
-    });
-    const headers = { Authorization: 'Bearer x', COOKIE: 'a=b', 'X-Other': 'c' };
-    await request({ url: `${url}/near`, headers });
-    await request({ url: `${url}/away`, headers });
-    expect(seen).toEqual([
-      ['Bearer x', 'a=b', 'c'],
-      [undefined, undefined, 'c'],
-    ]);
   });
 
   it.each<[number, string, string]>([

@@ -1,6 +1,7 @@
+import { lookup } from 'node:dns';
 import { AddressRefused } from './addresses.js';
 import { failed, invalidInput } from './failed.js';
-import { exchange, type Reply } from './http-exchange.js';
+import { exchange, type HostResolver, type Reply } from './http-exchange.js';
 import { type HttpInput, httpInputProblems, MAX_RESPONSE_BYTES, urlFault } from './http-input.js';
 import { httpResult } from './http-result.js';
 import type { Attempt, Outcome, Runner } from './runner.js';
@@ -8,16 +9,39 @@ import type { Attempt, Outcome, Runner } from './runner.js';
 export type HttpOptions = {
   /** Addresses that are not public and may be reached all the same; default none. Never the plan's to say. */
   readonly allowAddress?: (ip: string) => boolean;
+  /** From the first connection to the end of the answer, redirects included; default 300,000. */
+  readonly httpTimeoutMs?: number;
+  /** Default `dns.lookup`. */
+  readonly resolveHost?: HostResolver;
 };
 
 const MAX_REDIRECTS = 5;
-/** Not of an origin's making, so that the next one may not have them. */
-const CREDENTIALS = new Set(['authorization', 'cookie']);
+const TIMEOUT_MS = 300_000;
+/**
+ * All that another origin gets to see of the plan's headers: a key may be in any of the others, whatever its name. The
+ * idempotency key is the runner's own unless the plan says otherwise.
+ */
+const HARMLESS = new Set([
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'cache-control',
+  'content-encoding',
+  'content-language',
+  'content-type',
+  'idempotency-key',
+  'user-agent',
+]);
 
+type Within = Required<Omit<HttpOptions, 'httpTimeoutMs'>> & { readonly signal: AbortSignal };
 type Request = { url: URL; method: string; headers: Record<string, string>; body?: string };
 
 /** Sends a request, follows redirects, and reports the answer. */
-export function httpRunner({ allowAddress = () => false }: HttpOptions): Runner {
+export function httpRunner({
+  allowAddress = () => false,
+  httpTimeoutMs = TIMEOUT_MS,
+  resolveHost = lookup,
+}: HttpOptions): Runner {
   return {
     name: 'http',
     sideEffects: true,
@@ -27,15 +51,22 @@ export function httpRunner({ allowAddress = () => false }: HttpOptions): Runner 
       if (problems.length > 0) return invalidInput(problems);
       const input = attempt.input as HttpInput;
       const startedAt = performance.now();
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(), httpTimeoutMs);
+      const signal = AbortSignal.any([attempt.signal, late.signal]);
       try {
-        const reply = await follow(firstRequest(input, attempt), input, attempt.signal, allowAddress);
+        const within = { allowAddress, resolveHost, signal };
+        const reply = await follow(firstRequest(input, attempt), input, within);
         return outcome(reply, input, Math.round(performance.now() - startedAt));
       } catch (error) {
         if (attempt.signal.aborted) return failed('HTTP_ABORTED', 'stopped on request', false);
+        if (late.signal.aborted) return failed('HTTP_TIMEOUT', `no whole answer within ${httpTimeoutMs} ms`, true);
         if (error instanceof AddressRefused || error instanceof RedirectRefused) {
           return failed(error.code, error.message, false);
         }
         return failed('HTTP_FAILED', `no answer from ${new URL(input.url).host}: ${reason(error)}`, true);
+      } finally {
+        clearTimeout(timer);
       }
     },
   };
@@ -62,12 +93,11 @@ function firstRequest({ url, method = 'GET', headers = {}, body }: HttpInput, { 
 async function follow(
   first: Request,
   { expectStatus = [], maxResponseBytes: maxBytes = MAX_RESPONSE_BYTES }: HttpInput,
-  signal: AbortSignal,
-  allowAddress: (ip: string) => boolean,
+  { allowAddress, resolveHost: resolve, signal }: Within,
 ): Promise<Reply> {
   let request = first;
   for (let redirects = 0; ; redirects++) {
-    const reply = await exchange({ ...request, maxBytes, signal, allowAddress });
+    const reply = await exchange({ ...request, maxBytes, signal, allowAddress, resolve });
     const { location } = reply.headers;
     const redirected = [301, 302, 303, 307, 308].includes(reply.status) && !expectStatus.includes(reply.status);
     if (!redirected || location === undefined) return reply;
@@ -83,7 +113,7 @@ function redirect({ url, method, headers, body }: Request, status: number, locat
   const becomesGet = (status === 303 && method !== 'HEAD') || (status < 303 && method === 'POST');
   const kept = Object.entries(headers).filter(
     ([name]) =>
-      !(target.origin !== url.origin && CREDENTIALS.has(name)) && !(becomesGet && name.startsWith('content-')),
+      (target.origin === url.origin || HARMLESS.has(name)) && !(becomesGet && name.startsWith('content-')),
   );
   return {
     url: target,
