@@ -15,7 +15,7 @@ const APP_PID = '$(cat /proc/1/task/1/children)';
  */
 export const steps = ({ root, project, env, docker, endings, signal }) => {
   const compose = (...args) => docker('compose', ...args);
-  let [url, id] = ['', ''];
+  let url = '';
   const ended = [];
   const fed = [];
 
@@ -100,7 +100,7 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
   };
 
   const runPlan = async () => {
-    id = await request(JSON.parse(readFileSync(`${root}/examples/source-report.json`, 'utf8')));
+    const id = await request(JSON.parse(readFileSync(`${root}/examples/source-report.json`, 'utf8')));
     await untilCompleted(id);
     const report = (await outputOf(id, 'report')).trim().split('\n');
     const files = ['apps', 'libs', 'proto'].flatMap((folder) =>
@@ -192,6 +192,18 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `\`runledger verify\` in a container of its own: no faults in ${rest.commits} commits of ${rest.executions} executions`;
   };
 
+  const replay = async () => {
+    const shown = [];
+    for (const execution of ended) {
+      const path = `/api/v1/executions/${execution}`;
+      const [{ asOfSeq, ...projected }, { tasks }] = [await read(path), await read(`${path}/tasks`)];
+      const folded = JSON.parse(await runledger('replay', execution, '--at', String(asOfSeq), '--json'));
+      assert.deepEqual(folded, { execution: { ...projected, asOfSeq }, tasks });
+      shown.push(`${execution} is ${folded.execution.status}`);
+    }
+    return `\`runledger replay\` in a container of its own: ${shown.join(', ')}, just as the status projection says`;
+  };
+
   return [
     { name: 'build', take: build },
     { name: 'up', take: up },
@@ -204,5 +216,6 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     { name: 'feed', take: compareFeed },
     { name: 'broker', take: loseBroker },
     { name: 'verify', take: verify },
+    { name: 'replay', take: replay },
   ];
 };
