@@ -1,5 +1,5 @@
 import type { InputProblem } from './runner.js';
-import { boolean, fields, type InputCheck, integer, listOf, mapOf, oneOf, text } from './input.js';
+import { boolean, fields, type InputCheck, integer, listOf, mapOf, oneOf, secretCount, secretOr, text } from './input.js';
 
 /**
  * What a command task asks for. Either `argv`, run without a shell, so that every argument stays as it is written; or
@@ -38,16 +38,16 @@ const shape = fields({
   shell: oneOf('sh', 'bash'),
   script: text({ min: 1, max: MEBIBYTE }),
   cwd: text({ min: 1, max: 4096 }),
-  env: mapOf(environmentName, text({ max: MEBIBYTE }), 1024),
+  env: mapOf(environmentName, secretOr(text({ max: MEBIBYTE })), 1024),
   successExitCodes: listOf(integer(0, 255), { min: 1, max: 256 }),
   maxOutputBytes: integer(0, 2 ** 31 - 1),
   graceMs: integer(0, 600_000),
   markers: boolean,
-  stdin: text({ max: 8 * MEBIBYTE }),
+  stdin: secretOr(text({ max: 8 * MEBIBYTE })),
 });
 
 export const commandInputProblems: InputCheck = (input) => {
-  const problems: InputProblem[] = [...shape(input)];
+  const problems: InputProblem[] = [...shape(input), ...secretCount(input)];
   const { argv, shell, script } = input;
   if (argv === undefined && script === undefined) {
     problems.push({ path: '', message: 'needs either argv, or script together with shell' });

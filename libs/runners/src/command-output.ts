@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import type { Redaction } from '#libs/secrets';
 import type { Child } from './launch.js';
 import { Output } from './output.js';
 import type { Attempt } from './runner.js';
@@ -38,14 +40,17 @@ export function readOutput(
   });
   const steps = markers ? new StepMarkers((report) => attempt.step(report)) : undefined;
   let tail = Buffer.alloc(0);
-  stdout.on('data', (bytes: Buffer) => {
-    output.write('stdout', bytes);
-    steps?.read(bytes);
-  });
-  stderr.on('data', (bytes: Buffer) => {
-    output.write('stderr', bytes);
-    tail = Buffer.concat([tail, bytes.subarray(-STDERR_TAIL_BYTES)]).subarray(-STDERR_TAIL_BYTES);
-  });
+  // Before anything is cut: of a secret cut in two, neither part would be found.
+  const endings = [
+    passOn(stdout, attempt.redaction, (bytes) => {
+      output.write('stdout', bytes);
+      steps?.read(bytes);
+    }),
+    passOn(stderr, attempt.redaction, (bytes) => {
+      output.write('stderr', bytes);
+      tail = Buffer.concat([tail, bytes.subarray(-STDERR_TAIL_BYTES)]).subarray(-STDERR_TAIL_BYTES);
+    }),
+  ];
   const closed = Promise.allSettled([once(stdout, 'close'), once(stderr, 'close')]);
 
   return {
@@ -56,6 +61,7 @@ export function readOutput(
       // Whoever still holds a pipe now is none of the attempt's processes.
       stdout.destroy();
       stderr.destroy();
+      for (const end of endings) end();
       steps?.end();
       await output.finish(Math.max(MIN_SINK_MS, withinMs - (performance.now() - startedAt)));
       return {
@@ -65,6 +71,20 @@ export function readOutput(
       };
     },
   };
+}
+
+/** Hands on what a pipe brings, without secrets; returns what hands on the rest of it at its end. */
+function passOn(pipe: Readable, redaction: Redaction | undefined, take: (bytes: Buffer) => void): () => void {
+  const secretless = redaction?.stream();
+  if (!secretless) {
+    pipe.on('data', take);
+    return () => undefined;
+  }
+  const takeSome = (bytes: Buffer): void => {
+    if (bytes.length > 0) take(bytes);
+  };
+  pipe.on('data', (bytes: Buffer) => takeSome(secretless.write(bytes)));
+  return () => takeSome(secretless.end());
 }
 
 async function before(ms: number, work: Promise<unknown>): Promise<void> {

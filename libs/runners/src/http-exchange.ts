@@ -2,6 +2,7 @@ import type { LookupAddress, LookupAllOptions } from 'node:dns';
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import type { Redaction } from '#libs/secrets';
 import { AddressRefused, isPublicAddress } from './addresses.js';
 
 /** One request: where to, what, and within which bounds. */
@@ -12,6 +13,8 @@ export type Exchange = {
   readonly body?: string;
   readonly maxBytes: number;
   readonly signal: AbortSignal;
+  /** What the body is to be free of. */
+  readonly redaction?: Redaction | undefined;
   /** Addresses that are not public and may be reached all the same. */
   readonly allowAddress: (ip: string) => boolean;
   readonly resolve: HostResolver;
@@ -37,7 +40,7 @@ export type Reply = {
  * AbortError, or with what the network said.
  */
 export async function exchange(wanted: Exchange): Promise<Reply> {
-  const { url, method, headers, body, maxBytes, signal, allowAddress, resolve: resolver } = wanted;
+  const { url, method, headers, body, maxBytes, signal, redaction, allowAddress, resolve: resolver } = wanted;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const allowed = (address: string): boolean => isPublicAddress(address) || allowAddress(address);
   // An address in the URL is connected to without any lookup.
@@ -49,12 +52,15 @@ export async function exchange(wanted: Exchange): Promise<Reply> {
       .end(body);
   });
   const parts: Buffer[] = [];
+  const secretless = redaction?.stream();
   let size = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
-    parts.push(part);
+    parts.push(secretless?.write(part) ?? part);
     size += part.length;
     if (size > maxBytes) break; // Leaving the loop closes the connection.
   }
+  // Of a body that is cut short, what is held back may be the beginning of a secret for ever.
+  if (secretless && size <= maxBytes) parts.push(secretless.end());
   return {
     status: response.statusCode ?? 0,
     headers: response.headers,

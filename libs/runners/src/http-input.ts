@@ -1,6 +1,6 @@
 import type { Json } from '#libs/contracts';
 import type { InputProblem } from './runner.js';
-import { anything, fields, type InputCheck, integer, listOf, mapOf, oneOf, text, type ValueCheck } from './input.js';
+import { anything, fields, type InputCheck, integer, listOf, mapOf, oneOf, secretCount, secretOr, text, type ValueCheck } from './input.js';
 
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 export type Method = (typeof methods)[number];
@@ -50,7 +50,7 @@ const shape = fields(
   {
     url: text({ min: 1, max: 8192 }),
     method: oneOf(...methods),
-    headers: mapOf(headerName, headerValue, 64),
+    headers: mapOf(headerName, secretOr(headerValue), 64),
     body: anything,
     expectStatus: listOf(integer(100, 599), { min: 1, max: 64 }),
     maxResponseBytes: integer(0, MAX_RESPONSE_BYTES),
@@ -65,7 +65,7 @@ export const urlFault = (url: URL): string | undefined => {
 };
 
 export const httpInputProblems: InputCheck = (input) => {
-  const problems: InputProblem[] = [...shape(input)];
+  const problems: InputProblem[] = [...shape(input), ...secretCount(input)];
   const { url, body, method } = input;
   if (typeof url === 'string' && url !== '') {
     const fault = URL.canParse(url) ? urlFault(new URL(url)) : 'must be an absolute URL';

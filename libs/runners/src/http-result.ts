@@ -1,5 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
 import type { Json, JsonObject } from '#libs/contracts';
+import type { Redaction } from '#libs/secrets';
 import type { Reply } from './http-exchange.js';
 
 /** Of a whole result as JSON: what an executor puts into the log. A longer answer is cut rather than refused there. */
@@ -8,8 +9,9 @@ const MAX_HEADER_LENGTH = 2 * 1024;
 const MAX_JSON_DEPTH = 64;
 
 /** `{ status, headers: { content-type, location }, body, truncated, durationMs }`, 32 KiB at most as JSON. */
-export function httpResult({ status, headers, body: bytes, truncated: cut }: Reply, durationMs: number): JsonObject {
-  const { 'content-type': type, location } = headers;
+export function httpResult({ status, headers, body: bytes, truncated: cut }: Reply, durationMs: number, redaction?: Redaction): JsonObject {
+  // Before they are cut.
+  const [type, location] = [headers['content-type'], headers.location].map((value) => value && (redaction?.text(value) ?? value));
   const frame = {
     status,
     headers: {
@@ -23,7 +25,9 @@ export function httpResult({ status, headers, body: bytes, truncated: cut }: Rep
   const room = MAX_RESULT_BYTES - jsonBytes(frame);
   // A character that the cut went through is left out; any other invalid byte is replaced.
   const text = cut ? new StringDecoder('utf8').write(bytes) : bytes.toString();
-  const json = cut ? undefined : jsonIn(text, type);
+  const parsed = cut ? undefined : jsonIn(text, type);
+  // Once more: JSON may escape any character of a text.
+  const json = parsed === undefined || !redaction ? parsed : redaction.json(parsed);
   if (json !== undefined && jsonBytes(json) <= room) return { ...frame, body: json };
   const body = fitting(text, room);
   return { ...frame, body, truncated: cut || body.length < text.length };

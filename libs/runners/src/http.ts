@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns';
+import type { Redaction } from '#libs/secrets';
 import { AddressRefused } from './addresses.js';
 import { failed, invalidInput } from './failed.js';
 import { exchange, type HostResolver, type Reply } from './http-exchange.js';
@@ -33,7 +34,7 @@ const HARMLESS = new Set([
   'user-agent',
 ]);
 
-type Within = Required<Omit<HttpOptions, 'httpTimeoutMs'>> & { readonly signal: AbortSignal };
+type Within = Required<Omit<HttpOptions, 'httpTimeoutMs'>> & Pick<Attempt, 'signal'> & { readonly redaction: Redaction | undefined };
 type Request = { url: URL; method: string; headers: Record<string, string>; body?: string };
 
 /** Sends a request, follows redirects, and reports the answer. */
@@ -55,9 +56,9 @@ export function httpRunner({
       const timer = setTimeout(() => late.abort(), httpTimeoutMs);
       const signal = AbortSignal.any([attempt.signal, late.signal]);
       try {
-        const within = { allowAddress, resolveHost, signal };
+        const within = { allowAddress, resolveHost, signal, redaction: attempt.redaction };
         const reply = await follow(firstRequest(input, attempt), input, within);
-        return outcome(reply, input, Math.round(performance.now() - startedAt));
+        return outcome(reply, input, Math.round(performance.now() - startedAt), attempt.redaction);
       } catch (error) {
         if (attempt.signal.aborted) return failed('HTTP_ABORTED', 'stopped on request', false);
         if (late.signal.aborted) return failed('HTTP_TIMEOUT', `no whole answer within ${httpTimeoutMs} ms`, true);
@@ -93,27 +94,31 @@ function firstRequest({ url, method = 'GET', headers = {}, body }: HttpInput, { 
 async function follow(
   first: Request,
   { expectStatus = [], maxResponseBytes: maxBytes = MAX_RESPONSE_BYTES }: HttpInput,
-  { allowAddress, resolveHost: resolve, signal }: Within,
+  { allowAddress, resolveHost: resolve, signal, redaction }: Within,
 ): Promise<Reply> {
   let request = first;
   for (let redirects = 0; ; redirects++) {
-    const reply = await exchange({ ...request, maxBytes, signal, allowAddress, resolve });
+    const reply = await exchange({ ...request, maxBytes, signal, redaction, allowAddress, resolve });
     const { location } = reply.headers;
     const redirected = [301, 302, 303, 307, 308].includes(reply.status) && !expectStatus.includes(reply.status);
     if (!redirected || location === undefined) return reply;
     if (redirects === MAX_REDIRECTS) throw new RedirectRefused(`more than ${MAX_REDIRECTS} redirects`);
-    request = redirect(request, reply.status, location);
+    request = redirect(request, reply.status, location, redaction);
   }
 }
 
-function redirect({ url, method, headers, body }: Request, status: number, location: string): Request {
+function redirect({ url, method, headers, body }: Request, status: number, location: string, redaction?: Redaction): Request {
   const target = URL.canParse(location, url.href) ? new URL(location, url.href) : undefined;
   const fault = target ? urlFault(target) : 'must be a URL';
   if (!target || fault) throw new RedirectRefused(`${url.host} redirects to a URL that ${fault}`);
   const becomesGet = (status === 303 && method !== 'HEAD') || (status < 303 && method === 'POST');
+  const leaves = target.origin !== url.origin;
+  const isSecret = (text: string): boolean => redaction !== undefined && redaction.text(text) !== text;
+  if (leaves && !becomesGet && body !== undefined && isSecret(body)) {
+    throw new RedirectRefused(`${url.host} redirects elsewhere, which would be sent the secrets in the body`);
+  }
   const kept = Object.entries(headers).filter(
-    ([name]) =>
-      (target.origin === url.origin || HARMLESS.has(name)) && !(becomesGet && name.startsWith('content-')),
+    ([name, value]) => !(leaves && (!HARMLESS.has(name) || isSecret(value))) && !(becomesGet && name.startsWith('content-')),
   );
   return {
     url: target,
@@ -123,9 +128,9 @@ function redirect({ url, method, headers, body }: Request, status: number, locat
   };
 }
 
-function outcome(reply: Reply, { expectStatus }: HttpInput, durationMs: number): Outcome {
+function outcome(reply: Reply, { expectStatus }: HttpInput, durationMs: number, redaction?: Redaction): Outcome {
   const { status } = reply;
-  const result = httpResult(reply, durationMs);
+  const result = httpResult(reply, durationMs, redaction);
   const expected = expectStatus ? expectStatus.includes(status) : status >= 200 && status <= 299;
   if (expected) return { ok: true, result };
   return failed('HTTP_STATUS', `answered ${status}`, status >= 500 || status === 429, result);

@@ -11,7 +11,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'runners-'));
-  await transpile(fileURLToPath(new URL('.', import.meta.url)), folder);
+  await transpile(fileURLToPath(new URL('.', import.meta.url)), folder, ['contracts', 'secrets']);
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -12,5 +12,6 @@ export { type CommandInput } from './command-input.js';
 export { type HttpInput } from './http-input.js';
 export { type InputCheck } from './input.js';
 export { runnerInputs } from './runner-inputs.js';
+export { type SecretSource } from './with-secrets.js';
 export { createRunners, type RunnerOptions } from './runners.js';
 export { waitInput } from './wait-input.js';

@@ -4,6 +4,9 @@ import { runnerInputs } from './index.js';
 const problems = (runner: string, input: JsonObject): readonly string[] =>
   runnerInputs.get(runner)!(input).map(({ path, message }) => `${path}: ${message}`);
 
+const noSecret =
+  'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
+
 it('knows the input of every runner a plan may name', () => {
   expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'command', 'http']);
 });
@@ -21,6 +24,9 @@ it.each<[string, JsonObject]>([
   ['command', { argv: ['x'], stdin: '', graceMs: 0, maxOutputBytes: 0 }],
   ['http', { url: 'https://example.org/' }],
   ['http', { url: 'http://[::1]:80/', method: 'POST', body: null, headers: { 'X-Key': 'é' }, expectStatus: [302] }],
+  ['command', { argv: ['a'], env: { A: { $secret: 'a' } }, stdin: { $join: ['x', { $secret: 'b' }] } }],
+  ['http', { url: 'https://example.org/', method: 'PUT', headers: { Authorization: { $join: ['Bearer ', { $secret: 'a' }] } }, body: { $secret: 'b' } }],
+  ['http', { url: 'https://example.org/', method: 'PUT', body: { user: 'ada', keys: [{ $secret: 'b' }] } }],
 ])('%s takes %j', (runner, input) => {
   expect(problems(runner, input)).toEqual([]);
 });
@@ -83,6 +89,27 @@ it.each<[string, JsonObject, readonly string[]]>([
   ['http', { url: 'https://example.org/', body: 'x' }, ['/body: is not sent with GET or HEAD; name another method']],
   ['http', { url: 'https://example.org/', allowPrivateNetwork: true }, [
     '/allowPrivateNetwork: unknown field; allowed: url, method, headers, body, expectStatus, maxResponseBytes',
+  ]],
+  ...(['argv', 'script', 'cwd', 'shell'] as const).map((field): [string, JsonObject, readonly string[]] => [
+    'command',
+    { argv: ['a'], shell: 'sh', script: 'b', [field]: field === 'argv' ? ['a', { $secret: 'a' }] : { $secret: 'a' } },
+    [
+      field === 'shell' ? '/shell: must be one of "sh", "bash"' : `/${field}${field === 'argv' ? '/1' : ''}: ${noSecret}`,
+      '/argv: excludes shell and script: give one or the other',
+    ],
+  ]),
+  ['command', { argv: ['a'], env: { A: { $secret: 'a.b' }, B: { $join: [1] } }, stdin: { $secret: 'a', or: '' } }, [
+    "/env/A/$secret: must be a secret's name: ^[A-Za-z0-9_-]{1,64}$",
+    '/env/B/$join/0: must be a string, or a reference to a secret',
+    '/stdin: a reference to a secret has no other fields than $secret, or $join',
+  ]],
+  ['command', { argv: ['a'], env: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`A${i}`, { $secret: `a${i}` }])) }, [
+    ': refers to 17 secrets; at most 16 are allowed',
+  ]],
+  ['noop', { result: { a: [{ $secret: 'a' }] } }, [`/result/a/0: ${noSecret}`]],
+  ['http', { url: { $secret: 'a' }, method: 'POST', body: { 'a/b': [{ $secret: '' }] } }, [
+    `/url: ${noSecret}`,
+    "/body/a~1b/0/$secret: must be a secret's name: ^[A-Za-z0-9_-]{1,64}$",
   ]],
 ])('%s refuses %j and says why', (runner, input, expected) => {
   expect(problems(runner, input)).toEqual(expected);

@@ -1,5 +1,9 @@
 import type { Json, JsonObject } from '#libs/contracts';
+import { MAX_SECRETS, isReference, referenceFaults, secretNames } from '#libs/secrets';
 import type { InputProblem } from './runner.js';
+
+const NO_SECRET =
+  'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
 
 /** Faults of a whole input; none when the runner can run it. Pure. */
 export type InputCheck = (input: JsonObject) => readonly InputProblem[];
@@ -18,6 +22,17 @@ const below = (path: string, key: string | number): string =>
 const isObject = (value: Json): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** What `faults` finds in every reference within a value. */
+const everyReference = (
+  value: Json,
+  path: string,
+  faults: (reference: JsonObject, path: string) => readonly InputProblem[],
+): readonly InputProblem[] => {
+  if (typeof value !== 'object' || value === null) return [];
+  if (isReference(value)) return faults(value, path);
+  return Object.entries(value).flatMap(([key, member]) => everyReference(member as Json, below(path, key), faults));
+};
+
 /** Only the named fields, each as its check says, the required ones present. */
 export const fields =
   (known: Readonly<Record<string, ValueCheck>>, required: readonly string[] = []): InputCheck =>
@@ -33,12 +48,30 @@ export const fields =
     return [...missing, ...faults].slice(0, MAX_PROBLEMS);
   };
 
-export const anything: ValueCheck = () => [];
+/** A reference to a secret, which becomes text when the attempt starts, or what else `check` takes. */
+export const secretOr =
+  (check: ValueCheck): ValueCheck =>
+  (value, path) =>
+    isReference(value) ? referenceFaults(value, path) : check(value, path);
+
+/** Any JSON, with references to secrets in the places of texts. */
+export const anything: ValueCheck = (value, path) => everyReference(value, path, referenceFaults);
+
+/** Any JSON object, but no reference to a secret in it. */
+export const plainObject: ValueCheck = (value, path) =>
+  isObject(value) ? everyReference(value, path, (_reference, at) => problem(at, NO_SECRET)) : problem(path, 'must be an object');
+
+/** Whether a task has more secrets than its attempts are ready to look for in what they say. */
+export const secretCount: InputCheck = (input) => {
+  const { length } = secretNames(input);
+  return length > MAX_SECRETS ? problem('', `refers to ${length} secrets; at most ${MAX_SECRETS} are allowed`) : [];
+};
 
 /** Text without NUL, which neither arguments nor headers can carry; lengths in UTF-16 units. */
 export const text =
   ({ min = 0, max }: { min?: number; max: number }): ValueCheck =>
   (value, path) => {
+    if (isReference(value)) return problem(path, NO_SECRET);
     if (typeof value !== 'string') return problem(path, 'must be a string');
     if (value.length < min) return problem(path, min === 1 ? 'must not be empty' : `needs at least ${min} characters`);
     if (value.length > max) return problem(path, `has ${value.length} characters; at most ${max} are allowed`);
@@ -61,8 +94,6 @@ export const oneOf =
     typeof value === 'string' && allowed.includes(value)
       ? []
       : problem(path, `must be one of ${allowed.map((word) => JSON.stringify(word)).join(', ')}`);
-
-export const object: ValueCheck = (value, path) => (isObject(value) ? [] : problem(path, 'must be an object'));
 
 export const listOf =
   (item: ValueCheck, { min, max }: { min: number; max: number }): ValueCheck =>

@@ -1,8 +1,8 @@
 import type { JsonObject } from '#libs/contracts';
-import { fields, object } from './input.js';
+import { fields, plainObject } from './input.js';
 import type { Runner } from './runner.js';
 
-export const noopInputProblems = fields({ result: object });
+export const noopInputProblems = fields({ result: plainObject });
 
 /** Does nothing and answers at once with `result`, or with {}: for joins, tests and measurements. */
 export const noop: Runner = {

@@ -39,7 +39,7 @@ let hosts: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'reaper-'));
-  await transpile(fileURLToPath(new URL('.', import.meta.url)), folder);
+  await transpile(fileURLToPath(new URL('.', import.meta.url)), folder, ['contracts', 'secrets']);
 });
 
 afterEach(() => {

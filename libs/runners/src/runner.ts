@@ -1,4 +1,5 @@
 import type { ExecutionRef, Failure, JsonObject } from '#libs/contracts';
+import type { Redaction } from '#libs/secrets';
 
 /** A fault in a runner's input; path is a JSON pointer below the input, such as `/argv/0`. */
 export type InputProblem = { readonly path: string; readonly message: string };
@@ -35,7 +36,7 @@ export type Attempt = {
   readonly ref: ExecutionRef;
   readonly taskId: string;
   readonly attempt: number;
-  /** The task's own input, checked by the runner's `check` when the plan was accepted. */
+  /** The task's own input, checked by the runner's `check` when the plan was accepted; secrets in their places. */
   readonly input: JsonObject;
   /** The execution's input. */
   readonly executionInput: JsonObject;
@@ -44,6 +45,11 @@ export type Attempt = {
   /** Aborted when the attempt has to end now (cancelled, timed out, executor stopping). */
   readonly signal: AbortSignal;
   readonly output: OutputSink;
+  /**
+   * Where the input holds secrets: bytes that come from outside pass through it before they are cut, looked into or handed on. Texts of
+   * steps, results and errors are taken care of.
+   */
+  readonly redaction?: Redaction;
   readonly step: (report: StepReport) => void;
 };
 

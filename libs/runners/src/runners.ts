@@ -1,10 +1,15 @@
+import { keyMissing } from '#libs/secrets';
 import { commandRunner } from './command.js';
 import type { CommandOptions } from './command-run.js';
 import { httpRunner, type HttpOptions } from './http.js';
 import { noop } from './noop.js';
 import type { Runner } from './runner.js';
+import { type SecretSource, withSecrets } from './with-secrets.js';
 
-export type RunnerOptions = CommandOptions & HttpOptions;
+export type RunnerOptions = CommandOptions & HttpOptions & {
+  /** Where the values of secrets come from; without it, tasks that refer to any fail. */
+  readonly secrets?: SecretSource;
+};
 
 /** The runners of one executor process by their names; `wait` is the core's own. Throws RangeError on bad options. */
 export function createRunners(options: RunnerOptions): ReadonlyMap<string, Runner> {
@@ -12,5 +17,7 @@ export function createRunners(options: RunnerOptions): ReadonlyMap<string, Runne
   if (!/^[A-Za-z0-9._-]{1,128}$/.test(options.incarnation)) {
     throw new RangeError(`not an incarnation: ${JSON.stringify(options.incarnation)}`);
   }
-  return new Map([noop, commandRunner(options), httpRunner(options)].map((runner) => [runner.name, runner]));
+  const { secrets = () => Promise.reject(keyMissing()) } = options;
+  const working = [commandRunner(options), httpRunner(options)].map((runner) => withSecrets(runner, secrets));
+  return new Map([noop, ...working].map((runner) => [runner.name, runner]));
 }

@@ -125,6 +125,7 @@ it('is replaced in every text of a JSON value, keys included, and leaves other v
   const redaction = new Redaction(['hunter22']);
   const untouched = { list: [1, null, true, 'half a character: \ud800'], 12: {} };
   expect(redaction.json({ hunter22: ['is hunter22'], ...untouched })).toEqual({ '***': ['is ***'], ...untouched });
+  expect(redaction.texts({ hunter22: ['is hunter22'], ...untouched })).toEqual({ hunter22: ['is ***'], ...untouched });
 });
 
 it('looks for sixteen large secrets at the speed of one', () => {

@@ -95,12 +95,20 @@ export class Redaction {
     return after.equals(before) ? text : after.toString();
   }
 
-  /** Every text in it, keys included. */
-  json<T extends Json>(value: T): T;
+  /** Every text in JSON from outside, keys included. */
   json(value: Json): Json {
+    return this.#each(value, (key) => this.text(key));
+  }
+
+  /** Every text in JSON whose keys are our own: a secret may be spelled like one. */
+  texts<T extends Json>(value: T): T {
+    return this.#each(value, (key) => key) as T;
+  }
+
+  #each(value: Json, keyOf: (key: string) => string): Json {
     if (typeof value === 'string') return this.text(value);
-    if (Array.isArray(value)) return (value as readonly Json[]).map((item) => this.json(item));
+    if (Array.isArray(value)) return (value as readonly Json[]).map((item) => this.#each(item, keyOf));
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [this.text(key), this.json(member as Json)]));
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [keyOf(key), this.#each(member as Json, keyOf)]));
   }
 }
