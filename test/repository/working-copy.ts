@@ -12,11 +12,11 @@ const leftOut = new Set(['.git', '.runledger', 'coverage', 'dist', 'node_modules
 export class WorkingCopy {
   readonly root = mkdtempSync(join(tmpdir(), 'runledger-copy-'));
 
-  constructor() {
+  constructor({ installed = true } = {}) {
     for (const entry of readdirSync(repository)) {
       if (!leftOut.has(entry)) cpSync(join(repository, entry), join(this.root, entry), { recursive: true });
     }
-    symlinkSync(join(repository, 'node_modules'), join(this.root, 'node_modules'));
+    if (installed) symlinkSync(join(repository, 'node_modules'), join(this.root, 'node_modules'));
   }
 
   write(path: string, text: string): void {

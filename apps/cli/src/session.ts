@@ -22,6 +22,7 @@ export const inSession = async (
   const [out, err] = [new Screen(process.stdout), new Screen(process.stderr)];
   // Whoever reads along may leave (runledger list | head): nobody is left to tell.
   process.stdout.on('error', () => process.exit(EXIT.ok));
+  process.stderr.on('error', () => undefined);
   try {
     return await work({ api: new Api(url, tenant), tenant, json, out, err });
   } catch (error) {

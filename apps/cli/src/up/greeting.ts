@@ -11,6 +11,8 @@ export type Greeting = {
   readonly tookMs: number;
 };
 
+const DEFAULT_URL = 'http://127.0.0.1:8080';
+
 const HELLO = {
   plan: { name: 'hello', tasks: [{ id: 'greet', runner: 'command', input: { argv: ['echo', 'hello, world'] } }] },
 };
@@ -28,6 +30,10 @@ Runledger is up, after ${(tookMs / 1_000).toFixed(1)} s.
   logs    ${logs}
 
 Try it:
+
+  npx runledger run${url === DEFAULT_URL ? '' : ` --url ${url}`} -- echo 'hello, world'
+
+or from elsewhere:
 
   curl -s ${url}/api/v1/executions -H 'content-type: application/json' \\
     -d '${JSON.stringify(HELLO)}'
