@@ -169,6 +169,16 @@ describe('the audit', () => {
     expect(faults[0]?.message).toMatch(/backup|latest version/);
   });
 
+  it('names a commit of an absurd version once, and goes on with those that follow it, or with those that do not', () => {
+    const far = changed(messages, 2, (body) => body.replace('"version":2', '"version":5002').replace(/"previous":"..../, '"previous":"AAAA'));
+    const stray = renumbered([...messages.slice(0, 2), far[2]!, ...messages.slice(2)]);
+    expect(audited(stray)).toEqual([expect.objectContaining({ code: 'VERSION_GAP', sequence: 3, version: 2 })]);
+    const { body } = far[2]!;
+    const after = changed(far, 3, (text) => text.replace('"version":3', '"version":5003').replace(/"previous":"[^"]+/, `"previous":"${hashOf(body)}`));
+    const last = changed(after, 4, (text) => text.replace('"version":4', '"version":5004').replace(/"previous":"[^"]+/, `"previous":"${hashOf(after[3]!.body)}`));
+    expect(audited(last)).toEqual([expect.objectContaining({ code: 'VERSION_GAP', sequence: 3 })]);
+  });
+
   it('names a message on a subject of no execution by itself', () => {
     const [first] = messages;
     const faults = audited([{ ...first!, subject: 'log.0.acme' }]);

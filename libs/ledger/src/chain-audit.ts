@@ -16,7 +16,7 @@ type Disorder = { readonly early: Place; readonly missing: Set<number>; readonly
 
 /** Commits of the execution within which one that is late must come. */
 const LATE_WITHIN = 64;
-/** More versions than this can't be waited for. */
+/** A commit that leaves out more versions than this may be no part of the history at all: what follows it decides. */
 const MOST_MISSING = 1_000;
 
 const restore = 'restore the log from a backup; until then only this execution is halted';
@@ -38,6 +38,7 @@ export class ChainAudit {
   /** A fault was named at the last commit: that its hash is not the expected one is no news. */
   private doubtful = false;
   private disorder: Disorder | undefined;
+  private stray: StoredCommit | undefined;
 
   constructor(ref: ExecutionRef) {
     this.hash = hashOf(logSubject(ref));
@@ -46,6 +47,8 @@ export class ChainAudit {
   /** `version` is what the commit counts as; `sound` is true when it is what has to follow. */
   take(stored: StoredCommit): { readonly version: number; readonly sound: boolean; readonly faults: readonly ChainFault[] } {
     const { version, previous } = stored.commit;
+    if (this.stray?.hash === previous) this.advance(this.stray.commit.version, this.stray, false);
+    this.stray = undefined;
     const due = this.version + 1;
     const faults: ChainFault[] = [];
     if (this.disorder && ++this.disorder.taken > LATE_WITHIN) faults.push(...this.end());
@@ -62,7 +65,6 @@ export class ChainAudit {
     }
     if (version > due) {
       faults.push(...this.leaveOut(stored));
-      this.advance(version, stored, false);
     } else {
       faults.push(...this.late(stored));
     }
@@ -103,14 +105,18 @@ export class ChainAudit {
 
   private leaveOut(stored: StoredCommit): readonly ChainFault[] {
     const { sequence, commit } = stored;
-    const count = commit.version - this.version - 1;
-    this.intact = false;
-    if (count <= this.unreadable) return [];
-    const faults = this.end();
+    const [first, count] = [this.version + 1, commit.version - this.version - 1];
     const early = { version: commit.version, sequence };
-    const missing = Array.from({ length: Math.min(count, MOST_MISSING) }, (_, i) => this.version + 1 + i);
-    if (count > MOST_MISSING) return [...faults, gap([this.version + 1, commit.version - 1], early, count)];
-    this.disorder = { early, missing: new Set(missing), late: [], taken: 0 };
+    this.intact = false;
+    if (count > MOST_MISSING) {
+      this.stray = stored;
+      return [gap([first, commit.version - 1], early, count)];
+    }
+    const isExplained = count <= this.unreadable;
+    this.advance(commit.version, stored, false);
+    if (isExplained) return [];
+    const faults = this.end();
+    this.disorder = { early, missing: new Set(Array.from({ length: count }, (_, i) => first + i)), late: [], taken: 0 };
     return faults;
   }
 
