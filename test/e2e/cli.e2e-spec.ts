@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { eventually } from '#libs/testing';
 import { cli, json, jsonLines } from './cli.js';
 import { type Platform, startPlatform } from './platform.js';
@@ -15,6 +18,11 @@ const started = async (script: string, ...more: readonly string[]): Promise<stri
   const { code, out } = await run('run', '--detach', ...more, '--', 'sh', '-c', script).ended;
   expect(code).toBe(0);
   return out.trim();
+};
+/** What a command waits for until the test lets it go on. */
+const gate = (): { readonly script: string; readonly open: () => void } => {
+  const file = join(platform.home, randomUUID());
+  return { script: `until [ -e ${file} ]; do sleep 0.05; done`, open: () => writeFileSync(file, '') };
 };
 const status = async (id: string): Promise<unknown> => (await platform.get(`/api/v1/executions/${id}`)).body['status'];
 
@@ -41,7 +49,7 @@ describe('run', () => {
     const badly = await run('run', '--', 'sh', '-c', 'exit 7').ended;
     expect(badly).toMatchObject({ code: 1, out: '' });
     expect(badly.err).toContain('exit code 7');
-  }, 30_000);
+  }, 60_000);
 
   it('shows the tasks of a plan as they go, and all of it as JSON', async () => {
     const shown = await cli(platform, ['run', '--plan', '-'], retried).ended;
@@ -58,24 +66,28 @@ describe('run', () => {
     expect(values[0]).toMatchObject({ kind: 'accepted', status: 'pending' });
     expect(values.at(-1)).toMatchObject({ kind: 'end', id: values[0]?.['id'], status: 'completed', labels: { team: 'red' } });
     expect(new Set(values.map(({ kind }) => kind))).toEqual(new Set(['accepted', 'event', 'output', 'end']));
-  }, 30_000);
+  }, 60_000);
 
   it('leaves it running at Ctrl-C and says how to come back', async () => {
-    const running = run('run', '--', 'sh', '-c', 'echo begun; sleep 2; echo rested');
-    await eventually(() => running.out().includes('begun'), { timeoutMs: 10_000, what: 'the command to run' });
+    const { script, open } = gate();
+    const running = run('run', '--', 'sh', '-c', `echo begun; ${script}; echo rested`);
+    await eventually(() => running.out().includes('begun'), { timeoutMs: 20_000, what: 'the command to run' });
     running.signal('SIGINT');
     const { code, err } = await running.ended;
     expect(code).toBe(130);
     const [, id = ''] = /come back to it with: runledger watch (\S+)/.exec(err) ?? [];
     expect(await status(id)).toBe('running');
+    open();
     const watched = await run('watch', id).ended;
     expect(watched).toMatchObject({ code: 0, out: 'begun\nrested\n' });
-  }, 30_000);
+  }, 60_000);
 
   it('goes on to watch while the gateway is away', async () => {
-    const running = run('run', '--', 'sh', '-c', 'echo begun; sleep 3; echo rested');
-    await eventually(() => running.out().includes('begun'), { timeoutMs: 10_000, what: 'the command to run' });
+    const { script, open } = gate();
+    const running = run('run', '--', 'sh', '-c', `echo begun; ${script}; echo rested`);
+    await eventually(() => running.out().includes('begun'), { timeoutMs: 20_000, what: 'the command to run' });
     await platform.killAndAwaitReturn('apps/gateway/');
+    open();
     expect(await running.ended).toMatchObject({ code: 0, out: 'begun\nrested\n' });
   }, 60_000);
 });
@@ -109,18 +121,20 @@ describe('looking', () => {
   }, 60_000);
 
   it('at output while it comes ends with the execution', async () => {
-    const id = await started('echo one; sleep 1; echo two');
+    const { script, open } = gate();
+    const id = await started(`echo one; ${script}; echo two`);
     const following = run('output', id, '--follow');
-    await eventually(() => following.out() === 'one\n', { timeoutMs: 10_000, what: 'the first line' });
+    await eventually(() => following.out() === 'one\n', { timeoutMs: 20_000, what: 'the first line' });
+    open();
     expect(await following.ended).toMatchObject({ code: 0, out: 'one\ntwo\n' });
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('control', () => {
   it('pauses, resumes and cancels, and a watch says by its exit code that it was cancelled', async () => {
     const id = await started('sleep 60');
     const watching = run('watch', id);
-    await eventually(() => /command +started/.test(watching.err()), { timeoutMs: 10_000, what: 'the command to run' });
+    await eventually(() => /command +started/.test(watching.err()), { timeoutMs: 20_000, what: 'the command to run' });
     expect(await run('pause', id, '--reason', 'lunch').ended).toMatchObject({ code: 0, out: `${id} is paused\n` });
     expect((await run('pause', id).ended).out).toBe(`${id} is paused already; nothing was changed\n`);
     expect((await json(run('resume', id, '--json'))).value).toMatchObject({ id, status: 'running', changed: true });
@@ -129,7 +143,7 @@ describe('control', () => {
     const { code, err } = await watching.ended;
     expect(code).toBe(130);
     expect(err).toMatch(/paused: lunch[^]*cancelling, immediate: enough[^]*cancelled/);
-  }, 30_000);
+  }, 60_000);
 });
 
 describe('exit codes', () => {

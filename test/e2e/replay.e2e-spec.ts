@@ -43,7 +43,7 @@ describe('an execution with a past', () => {
   beforeAll(async () => {
     id = (await cli(platform, ['run', '--plan', '-', '--detach'], plan).ended).out.trim();
     const started = async (): Promise<boolean> => /nap +running/.test((await run('show', id).ended).out);
-    await eventually(started, { timeoutMs: 15_000, what: 'the nap to run' });
+    await eventually(started, { timeoutMs: 30_000, what: 'the nap to run' });
     for (const verb of ['pause', 'resume', 'pause']) expect((await run(verb, id, '--reason', 'because').ended).code).toBe(0);
   }, 60_000);
 
@@ -54,7 +54,7 @@ describe('an execution with a past', () => {
     expect(out).toMatch(/\nnap +attempt 1 runs on executor/);
     const { asOfSeq: _, ...now } = (await json(run('why', id, '--json'))).value;
     expect(await answer(`/executions/${id}/why`)).toMatchObject(now);
-  }, 30_000);
+  }, 60_000);
 
   it('is replayed to what the projection says, and at every sequence of it to what the API says as of then', async () => {
     expect((await run('cancel', id).ended).code).toBe(0);
@@ -88,7 +88,7 @@ describe('an execution with a past', () => {
     expect((await json(run('show', id, '--as-of', at, '--json'))).value).toEqual((await json(run('replay', id, '--at', at, '--json'))).value);
     const time = String(values[3]?.['storedAt']);
     expect((await json(run('show', id, '--as-of', time, '--json'))).value).toEqual((await json(run('replay', id, '--at', time, '--json'))).value);
-  }, 90_000);
+  }, 180_000);
 
   it('shows people what each commit changed, and how it was at the end', async () => {
     const { out } = await run('replay', id).ended;
@@ -100,7 +100,7 @@ describe('an execution with a past', () => {
     const { out: early } = await run('replay', id, '--at', (/version 3 {2}log sequence (\d+)/.exec(out) ?? [])[1] ?? '').ended;
     expect(early).toContain('version 3');
     expect(early).not.toContain('version 4  ');
-  }, 30_000);
+  }, 60_000);
 
   it.each([
     [2, ['--at', '999999'], /ends at/],
@@ -134,7 +134,7 @@ describe('read models', () => {
       platform = await startPlatform(environment());
       expect((await run('run', '--', 'echo', 'soon forgotten').ended).code).toBe(0);
       const known = async (): Promise<boolean> => (await run('list', '--name', 'echo').ended).out.includes('completed');
-      await eventually(known, { timeoutMs: 10_000, what: 'the projection to catch up' });
+      await eventually(known, { timeoutMs: 30_000, what: 'the projection to catch up' });
       await platform.stop();
       rmSync(join(home, 'nats'), { recursive: true });
       cpSync(backup, join(home, 'nats'), { recursive: true });
@@ -145,7 +145,7 @@ describe('read models', () => {
           const { code, value } = await json(run('verify', '--json'));
           return code === 1 && (value['faults'] as { code: string; message: string }[]);
         },
-        { timeoutMs: 15_000, what: 'the lost tail to be found' },
+        { timeoutMs: 30_000, what: 'the lost tail to be found' },
       );
       expect(new Set(found.map(({ code }) => code))).toEqual(new Set(['LOG_WENT_BACK']));
       expect((await run('rebuild').ended).code).toBe(0);

@@ -76,11 +76,11 @@ describe('verify', () => {
     const one = await json(cli(platform, ['verify', id, '--json']));
     expect(one.value).toMatchObject({ commits: own.length, executions: 1, heads: { compared: 1 }, faults: [] });
     expect((await cli(platform, ['verify']).ended).out).toMatch(/^no faults in \d+ commits of 3 executions, up to log sequence \d+/);
-  }, 30_000);
+  }, 60_000);
 
   it('finds nothing in a copy that is whole', async () => {
     expect(await verified(messages)).toMatchObject({ code: 0, faults: [], heads: { compared: 3 } });
-  }, 30_000);
+  }, 60_000);
 
   it('names one flipped byte, wherever it is', async () => {
     const { length } = messages[middle()]!.data;
@@ -98,7 +98,7 @@ describe('verify', () => {
     const { code, faults } = await verified(messages.with(last, flip(messages[last]!, text.indexOf('"id":"') + 6)));
     expect(code).toBe(1);
     expect(faults).toEqual([expect.objectContaining({ code: 'HEAD_DIFFERS', sequence: last + 1, execution: id })]);
-  }, 30_000);
+  }, 60_000);
 
   it('names one dropped commit, and the hole that it leaves', async () => {
     const { code, faults } = await verified(messages, [own[2]!]);
@@ -107,7 +107,7 @@ describe('verify', () => {
       expect.objectContaining({ code: 'LOG_GAP', sequence: own[2] }),
       expect.objectContaining({ code: 'VERSION_GAP', sequence: own[3], execution: id, version: 3 }),
     ]);
-  }, 30_000);
+  }, 60_000);
 
   it('names a swapped pair as swapped', async () => {
     const [first, second] = [own[2]! - 1, own[3]! - 1];
@@ -115,7 +115,7 @@ describe('verify', () => {
     expect(code).toBe(1);
     expect(faults).toEqual([expect.objectContaining({ code: 'VERSION_OUT_OF_ORDER', sequence: own[2], execution: id, version: 4 })]);
     expect(faults[0]?.message).toMatch(/version 4 .* stands before version 3 .*swapped/);
-  }, 30_000);
+  }, 60_000);
 
   it('names a lost tail by what the read models have read', async () => {
     const { code, faults } = await verified(messages.slice(0, own[3]!));
@@ -124,7 +124,7 @@ describe('verify', () => {
     expect(new Set(faults.map((fault) => fault.code))).toEqual(new Set(['LOG_WENT_BACK']));
     expect(new Set(faults.map(({ execution }) => execution))).toEqual(cut);
     expect(faults).toContainEqual(expect.objectContaining({ execution: id, version: own.length, sequence: own[own.length - 1] }));
-  }, 30_000);
+  }, 60_000);
 
   it('says so when there is no projector to compare with, no such execution, or no broker', async () => {
     const damage = await DamagedLog.make(undefined, messages);
