@@ -16,7 +16,7 @@ const api = async <Answer>(nats: Nats, call: string, body: unknown = ''): Promis
 
 type Info = { readonly config: Record<string, unknown> & { readonly max_bytes: number; readonly metadata?: Record<string, string> } };
 
-const names = ['LOG', 'FEED', 'LOGS', 'KV_members', 'KV_checkpoints'];
+const names = ['LOG', 'FEED', 'LOGS', 'KV_members', 'KV_checkpoints', 'KV_secrets'];
 const configs = (nats: Nats): Promise<Info['config'][]> =>
   Promise.all(names.map(async (name) => (await api<Info>(nats, `STREAM.INFO.${name}`)).config));
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { Checkpoints, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
+import { Checkpoints, JetStreamLog, Members, OutputStore, SecretStore, connectNats, provision } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
@@ -16,12 +16,14 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const nats = await connectNats({ url: settings.natsUrl, name: `runledger executor ${incarnation}`, wait: true });
   await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
   const output = new OutputStore(nats);
+  const secrets = new SecretStore(nats, settings.keyring);
   const runners = createRunners({
     incarnation,
     allowedRoots: settings.executor.roots,
     workRoot: join(settings.home, 'work'),
     graceMs: settings.executor.graceMs,
     allowAddress: addressList(settings.executor.httpAllow),
+    secrets: (tenant, names) => secrets.values(tenant, names),
   });
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const owner = new Owner({

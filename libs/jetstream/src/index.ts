@@ -8,4 +8,5 @@ export { Members, type MembershipOptions } from './members.js';
 export { type OutputPiece, OutputStore, type StoredOutput } from './output-store.js';
 export type { Timing } from './publish.js';
 export { type ProvisionOptions, ProvisioningError, type ProvisioningCode, provision } from './provision.js';
+export { type SecretInfo, type SecretRef, SecretStore } from './secret-store.js';
 export { requestService } from './service-request.js';

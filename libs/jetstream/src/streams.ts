@@ -106,5 +106,6 @@ export const buckets = (replicas: number) =>
     // Markers let a watcher hear of a key that lapsed, which the time limit alone does silently.
     { name: 'members', options: { ttl: MEMBER_TTL_MS, markerTTL: 10_000, history: 1, max_bytes: 4 * 1024 ** 2, replicas } },
     { name: 'keys', options: { history: 1, max_bytes: 64 * 1024 ** 2, replicas } },
+    { name: 'secrets', options: { history: 1, max_bytes: 16 * 1024 ** 2, allow_direct: true, replicas } },
     { name: 'checkpoints', options: { history: 1, max_bytes: 64 * 1024 ** 2, replicas } },
   ] as const;

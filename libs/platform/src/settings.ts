@@ -1,6 +1,8 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type AuthSettings, readAuthSettings } from './auth-settings.js';
+import type { Keyring } from '#libs/secrets';
+import { readKeyring } from './secrets-key.js';
 import { SettingsError } from './settings-error.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -34,6 +36,8 @@ export type Settings = {
   readonly node: string;
   /** Undefined: everybody is let in. */
   readonly auth: AuthSettings | undefined;
+  /** Undefined: there are no secrets to be had. */
+  readonly keyring: Keyring | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Bytes; 0 lets provisioning choose. */
   readonly logMaxBytes: number;
@@ -71,6 +75,7 @@ export const readSettings = (env: Environment): Settings => {
     tenant,
     node: env['RUNLEDGER_NODE'] || hostname(),
     auth,
+    keyring: readKeyring(env),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
     executor: {
