@@ -13,7 +13,7 @@ beforeAll(async () => {
     answer(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  api = new Api(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, 'acme');
+  api = new Api(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, { tenant: 'acme', token: 'secret' });
 });
 beforeEach(() => (seen = []));
 afterAll(() => server.close());
@@ -26,7 +26,19 @@ describe('the API', () => {
     answer = (_, response) => response.end('{"ok":true}');
     expect(await api.get('/executions', { status: ['failed', 'paused'], name: undefined, limit: 5 })).toEqual({ ok: true });
     expect(seen[0]?.url).toBe('/api/v1/executions?status=failed&status=paused&limit=5');
-    expect(seen[0]?.headers['x-tenant-id']).toBe('acme');
+    expect(seen[0]?.headers).toMatchObject({ 'x-tenant-id': 'acme', authorization: 'Bearer secret' });
+  });
+
+  it('chooses the tenant itself where none is given', async () => {
+    answer = (_, response) => response.end('{}');
+    await new Api(`http://127.0.0.1:${(server.address() as AddressInfo).port}`).get('/executions');
+    expect(seen[0]?.headers).not.toHaveProperty('x-tenant-id');
+    expect(seen[0]?.headers).not.toHaveProperty('authorization');
+  });
+
+  it('says where credentials are taken from when it asks for them', async () => {
+    answer = problem(401, 'CREDENTIALS_MISSING');
+    await expect(api.get('/x')).rejects.toMatchObject({ exit: 4, code: 'CREDENTIALS_MISSING', message: expect.stringContaining('RUNLEDGER_TOKEN') as string });
   });
 
   it.each([
@@ -65,6 +77,6 @@ describe('the API', () => {
   it('says so when something else answers there, or nothing', async () => {
     answer = (_, response) => response.end('<html>');
     await expect(api.get('/x')).rejects.toMatchObject({ exit: 5, code: 'ANSWER_INVALID' });
-    await expect(new Api('http://127.0.0.1:1', 'acme').get('/x')).rejects.toMatchObject({ exit: 5 });
+    await expect(new Api('http://127.0.0.1:1').get('/x')).rejects.toMatchObject({ exit: 5 });
   });
 });

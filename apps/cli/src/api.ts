@@ -28,19 +28,25 @@ const refusal = (status: number, text: string): CliError => {
     // Not ours: a proxy's page, say. Its beginning tells more than nothing.
   }
   const { code = `HTTP_${status}`, detail = text.slice(0, 200), problems = [] } = problem;
+  const hint = status === 401 ? '; this command line sends what RUNLEDGER_TOKEN holds' : '';
   const more = problems.slice(1).map(({ path, message }) => `\n  ${path}: ${message}`);
-  return new CliError(exitOf(status), code, `${detail || `the server answered ${status}`}${more.join('')}`, problem);
+  return new CliError(exitOf(status), code, `${detail || `the server answered ${status}`}${hint}${more.join('')}`, problem);
 };
 
-/** The REST API of one tenant. Everything throws CliError: notFound, refused or unavailable. */
+/** Who asks: `token` is an API key or a JSON Web Token. Without a tenant the server takes that of the credentials, or its own. */
+export type Caller = { readonly tenant?: string | undefined; readonly token?: string | undefined };
+
+/** The REST API. Everything throws CliError: notFound, refused or unavailable. */
 export class Api {
   private readonly base: string;
+  private readonly identity: Readonly<Record<string, string>>;
 
-  constructor(
-    url: string,
-    readonly tenant: string,
-  ) {
+  constructor(url: string, { tenant, token }: Caller = {}) {
     this.base = `${url.replace(/\/+$/, '')}/api/v1`;
+    this.identity = {
+      ...(tenant !== undefined && { 'x-tenant-id': tenant }),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    };
   }
 
   get<T>(path: string, query: Query = {}): Promise<T> {
@@ -75,7 +81,7 @@ export class Api {
       const answer = await fetch(url, {
         method,
         signal,
-        headers: { 'x-tenant-id': this.tenant, ...headers, ...type },
+        headers: { ...this.identity, ...headers, ...type },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       response = answer;

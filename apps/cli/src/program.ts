@@ -14,6 +14,13 @@ import { type ClientOptions, type Session, inSession } from './session.js';
 import { UP_HELP } from './up/up-help.js';
 import { up } from './up/up.js';
 
+const ENVIRONMENT_HELP = `
+Environment
+  RUNLEDGER_URL, RUNLEDGER_TENANT, NATS_URL  as --url, --tenant, --nats
+  RUNLEDGER_TOKEN                            an API key or a token, where the server asks for credentials
+  NO_COLOR                                   no colours, wherever it prints
+`;
+
 /** Runs the command line; the number is the exit code. What a command needs is loaded when it is called. */
 export const runProgram = async (args: readonly string[]): Promise<number> => {
   // As everywhere else an empty variable is as good as none; commander would take it for the value.
@@ -25,7 +32,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .helpOption('-h, --help', 'print this')
     .helpCommand(false)
     .showHelpAfterError('(--help tells more)')
-    .addHelpText('after', EXIT_HELP)
+    .addHelpText('after', ENVIRONMENT_HELP + EXIT_HELP)
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'runledger: ')) })
     .exitOverride();
 
@@ -42,7 +49,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
       .command(usage)
       .description(description)
       .addOption(new Option('--url <url>', 'where the API is').env('RUNLEDGER_URL').argParser(url).default('http://127.0.0.1:8080'))
-      .addOption(new Option('--tenant <tenant>', 'whose executions').env('RUNLEDGER_TENANT').argParser(token).default('default'))
+      .addOption(new Option('--tenant <tenant>', 'whose executions; default: the tenant of RUNLEDGER_TOKEN, or default').env('RUNLEDGER_TENANT').argParser(token))
       .option('--json', 'print JSON; while following, a JSON value a line');
   const on = async (options: ClientOptions, work: (session: Session) => Promise<ExitCode>): Promise<void> => {
     code = await inSession(options, work);

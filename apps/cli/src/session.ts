@@ -3,11 +3,12 @@ import { CliError } from './cli-error.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
 import { Screen } from './terminal/screen.js';
 
-export type ClientOptions = { readonly url: string; readonly tenant: string; readonly json?: boolean };
+export type ClientOptions = { readonly url: string; readonly tenant?: string; readonly json?: boolean };
 
 /** What a command works with. */
 export type Session = {
   readonly api: Api;
+  /** Of the log, where it is read without the API. */
   readonly tenant: string;
   readonly json: boolean;
   readonly out: Screen;
@@ -24,7 +25,8 @@ export const inSession = async (
   process.stdout.on('error', () => process.exit(EXIT.ok));
   process.stderr.on('error', () => undefined);
   try {
-    return await work({ api: new Api(url, tenant), tenant, json, out, err });
+    const token = process.env['RUNLEDGER_TOKEN'] || undefined;
+    return await work({ api: new Api(url, { tenant, token }), tenant: tenant ?? 'default', json, out, err });
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     const { code, message, problem, exit } = error;
