@@ -59,7 +59,7 @@ const print = ({ out, err }: Session, { lastSequence, commits, executions, heads
   if (faults.length > SHOWN) out.line(`… and ${faults.length - SHOWN} more; --json lists all`);
   const result = faults.length === 0 ? out.paint('green', 'no faults') : out.paint('red', `${faults.length} fault${faults.length === 1 ? '' : 's'}`);
   out.line(`${result} in ${commits} commits of ${executions} execution${executions === 1 ? '' : 's'}, up to log sequence ${lastSequence}, in ${duration(ms)}`);
-  if (heads) out.line(`compared with ${heads.compared} heads of the read models, as of log sequence ${heads.asOfSeq}`);
+  if (heads) out.line(`compared with ${heads.compared} head${heads.compared === 1 ? '' : 's'} of the read models, as of log sequence ${heads.asOfSeq}`);
   else err.line('no projector answers: heads of read models were not compared, so that a lost tail would not show');
 };
 

@@ -23,7 +23,8 @@ export class Screen {
 
   /** Characters in a line; undefined where it goes to no terminal. */
   get width(): number | undefined {
-    return this.stream.isTTY === true ? this.stream.columns : undefined;
+    // A terminal that does not say how wide it is says 0.
+    return (this.stream.isTTY === true && this.stream.columns) || undefined;
   }
 
   write(text: string | Uint8Array): void {

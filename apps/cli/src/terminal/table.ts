@@ -5,6 +5,9 @@ export type Cell = string | { readonly text: string; readonly style: Style | und
 const textOf = (cell: Cell): string => (typeof cell === 'string' ? cell : cell.text);
 const lengthOf = (cell: Cell): number => Array.from(textOf(cell)).length;
 
+/** Characters of the last column that stay in any terminal: an id has to be whole. */
+const LEAST = 40;
+
 const shorten = (text: string, length: number): string =>
   text.length <= length ? text : `${Array.from(text).slice(0, Math.max(0, length - 1)).join('')}…`;
 
@@ -16,7 +19,7 @@ export const printTable = (screen: Screen, rows: readonly (readonly Cell[])[], i
     let used = indent.length;
     const cells = row.map((cell, i) => {
       const isLast = i === row.length - 1;
-      const text = isLast ? shorten(textOf(cell), Math.max(20, (screen.width ?? Infinity) - used)) : textOf(cell);
+      const text = isLast ? shorten(textOf(cell), Math.max(LEAST, (screen.width ?? Infinity) - used)) : textOf(cell);
       used += (widths[i] ?? 0) + 2;
       const gap = isLast ? '' : ' '.repeat((widths[i] ?? 0) - lengthOf(cell) + 2);
       return screen.paint(typeof cell === 'string' ? undefined : cell.style, text) + gap;

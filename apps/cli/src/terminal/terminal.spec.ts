@@ -69,11 +69,13 @@ describe('a table', () => {
 
   it('cuts its last column where a terminal ends, and nowhere else', () => {
     const rows = [['id', 'x'.repeat(60)]];
-    const [terminal, file] = [new Paper(true), new Paper()];
-    printTable(new Screen(terminal), rows);
-    printTable(new Screen(file), rows);
-    expect(terminal.text).toBe(`id  ${'x'.repeat(35)}…\n`);
-    expect(file.text).toBe(`id  ${'x'.repeat(60)}\n`);
+    const printed = (paper: Paper): string => {
+      printTable(new Screen(paper), rows);
+      return paper.text;
+    };
+    expect(printed(new Paper(true, 50))).toBe(`id  ${'x'.repeat(45)}…\n`);
+    expect(printed(new Paper(true, 10))).toBe(`id  ${'x'.repeat(39)}…\n`);
+    for (const paper of [new Paper(true, 0), new Paper()]) expect(printed(paper)).toBe(`id  ${'x'.repeat(60)}\n`);
   });
 });
 
