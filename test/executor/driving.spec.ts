@@ -1,5 +1,16 @@
 import { shardOf } from '#libs/contracts';
-import { type Append, type AppendResult, LogError, MemoryLog, type StoredCommit, load } from '#libs/ledger';
+import {
+  type Append,
+  type AppendResult,
+  type FollowHandler,
+  type Follower,
+  LogError,
+  MemoryLog,
+  type Position,
+  type StoredCommit,
+  load,
+  parseCommit,
+} from '#libs/ledger';
 import type { Runner } from '#libs/runners';
 import { eventually } from '#libs/testing';
 import { shardsOf } from '../../apps/executor/src/shards.js';
@@ -9,6 +20,7 @@ import { Stage, cluster, heldRunner, noop, task } from './stage.js';
 class SlowLog extends MemoryLog {
   holdAppend: ((append: Append) => Promise<void> | undefined) | undefined;
   holdHistory: (() => Promise<void> | undefined) | undefined;
+  holdDelivery: (() => Promise<void> | undefined) | undefined;
 
   override async append(append: Append): Promise<AppendResult> {
     const result = await super.append(append);
@@ -20,6 +32,14 @@ class SlowLog extends MemoryLog {
     const history = await super.history(...of);
     await this.holdHistory?.();
     return history;
+  }
+
+  override follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {
+    const commits = async (batch: readonly StoredCommit[]): Promise<void> => {
+      await this.holdDelivery?.();
+      await handler.commits(batch);
+    };
+    return super.follow(from, { ...handler, commits }, shards);
   }
 }
 
@@ -157,6 +177,32 @@ describe('a start', () => {
     const { state } = await stage.ended(ref);
     expect([state.status, state.tasks.get('a')?.error?.code]).toEqual(['failed', 'RESULT_TOO_LARGE']);
     expect(state.tasks.get('b')?.status).toBe('skipped');
+  });
+});
+
+describe('a retry', () => {
+  it('that comes due while it is being committed is started, with nothing else to wake its executor', async () => {
+    const delivering = gate();
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { retry: { maxAttempts: 2, delayMs: 20 } })]);
+    const first = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the first attempt' });
+    log.holdDelivery = () => delivering.closed;
+    log.holdAppend = async ({ body }) => {
+      const commit = parseCommit(body);
+      if ('unreadable' in commit) return;
+      for (const { type, data } of commit.events) {
+        if (type === 'TaskRetryScheduled') await eventually(() => Date.now() > Date.parse(data.at), { what: 'the retry to be due' });
+      }
+    };
+    try {
+      first.end({ ok: false, error: { code: 'BUSY', message: 'busy', retryable: true } });
+      const second = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the second attempt' });
+      second.end({ ok: true, result: {} });
+      expect((await stage.ended(ref)).state.status).toBe('completed');
+    } finally {
+      delivering.open();
+    }
   });
 });
 

@@ -19,6 +19,8 @@ export const attemptKey = (taskId: string, attempt: number): string => `${taskId
 
 /** The events of one commit. */
 export type CommitDraft = {
+  /** When it was decided, in milliseconds since the epoch: what is due by then is in it, what comes due later is not. */
+  readonly at: number;
   readonly events: readonly Event[];
   /** How many of the reports are in it. */
   readonly taken: number;
@@ -88,7 +90,7 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
       progress = true;
     }
   }
-  return { events, taken, started, more: !hasRoom() };
+  return { at: now, events, taken, started, more: !hasRoom() };
 };
 
 const sizeOf = (value: OwnerCommand | TaskOutcome): number => Buffer.byteLength(JSON.stringify(value));

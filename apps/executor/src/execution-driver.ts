@@ -217,7 +217,7 @@ export class ExecutionDriver {
     if (draft.events.length === 0) this.reports.splice(0, draft.taken);
     else await this.append(draft);
     if (draft.more) this.again = true;
-    this.follow();
+    this.follow(draft.at);
   }
 
   private async append({ events, taken, started }: CommitDraft): Promise<void> {
@@ -262,7 +262,7 @@ export class ExecutionDriver {
   }
 
   /** Makes this process agree with the state: starts what the log says runs here, ends what it says does not, sets the timer. */
-  private follow(): void {
+  private follow(decidedAt: number): void {
     if (this.halted) return;
     const { state } = this;
     for (const run of this.runs.values()) {
@@ -272,7 +272,7 @@ export class ExecutionDriver {
       if (executor === this.around.incarnation && !this.runs.has(taskId)) this.start(taskId, attempt);
     }
     this.releaseIdleSlots();
-    this.setTimer();
+    this.setTimer(decidedAt);
   }
 
   private start(taskId: string, attempt: number): void {
@@ -320,11 +320,11 @@ export class ExecutionDriver {
     this.drive();
   }
 
-  private setTimer(): void {
+  /** For what was not due yet when it was decided last: where that has come due since, nobody has looked at it. */
+  private setTimer(decidedAt: number): void {
     if (!this.around.mayDrive(this.ref)) return;
-    const now = Date.now();
-    const { wakeAt } = next(this.state, now);
-    if (wakeAt !== undefined) this.wakeIn(wakeAt - now);
+    const { wakeAt } = next(this.state, decidedAt);
+    if (wakeAt !== undefined) this.wakeIn(wakeAt - Date.now());
   }
 
   private wakeIn(delayMs: number): void {
