@@ -17,6 +17,7 @@ const planted: readonly (readonly [string, string, readonly string[]])[] = [
     ['execution-takes-types-only'],
   ],
   ['libs/projections/src/planted.ts', `import '#libs/ledger';`, ['projections-imports']],
+  ['libs/access/src/planted-node.ts', `import 'node:fs';`, ['access-imports']],
   ['libs/secrets/src/planted-node.ts', `import 'node:fs';`, ['secrets-imports']],
   ['libs/ledger/src/planted-node.ts', `import 'node:fs';`, ['ledger-imports']],
   ['libs/ledger/src/planted-nats.ts', `import '@nats-io/jetstream';`, ['ledger-imports', 'nats-behind-jetstream']],
