@@ -17,6 +17,8 @@ const esmRequiredByCjs = ['cookie', 'content-disposition'];
 export default {
   testEnvironment: 'node',
   workerIdleMemoryLimit: '600MB',
+  // A bound for what hangs, not for what is slow: machines that run these tests are busy.
+  testTimeout: 30_000,
   testMatch: ['<rootDir>/{apps,libs,test}/**/*.(spec|e2e-spec).ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],

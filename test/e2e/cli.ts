@@ -11,9 +11,14 @@ export type Running = {
 };
 
 /** The built command line, pointed at a platform. */
-export const cli = (platform: Pick<Platform, 'url' | 'natsUrl'>, args: readonly string[], input = ''): Running => {
+export const cli = (
+  platform: Pick<Platform, 'url' | 'natsUrl'>,
+  args: readonly string[],
+  input = '',
+  environment: Readonly<Record<string, string>> = {},
+): Running => {
   const child = spawn(process.execPath, ['dist/apps/cli/src/main.js', ...args], {
-    env: { ...process.env, RUNLEDGER_URL: platform.url, NATS_URL: platform.natsUrl, RUNLEDGER_TENANT: '' },
+    env: { ...process.env, RUNLEDGER_URL: platform.url, NATS_URL: platform.natsUrl, RUNLEDGER_TENANT: '', ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   child.stdin.on('error', () => undefined).end(input);

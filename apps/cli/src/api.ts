@@ -57,6 +57,11 @@ export class Api {
     return this.ask<T>('GET', params.size > 0 ? `${path}?${params.toString()}` : path, {});
   }
 
+  /** Done twice it is done. */
+  delete<T>(path: string): Promise<T> {
+    return this.ask<T>('DELETE', path, {});
+  }
+
   /** One key for all tries: whether or not a lost try was stored, it counts once. */
   async post<T>(path: string, body?: object): Promise<T> {
     const headers = { 'idempotency-key': randomUUID() };

@@ -14,6 +14,8 @@ export const token = (text: string): string => {
   throw new InvalidArgumentError('An id has 1 to 64 of A-Z, a-z, 0-9, _ and -.');
 };
 
+export const tokens = (text: string, before: readonly string[] = []): readonly string[] => [...before, token(text)];
+
 export const label = (text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('A label is key=value.');
@@ -21,6 +23,15 @@ export const label = (text: string, before: Readonly<Record<string, string>> = {
 };
 
 export const several = (text: string, before: readonly string[] = []): readonly string[] => [...before, ...text.split(',')];
+
+/** One of the known, after those given before. */
+export const listOf =
+  <T extends string>(known: readonly T[]) =>
+  (text: string, before: readonly T[] = []): readonly T[] => {
+    const found = known.find((one) => one === text);
+    if (found !== undefined) return [...before, found];
+    throw new InvalidArgumentError(`It is one of ${known.join(', ')}.`);
+  };
 
 export const integer =
   (min: number, max: number) =>

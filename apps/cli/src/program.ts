@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { integer, label, moment, several, time, token, url } from './arguments.js';
+import { permissions, roles } from '#libs/access';
+import { integer, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
 import type { ControlOptions } from './commands/control.js';
+import type { CreateKeyOptions } from './commands/keys.js';
 import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
 import type { OutputOptions } from './commands/output.js';
@@ -44,8 +46,8 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
       code = await up(process.env);
     });
 
-  const client = (usage: string, description: string): Command =>
-    program
+  const client = (usage: string, description: string, parent: Command = program): Command =>
+    parent
       .command(usage)
       .description(description)
       .addOption(new Option('--url <url>', 'where the API is').env('RUNLEDGER_URL').argParser(url).default('http://127.0.0.1:8080'))
@@ -124,6 +126,21 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .action((name: string | undefined, options: ClientOptions) =>
       on(options, async (session) => (await import('./commands/rebuild.js')).rebuild(session, name)),
     );
+
+  const keys = program.command('keys').description('API keys: who may call the API, and for what');
+  onLog(client('create', 'make a key; its token is printed once', keys))
+    .requiredOption('--name <name>', 'what it is for')
+    .addOption(new Option('--role <role>', 'what it may do; may be repeated').choices(roles).argParser(listOf(roles)).makeOptionMandatory())
+    .addOption(new Option('--scope <permission>', 'of what the roles grant, only this; may be repeated').choices(permissions).argParser(listOf(permissions)))
+    .option('--workspace <id>', 'sees this workspace only; may be repeated', tokens)
+    .option('--expires <time>', 'when it ends (RFC 3339)', time)
+    .option('--direct', 'written to NATS itself: the first key of a server that lets nobody in yet')
+    .action((options: CreateKeyOptions) => on(options, async (session) => (await import('./commands/keys.js')).createKey(session, options)));
+  client('list', 'keys of the tenant, newest first', keys)
+    .action((options: ClientOptions) => on(options, async (session) => (await import('./commands/keys.js')).listKeys(session)));
+  client('revoke', 'end a key at once', keys)
+    .argument('<id>', 'the key', token)
+    .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/keys.js')).revokeKey(session, id)));
 
   try {
     await program.parseAsync(args, { from: 'user' });
