@@ -1,7 +1,8 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
-import { type State, type TaskState, endedWell, isTerminal } from './state.js';
 import { timeOut } from './outcome.js';
+import type { State } from './state.js';
+import { type TaskState, isTerminal } from './task-state.js';
 
 /** Why no further task of the execution may start, and whether running ones are given up at once. */
 type Ending = { readonly why: string; readonly abandon: boolean; readonly failure: Failure | undefined };
@@ -41,18 +42,9 @@ const endTask = (task: TaskState, ending: Ending): Fact | undefined => {
   return undefined;
 };
 
-/** `skipped` are the tasks that the same decision skips. */
-const skipOrphan = (state: State, task: TaskState, skipped: ReadonlySet<string>): Fact | undefined => {
-  if (task.status !== 'pending' || task.waitingFor === 0) return undefined;
-  for (const id of state.graph.task.get(task.id)?.dependsOn ?? []) {
-    const dependency = state.tasks.get(id);
-    const status = skipped.has(id) ? 'skipped' : dependency?.status;
-    if (!dependency || !isTerminal(status)) continue;
-    if (status === 'skipped' || !endedWell(dependency, state.graph.task.get(id))) {
-      return { type: 'TaskSkipped', data: { taskId: task.id, why: `dependency '${id}' ${status}` } };
-    }
-  }
-  return undefined;
+const skipOrphan = (state: State, { id, status, brokenBy }: TaskState): Fact | undefined => {
+  if (status !== 'pending' || brokenBy === undefined) return undefined;
+  return { type: 'TaskSkipped', data: { taskId: id, why: `dependency '${brokenBy}' ${state.tasks.get(brokenBy)?.status}` } };
 };
 
 const utf8 = new TextEncoder();
@@ -93,15 +85,12 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
   if (!isLive(state)) return [];
   const ending = endingOf(state, now);
   if (state.open === 0) return [end(state, ending)];
-  if (!ending && state.failedTask === undefined) return [];
+  if (!ending && state.orphans === 0) return [];
   const facts: Fact[] = [];
-  const skipped = new Set<string>();
-  for (const task of state.tasks.values()) {
+  for (const task of ending ? state.tasks.values() : state.tasks.actionable()) {
     if (facts.length >= limit) break;
-    const fact = ending ? endTask(task, ending) : skipOrphan(state, task, skipped);
-    if (!fact) continue;
-    facts.push(fact);
-    skipped.add(task.id);
+    const fact = ending ? endTask(task, ending) : skipOrphan(state, task);
+    if (fact) facts.push(fact);
   }
   return facts;
 };
@@ -110,7 +99,7 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
 export const due = (state: State, now: number): readonly Fact[] => {
   if (!isLive(state) || state.running === 0) return [];
   const facts: Fact[] = [];
-  for (const task of state.tasks.values()) {
+  for (const task of state.tasks.actionable()) {
     if (task.status !== 'running') continue;
     if (task.wakeAt !== undefined && now >= task.wakeAt) {
       facts.push({ type: 'TaskCompleted', data: { taskId: task.id, attempt: task.attempt, result: {} } });

@@ -1,4 +1,5 @@
 import type { Event, Fact } from '#libs/contracts';
+import { fingerprintOf } from './applied-keys.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
@@ -6,7 +7,8 @@ import { MAX_CONSEQUENCES } from './limits.js';
 import { startable } from './next.js';
 import { recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
-import { type State, isTerminal } from './state.js';
+import type { State } from './state.js';
+import { isTerminal } from './task-state.js';
 
 const reasonOf = (command: { readonly reason?: string }): { reason?: string } =>
   command.reason === undefined ? {} : { reason: command.reason };
@@ -22,7 +24,7 @@ const refuseEnded = (state: State, verb: string): never => {
 /** True for a command that was applied already. Throws Refused for another one under the same key. */
 const isRepeated = (state: State, { cause }: Context): boolean => {
   const { key, fingerprint } = parseCause(cause);
-  const known = state.applied.get(key);
+  const known = fingerprintOf(state.applied, key);
   if (known === undefined || known === fingerprint) return known !== undefined;
   throw new Refused('IDEMPOTENCY_KEY_REUSED', 'this idempotency key came with another command before; give every command a key of its own');
 };

@@ -1,9 +1,12 @@
 import type { Event, PlanTask } from '#libs/contracts';
+import { withKey } from './applied-keys.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
-import { type State, type TaskState, endedWell, graphOf, isTerminal } from './state.js';
+import { type State, graphOf } from './state.js';
+import { type TaskState, endedWell, isOrphan, isTerminal } from './task-state.js';
+import { TaskTable } from './task-table.js';
 
-type Draft = { -readonly [K in keyof State]: State[K] } & { tasks: Map<string, TaskState>; applied: Map<string, string> };
+type Draft = { -readonly [K in keyof State]: State[K] };
 
 const timeOf = (value: string | undefined): number | undefined => (value === undefined ? undefined : Date.parse(value));
 
@@ -14,6 +17,7 @@ const pendingTask = (task: PlanTask): TaskState => ({
   failures: 0,
   losses: 0,
   waitingFor: task.dependsOn.length,
+  brokenBy: undefined,
   executor: '',
   deadlineAt: undefined,
   wakeAt: undefined,
@@ -24,25 +28,33 @@ const pendingTask = (task: PlanTask): TaskState => ({
   openStep: undefined,
 });
 
-/** Replaces one task and keeps the counts and its dependents' waits true. */
+/** Replaces tasks, and keeps the counts of them true. */
+const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, after: TaskState])[]): void => {
+  for (const [before, after] of changed) {
+    draft.open += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
+    draft.running += Number(after.status === 'running') - Number(before.status === 'running');
+    draft.orphans += Number(isOrphan(after)) - Number(isOrphan(before));
+  }
+  draft.tasks = draft.tasks.with(changed.map(([, after]) => after));
+};
+
+/** Changes one task; what depends on it waits for one fewer, or for ever. */
 const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => {
   const before = draft.tasks.get(id);
   if (!before) return;
   const after: TaskState = { ...before, ...changes };
-  draft.tasks.set(id, after);
-  draft.running += Number(after.status === 'running') - Number(before.status === 'running');
-  if (isTerminal(before.status) || !isTerminal(after.status)) return;
-  draft.open -= 1;
+  if (isTerminal(before.status) || !isTerminal(after.status)) return replace(draft, [[before, after]]);
   const plan = draft.graph.task.get(id);
-  if (endedWell(after, plan)) {
-    for (const dependent of draft.graph.dependents.get(id) ?? []) {
-      const waiting = draft.tasks.get(dependent);
-      if (waiting) draft.tasks.set(dependent, { ...waiting, waitingFor: waiting.waitingFor - 1 });
-    }
-  } else if (after.status === 'failed') {
-    draft.failedTask ??= id;
-    if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
-  }
+  const isWell = endedWell(after, plan);
+  const dependents = (draft.graph.dependents.get(id) ?? []).flatMap((name) => draft.tasks.get(name) ?? []);
+  const released = dependents.map((task): [TaskState, TaskState] => [
+    task,
+    isWell ? { ...task, waitingFor: task.waitingFor - 1 } : { ...task, brokenBy: task.brokenBy ?? id },
+  ]);
+  replace(draft, [[before, after], ...released]);
+  if (isWell || after.status !== 'failed') return;
+  draft.failedTask ??= id;
+  if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
 };
 
 const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, openStep: undefined } as const;
@@ -52,7 +64,7 @@ const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partia
 
 const remember = (draft: Draft, { cause }: Event): void => {
   const { key, fingerprint } = parseCause(cause);
-  draft.applied.set(key, fingerprint);
+  draft.applied = withKey(draft.applied, key, fingerprint);
 };
 
 const apply = (draft: Draft, event: Event): void => {
@@ -63,7 +75,7 @@ const apply = (draft: Draft, event: Event): void => {
       const { plan, name, labels, input, dialect } = event.data;
       draft.status = 'pending';
       Object.assign(draft, { plan, name, labels, input, dialect, graph: graphOf(plan) });
-      draft.tasks = new Map(plan.tasks.map((task) => [task.id, pendingTask(task)]));
+      draft.tasks = TaskTable.of(plan.tasks.map(pendingTask));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
       remember(draft, event);
@@ -165,7 +177,7 @@ const apply = (draft: Draft, event: Event): void => {
  */
 export const fold = (state: State, events: readonly Event[], before?: (state: State, event: Event) => void): State => {
   if (events.length === 0) return state;
-  const draft: Draft = { ...state, tasks: new Map(state.tasks), applied: new Map(state.applied) };
+  const draft: Draft = { ...state };
   for (const event of events) {
     before?.(draft, event);
     apply(draft, event);

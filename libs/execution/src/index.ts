@@ -14,4 +14,5 @@ export { MAX_DURATION_MS, MAX_EVENTS, MAX_TASKS } from './limits.js';
 export { type Next, mustStop, next, runningAttempts, startable } from './next.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
-export { type State, type TaskState, initial, isTerminal } from './state.js';
+export { type State, initial } from './state.js';
+export { type TaskState, isTerminal } from './task-state.js';

@@ -1,6 +1,7 @@
 import type { Event } from '#libs/contracts';
 import { startable } from './next.js';
-import { type State, type TaskState, isTerminal } from './state.js';
+import type { State } from './state.js';
+import { type TaskState, isTerminal } from './task-state.js';
 
 const unless = (holds: boolean, why: string): string | undefined => (holds ? undefined : why);
 

@@ -1,5 +1,6 @@
 import { consequences, due } from './consequences.js';
-import { type State, type TaskState, isTerminal } from './state.js';
+import type { State } from './state.js';
+import { type TaskState, isTerminal } from './task-state.js';
 
 /** What has to happen next with an execution. Never stored: it follows from the state and the time. */
 export type Next = {
@@ -28,7 +29,7 @@ export const next = (state: State, clock: number): Next => {
   const timers: number[] = state.deadlineAt === undefined ? [] : [state.deadlineAt];
   const start: string[] = [];
   let room = (state.plan.concurrency ?? Infinity) - state.running;
-  for (const task of state.tasks.values()) {
+  for (const task of state.tasks.actionable()) {
     if (task.status === 'running') {
       if (task.wakeAt !== undefined) timers.push(task.wakeAt);
       if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
@@ -49,7 +50,7 @@ export const runningAttempts = (
 ): readonly { readonly taskId: string; readonly attempt: number; readonly executor: string }[] =>
   state.running === 0
     ? []
-    : [...state.tasks.values()]
+    : [...state.tasks.actionable()]
         .filter((task) => task.status === 'running')
         .map(({ id, attempt, executor }) => ({ taskId: id, attempt, executor }));
 

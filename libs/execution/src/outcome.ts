@@ -2,7 +2,8 @@ import type { Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
 import type { StepProgress, TaskOutcome } from './commands.js';
 import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
 import { backoffMs, maxAttempts } from './retry.js';
-import { type State, type TaskState, isTerminal } from './state.js';
+import type { State } from './state.js';
+import { type TaskState, isTerminal } from './task-state.js';
 
 const planOf = (state: State, task: TaskState): PlanTask | undefined => state.graph.task.get(task.id);
 

@@ -97,7 +97,7 @@ describe('every generated log', () => {
         let stepwise = initial;
         for (const event of log.flat()) {
           stepwise = fold(stepwise, [event]);
-          for (const [id, { status }] of stepwise.tasks) {
+          for (const { id, status } of stepwise.tasks.values()) {
             expect(status).toBe(ended.get(id) ?? status);
             if (isTerminal(status)) ended.set(id, status);
           }

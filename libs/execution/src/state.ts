@@ -1,37 +1,6 @@
-import type {
-  CancelMode,
-  ExecutionStatus,
-  Failure,
-  JsonObject,
-  Plan,
-  PlanTask,
-  TaskStatus,
-} from '#libs/contracts';
-
-/** One task of an execution. All times are milliseconds since the epoch. */
-export type TaskState = {
-  readonly id: string;
-  readonly status: TaskStatus;
-  /** The current or last attempt; 0 before the first. */
-  readonly attempt: number;
-  /** Attempts that failed or timed out: what the retry policy counts. */
-  readonly failures: number;
-  /** Attempts that ended with their executor; they do not count against the retry policy. */
-  readonly losses: number;
-  /** Dependencies that have not ended well yet. */
-  readonly waitingFor: number;
-  /** While running: the incarnation that runs it; empty for a wait. */
-  readonly executor: string;
-  readonly deadlineAt: number | undefined;
-  readonly wakeAt: number | undefined;
-  /** While pending after a failed attempt: not before. */
-  readonly retryAt: number | undefined;
-  readonly result: JsonObject | undefined;
-  readonly error: Failure | undefined;
-  /** Steps of the current attempt. */
-  readonly steps: number;
-  readonly openStep: string | undefined;
-};
+import type { CancelMode, ExecutionStatus, Failure, JsonObject, Plan, PlanTask } from '#libs/contracts';
+import type { AppliedKeys } from './applied-keys.js';
+import { TaskTable } from './task-table.js';
 
 /** The plan's edges, computed once. */
 export type Graph = {
@@ -50,10 +19,12 @@ export type State = {
   readonly dialect: string;
   /** Of the request; what the owner does for it carries the same. */
   readonly correlationId: string;
-  readonly tasks: ReadonlyMap<string, TaskState>;
+  readonly tasks: TaskTable;
   /** Tasks that have not ended, and of those the ones that run. */
   readonly open: number;
   readonly running: number;
+  /** Tasks that are to be skipped because of one that they depend on. */
+  readonly orphans: number;
   /** Time of the last event; no later event is older. */
   readonly at: number;
   readonly startedAt: number | undefined;
@@ -64,7 +35,7 @@ export type State = {
   /** The task whose failure stops the execution (onFailure: stop). */
   readonly stoppedBy: string | undefined;
   /** Fingerprints of the client commands applied so far, by their keys: a repeated one changes nothing. See parseCause. */
-  readonly applied: ReadonlyMap<string, string>;
+  readonly applied: AppliedKeys;
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
@@ -82,16 +53,17 @@ export const initial: State = {
   input: {},
   dialect: '',
   correlationId: '',
-  tasks: new Map(),
+  tasks: TaskTable.of([]),
   open: 0,
   running: 0,
+  orphans: 0,
   at: 0,
   startedAt: undefined,
   deadlineAt: undefined,
   cancel: undefined,
   failedTask: undefined,
   stoppedBy: undefined,
-  applied: new Map(),
+  applied: undefined,
   events: 0,
   ignored: 0,
   reason: undefined,
@@ -110,12 +82,3 @@ export const graphOf = (plan: Plan): Graph => {
   }
   return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents };
 };
-
-const ended = new Set<string | undefined>(['completed', 'failed', 'cancelled', 'skipped']);
-
-/** True for a status that nothing changes any more, of an execution, a task or a step. */
-export const isTerminal = (status: string | undefined): boolean => ended.has(status);
-
-/** True when what depends on the task may run. */
-export const endedWell = (task: TaskState, plan: PlanTask | undefined): boolean =>
-  task.status === 'completed' || (task.status === 'failed' && plan?.onFailure === 'continue');
