@@ -2,10 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CryptoKey, SignJWT, exportSPKI, generateKeyPair } from 'jose';
-import { type ApiKey, type NewApiKey, type Role, createApiKey, grants, roles } from '#libs/access';
-import { Catalog } from '#libs/jetstream';
+import { type NewApiKey, type Role, createApiKey, grants, roles } from '#libs/access';
 import { readSettings } from '#libs/platform';
-import { eventually } from '#libs/testing';
+import { Keys, bearer } from './keys.js';
 import { type Answer, type Service, executions, startService } from './service.js';
 
 const plan = { name: 'plan', tasks: [{ id: 'a', runner: 'noop' }] };
@@ -15,7 +14,7 @@ const issuer = 'https://id.example';
 let folder: string;
 let privateKey: CryptoKey;
 let service: Service;
-let catalog: Catalog<ApiKey>;
+let keys: Keys;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'runledger-access-'));
   const pair = await generateKeyPair('ES256', { extractable: true });
@@ -26,23 +25,15 @@ beforeAll(async () => {
     RUNLEDGER_JWT_ISSUER: issuer,
     RUNLEDGER_JWT_AUDIENCE: audience,
   });
-  catalog = await Catalog.open<ApiKey>(service.nats, 'keys');
+  keys = await Keys.open(service);
 }, 30_000);
 afterAll(async () => {
-  catalog.stop();
+  keys.stop();
   await service.stop();
   rmSync(folder, { recursive: true });
 });
 
-const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-
-/** Headers of a new key, which every gateway knows of. */
-const keyOf = async (role: Role, more: Partial<NewApiKey> = {}): Promise<Record<string, string>> => {
-  const { key, token } = createApiKey({ tenant: 'acme', name: role, roles: [role], createdAt: new Date().toISOString(), createdBy: 'test', ...more });
-  await catalog.put(key.id, key);
-  await eventually(async () => (await service.get('/nothing', bearer(token))).status === 404, { what: 'the gateway to know the key' });
-  return bearer(token);
-};
+const keyOf = (role: Role, more: Partial<NewApiKey> = {}): Promise<Record<string, string>> => keys.of(role, more);
 
 const tokenOf = (payload: Record<string, unknown> = {}): Promise<string> =>
   new SignJWT({ iss: issuer, aud: audience, sub: 'ada', tenant: 'acme', roles: ['admin'], exp: Math.floor(Date.now() / 1_000) + 60, ...payload })

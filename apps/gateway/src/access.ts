@@ -24,6 +24,9 @@ const principals = new WeakMap<object, Principal>();
 /** Who asks; everybody is anonymous where there is no authentication. */
 export const principalOf = (request: FastifyRequest): Principal => principals.get(request.raw) ?? anonymous;
 
+/** What the route of a request needs; undefined where nothing is served. */
+export const accessOf = ({ routeOptions }: FastifyRequest): Permission | 'public' | undefined => (routeOptions.config as RouteAccess).access;
+
 /** Hook onRequest: who asks and whether that may be done, before a body is read. Throws Problem, AccessError. */
 export const accessHook =
   (authenticator: Authenticator) =>

@@ -138,6 +138,23 @@ const apiKey = {
   revokedAt: time,
 };
 
+const auditRecord = object({
+  id: text,
+  at: time,
+  tenant: token,
+  actor: { ...text, description: '`key:<id>`, `user:<subject>`, or `anonymous`.' },
+  permission: text,
+  method: text,
+  route: text,
+  target: { ...text, description: 'Id of what it was about, or of what it made.' },
+  status: { ...integer, description: 'HTTP status of the answer.' },
+  code: { ...text, description: 'Of the refusal.' },
+  address: text,
+  correlationId: text,
+  userAgent: text,
+  omitted: { ...integer, description: 'Refusals of the same actor and address before this one that got no record of their own.' },
+});
+
 /** What the routes answer. */
 export const answers = {
   accepted: object({ ...controlled, links: object({ self: text, tasks: text, events: text, output: text }) }),
@@ -155,6 +172,10 @@ export const answers = {
   newKey: object({ ...apiKey, token: orNull({ ...text, description: 'Shown here and never again; null where the request came again.' }) }),
   key: object(apiKey),
   keys: object({ keys: listOf(object(apiKey)) }),
+  audit: object({
+    records: listOf(auditRecord),
+    next: orNull({ ...integer, description: '`cursor` of the next page; null on the last. A page with a next may hold less than its limit, even nothing.' }),
+  }),
   health: object({ status: text, service: text, version: text, uptime: { ...integer, description: 'Seconds.' } }),
   ready: object({
     status: { type: 'string', enum: ['ready', 'unavailable'] },

@@ -2,10 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { Catalog, JetStreamLog, Members, OutputStore, connectNats, provision } from '#libs/jetstream';
+import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, connectNats, provision, readAudit } from '#libs/jetstream';
 import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
+import { AUDIT, AuditController, type ReadAudit } from './audit.controller.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
@@ -24,20 +25,22 @@ type Parts = {
   readonly keys: ApiKeys;
   readonly reads: ExecutionReads;
   readonly output: OutputStore;
+  readonly readAudit: ReadAudit;
   readonly readModels: ReadModels;
   readonly system: System;
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, keys, reads, output, readModels, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, ApiKeysController, ProjectionsController, SystemController],
+  controllers: [ExecutionsController, ApiKeysController, ProjectionsController, AuditController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },
     { provide: ExecutionReads, useValue: reads },
     { provide: ReadModels, useValue: readModels },
     { provide: OutputStore, useValue: output },
+    { provide: AUDIT, useValue: readAudit },
     { provide: TENANT, useValue: tenant },
     { provide: SYSTEM, useValue: system },
   ],
@@ -67,8 +70,10 @@ export const startGateway = async (
   logger: Logger,
 ): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
   const nats = await connectNats({ url: settings.natsUrl, name: 'runledger gateway', wait: true });
-  await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
-  const log = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
+  await provision(nats, { auditDays: settings.auditDays, ...(settings.logMaxBytes > 0 && { logMaxBytes: settings.logMaxBytes }) });
+  const alarm = (message: string): void => logger.error(`ALARM: ${message}`);
+  const log = new JetStreamLog(nats, alarm);
+  const trail = new AuditTrail(nats, alarm);
   const client = ClientProxyFactory.create({
     transport: Transport.NATS,
     options: { servers: settings.natsUrl.split(','), name: 'runledger gateway queries', maxReconnectAttempts: -1, reconnectTimeWait: 200 },
@@ -89,6 +94,7 @@ export const startGateway = async (
     keys.stop();
     jwt?.stop();
     await client.close();
+    await trail.stop();
     await nats.close();
   };
   const parts: Parts = {
@@ -96,11 +102,12 @@ export const startGateway = async (
     keys: new ApiKeys(keys),
     reads: new ExecutionReads(log, readModels, async () => (await Members.list(nats)).size),
     output: new OutputStore(nats),
+    readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,
     system: { checks, version },
     tenant: settings.tenant,
   };
-  const app = await createHttpApp(moduleOf(parts), settings, version, logger, authenticator);
+  const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail });
   try {
     const url = await listen(app, settings);
     logger.info({ url }, 'gateway ready');

@@ -5,7 +5,9 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
 import type { Authenticator } from '#libs/access';
+import type { AuditRecord } from '#libs/contracts';
 import { accessHook } from './access.js';
+import { auditHook } from './audit.js';
 import { unpackBody } from './compressed-body.js';
 import { parseJson } from './json-body.js';
 import { serveDescription } from './openapi.js';
@@ -35,8 +37,12 @@ const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void =>
 
 /** What Fastify refuses before a route is reached is answered like everything else; Nest's own handler would drop the error's code. */
 class Adapter extends FastifyAdapter {
-  constructor(private readonly filter: ProblemFilter) {
+  constructor(
+    private readonly filter: ProblemFilter,
+    trustedProxies: readonly string[],
+  ) {
     super({
+      trustProxy: trustedProxies.length > 0 && [...trustedProxies],
       bodyLimit: BODY_LIMIT,
       requestTimeout: REQUEST_TIMEOUT_MS,
       clientErrorHandler: answerUnreadable,
@@ -52,18 +58,23 @@ class Adapter extends FastifyAdapter {
   }
 }
 
+export type Guards = {
+  /** Undefined: everybody is let in. */
+  readonly authenticator: Authenticator | undefined;
+  readonly trail: { add(record: AuditRecord): void };
+};
+
 /** The module served over HTTP, not listening yet. */
 export const createHttpApp = async (
   module: DynamicModule,
   settings: Settings,
   version: string,
   logger: Logger,
-  /** Without one everybody is let in. */
-  authenticator?: Authenticator,
+  { authenticator, trail }: Guards,
 ): Promise<NestFastifyApplication> => {
   const routes = new Routes();
   const filter = new ProblemFilter(logger, routes);
-  const adapter = new Adapter(filter);
+  const adapter = new Adapter(filter, settings.trustedProxies);
   const fastify = adapter.getInstance();
   fastify.addHook('onRoute', ({ url, method }: RouteOptions) => routes.add(url, method));
   const app = await NestFactory.create<NestFastifyApplication>(module, adapter, {
@@ -91,7 +102,11 @@ export const createHttpApp = async (
       done(error as Error);
     }
   });
-  if (authenticator) fastify.addHook('onRequest', accessHook(authenticator));
+  if (authenticator) {
+    fastify.addHook('onRequest', accessHook(authenticator));
+    // Where everybody is anonymous a record would say nothing that the log does not.
+    fastify.addHook('onResponse', auditHook({ trail, tenant: settings.tenant }));
+  }
   fastify.addHook('preParsing', unpackBody);
   if (logger.isLevelEnabled('debug')) {
     fastify.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {

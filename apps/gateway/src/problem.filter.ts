@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#libs/platform';
-import { correlationOf, urlOf } from './request-context.js';
+import { correlationOf, noteRefusal, urlOf } from './request-context.js';
 import { Problem, problemOf } from './problem.js';
 import type { Routes } from './routes.js';
 
@@ -15,6 +15,7 @@ const titles: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   421: 'Misdirected Request',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
@@ -48,6 +49,7 @@ export class ProblemFilter implements ExceptionFilter {
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const correlationId = correlationOf(request);
     const problem = this.orWrongMethod(problemOf(error) ?? internal(correlationId), request);
+    noteRefusal(request, problem.code);
     this.log(problem, error, request, correlationId);
     const { problems, retryAfterSeconds, allow, challenge } = problem.extra;
     if (challenge !== undefined) void reply.header('www-authenticate', challenge);

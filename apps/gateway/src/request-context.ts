@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import { type ExecutionRef, isToken } from '#libs/contracts';
 import { principalOf } from './access.js';
@@ -18,6 +19,18 @@ export const correlationOf = (request: FastifyRequest): string => {
   const id = typeof given === 'string' && correlation.test(given) ? given : randomUUID();
   ids.set(request.raw, id);
   return id;
+};
+
+const refusals = new WeakMap<object, string>();
+
+/** The code that a request was refused with; undefined where it was not. */
+export const refusalOf = (request: FastifyRequest): string | undefined => refusals.get(request.raw);
+export const noteRefusal = (request: FastifyRequest, code: string): void => void refusals.set(request.raw, code);
+
+/** The client's address: the socket's, or what trusted proxies say it is, where that is an address. */
+export const addressOf = ({ ip, socket }: FastifyRequest): string => {
+  const address = isIP(ip ?? '') ? ip : (socket.remoteAddress ?? '');
+  return address.replace(/^::ffff:(?=\d+\.)/, '');
 };
 
 /** The URL as it may be shown and logged: without the token in it. */

@@ -6,13 +6,15 @@ export type Query = Readonly<Record<string, string | readonly string[] | undefin
 
 const statuses: readonly string[] = ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'];
 
-const invalid = (name: string, message: string): never => {
+/** Throws Problem QUERY_INVALID. */
+export const invalid = (name: string, message: string): never => {
   throw new Problem(400, 'QUERY_INVALID', `query parameter ${name} ${message}`, {
     problems: [{ path: `?${name}`, message }],
   });
 };
 
-const known = (query: Query, names: readonly string[]): void => {
+/** Throws Problem QUERY_INVALID for what is not among the names. */
+export const known = (query: Query, names: readonly string[]): void => {
   for (const name of Object.keys(query)) {
     if (!names.includes(name)) invalid(name.slice(0, 64), `is unknown; known are ${names.join(', ')}`);
   }
@@ -23,13 +25,13 @@ const all = (query: Query, name: string): readonly string[] => {
   return value === undefined ? [] : typeof value === 'string' ? [value] : value;
 };
 
-const one = (query: Query, name: string): string | undefined => {
+export const one = (query: Query, name: string): string | undefined => {
   const values = all(query, name);
   if (values.length > 1) invalid(name, 'may be given once');
   return values[0];
 };
 
-const integer = (query: Query, name: string, fallback: number, min: number, max: number): number => {
+export const integer = (query: Query, name: string, fallback: number, min: number, max: number): number => {
   const text = one(query, name);
   if (text === undefined) return fallback;
   const value = Number(text);
@@ -45,7 +47,8 @@ export const parseTime = (value: unknown): string | undefined => {
   return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
 };
 
-const time = (query: Query, name: string): string | undefined => {
+/** An RFC 3339 time in UTC. Throws Problem QUERY_INVALID. */
+export const time = (query: Query, name: string): string | undefined => {
   const text = one(query, name);
   if (text === undefined) return undefined;
   return parseTime(text) ?? invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');

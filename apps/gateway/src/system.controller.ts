@@ -49,6 +49,7 @@ export class SystemController {
         executions: '/api/v1/executions',
         stats: '/api/v1/stats',
         projections: '/api/v1/projections',
+        audit: '/api/v1/audit',
         docs: '/docs',
         reference: '/redoc',
         openapi: '/docs-json',

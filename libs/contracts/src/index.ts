@@ -1,3 +1,4 @@
+export type { AuditRecord } from './audit.js';
 export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
 export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
 export {
@@ -15,6 +16,7 @@ export {
 export {
   type ExecutionRef,
   SHARDS,
+  auditSubject,
   feedSubject,
   isToken,
   logSubject,

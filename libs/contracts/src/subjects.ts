@@ -44,6 +44,12 @@ export const outputSubject = ({ tenant, execution }: ExecutionRef, task: string)
   return `output.${tenant}.${execution}.${task}`;
 };
 
+/** `audit.<tenant>` */
+export const auditSubject = (tenant: string): string => {
+  checked(tenant);
+  return `audit.${tenant}`;
+};
+
 /** The output of every task of one execution. */
 export const outputFilter = ({ tenant, execution }: ExecutionRef): string => {
   checked(tenant, execution);

@@ -1,3 +1,5 @@
+export { AuditTrail } from './audit-trail.js';
+export { type AuditPage, type AuditQuery, readAudit } from './audit-read.js';
 export { Catalog } from './catalog.js';
 export { Checkpoints } from './checkpoints.js';
 export { type Nats, connectNats } from './connection.js';

@@ -27,8 +27,10 @@ export class ProvisioningError extends Error {
 }
 
 export type ProvisionOptions = {
-  /** Bytes at most for LOG; default 8 GiB, less where the server has no room for that. FEED gets half of it, LOGS a quarter. */
+  /** Bytes at most for LOG; default 8 GiB, less where the server has no room for that. FEED gets half of it, LOGS a quarter, AUDIT a 32nd. */
   readonly logMaxBytes?: number;
+  /** Days that AUDIT keeps its records, also where it exists already; default 90, or what it has. */
+  readonly auditDays?: number;
   /** Default 1. */
   readonly replicas?: number;
 };
@@ -71,7 +73,7 @@ const checkStream = (wanted: Wanted, found: StreamInfo): void => {
   const { name } = wanted;
   for (const setting of binding) {
     const want = wanted[setting];
-    // A feed's age is the operator's, a log's is not: it would eat live executions.
+    // Ages are the operator's, but for a log's: it would eat live executions.
     if (want === undefined || (setting === 'max_age' && name !== 'LOG')) continue;
     const have = found.config[setting] ?? unset[setting];
     if (JSON.stringify(want) === JSON.stringify(have)) continue;
@@ -117,6 +119,12 @@ const ensure = async (jsm: JetStreamManager, wanted: Wanted, mayShrink: boolean)
   }
 };
 
+/** How long records are kept is a setting, and may change. */
+const setAge = async (jsm: JetStreamManager, { name, max_age: age }: Wanted): Promise<void> => {
+  const { config } = await jsm.streams.info(name);
+  if (age !== undefined && config.max_age !== age) await jsm.streams.update(name, { max_age: age });
+};
+
 const ensureBuckets = async (nats: Nats, replicas: number): Promise<void> => {
   const kvm = new Kvm(nats.connection);
   for (const { name, options } of buckets(replicas)) {
@@ -136,7 +144,10 @@ const ensureAll = async (nats: Nats, options: ProvisionOptions): Promise<void> =
     try {
       // The server reserves max_bytes. What an earlier round made too large for the others to fit is made smaller again.
       const mayShrink = logMaxBytes < largest;
-      for (const wanted of streams(logMaxBytes, replicas)) await ensure(jsm, wanted, mayShrink);
+      for (const wanted of streams(logMaxBytes, replicas, options.auditDays)) {
+        await ensure(jsm, wanted, mayShrink);
+        if (wanted.name === 'AUDIT' && options.auditDays !== undefined) await setAge(jsm, wanted);
+      }
       return await ensureBuckets(nats, replicas);
     } catch (error) {
       if (!isFull(codeOf(error))) throw error;

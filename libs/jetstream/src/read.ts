@@ -18,6 +18,7 @@ export type DirectMessage = StoredMessage & { readonly header: (name: string) =>
 type Query = {
   readonly seq?: number;
   readonly next_by_subj?: string;
+  readonly start_time?: string;
   readonly multi_last?: readonly string[];
   readonly batch?: number;
   readonly max_bytes?: number;
@@ -127,6 +128,10 @@ export async function* directPages(nats: Nats, stream: string, subject: string, 
     seq = last.sequence + 1;
   }
 }
+
+/** Sequence of the first message on a subject that was stored at a time (RFC 3339) or later. Throws LogError LOG_UNAVAILABLE. */
+export const directSince = async (nats: Nats, stream: string, subject: string, time: string): Promise<number | undefined> =>
+  (await directPage(nats, stream, { next_by_subj: subject, start_time: time, batch: 1 })).messages[0]?.sequence;
 
 /** The last message of each of these subjects (at most 1,000), those that have one. Throws LogError LOG_UNAVAILABLE. */
 export const directLast = async (nats: Nats, stream: string, subjects: readonly string[]): Promise<readonly DirectMessage[]> =>

@@ -39,8 +39,10 @@ export const unset: Partial<Record<(typeof binding)[number], unknown>> = {
 
 export const metadataKeys = ['runledger.format', 'runledger.shards'] as const;
 
+export const AUDIT_DAYS = 90;
+
 /** Every stream, the log first: it is to get its room. */
-export const streams = (logMaxBytes: number, replicas: number): readonly Wanted[] => [
+export const streams = (logMaxBytes: number, replicas: number, auditDays = AUDIT_DAYS): readonly Wanted[] => [
   {
     name: 'LOG',
     description: 'Every commit of every execution; the only truth.',
@@ -95,6 +97,24 @@ export const streams = (logMaxBytes: number, replicas: number): readonly Wanted[
     num_replicas: replicas,
     allow_direct: true,
     // It may lose its last moments with the power: recovery does not go by a command's output.
+    ...(replicas === 1 && { persist_mode: PersistMode.Async }),
+    metadata: { 'runledger.format': FORMAT },
+  },
+  {
+    name: 'AUDIT',
+    description: 'Requests that were to change something, or were refused for who asks.',
+    subjects: ['audit.*'],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_bytes: Math.floor(logMaxBytes / 32),
+    max_age: auditDays * DAY,
+    num_replicas: replicas,
+    allow_direct: true,
+    deny_delete: true,
+    deny_purge: true,
+    duplicate_window: 60_000 * NANOSECONDS,
+    // Records come after their answers anyway, and must not make commits wait for the disk. Who changed what stands in LOG, too.
     ...(replicas === 1 && { persist_mode: PersistMode.Async }),
     metadata: { 'runledger.format': FORMAT },
   },

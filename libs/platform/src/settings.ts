@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type AuthSettings, readAuthSettings } from './auth-settings.js';
@@ -25,6 +26,18 @@ const oneOf = <T extends string>(env: Environment, name: string, known: readonly
 const list = (env: Environment, name: string): readonly string[] =>
   (env[name] ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '');
 
+/** Addresses and networks. Throws SettingsError. */
+const networks = (env: Environment, name: string): readonly string[] => {
+  const all = list(env, name);
+  for (const network of all) {
+    const [address = '', bits, ...rest] = network.split('/');
+    const most = isIP(address) === 6 ? 128 : 32;
+    const isRight = isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most));
+    if (!isRight) throw new SettingsError(`${name}: ${network} is neither an address nor a network such as 10.0.0.0/8`);
+  }
+  return all;
+};
+
 /** Every setting of the apps, read once at start. */
 export type Settings = {
   readonly natsUrl: string;
@@ -38,6 +51,9 @@ export type Settings = {
   readonly auth: AuthSettings | undefined;
   /** Undefined: there are no secrets to be had. */
   readonly keyring: Keyring | undefined;
+  /** Proxies whose X-Forwarded-For counts: addresses and networks (CIDR). */
+  readonly trustedProxies: readonly string[];
+  readonly auditDays: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Bytes; 0 lets provisioning choose. */
   readonly logMaxBytes: number;
@@ -76,6 +92,8 @@ export const readSettings = (env: Environment): Settings => {
     node: env['RUNLEDGER_NODE'] || hostname(),
     auth,
     keyring: readKeyring(env),
+    trustedProxies: networks(env, 'RUNLEDGER_TRUSTED_PROXIES'),
+    auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
     executor: {

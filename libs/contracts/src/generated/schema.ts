@@ -5,6 +5,7 @@
  * Struct is a JSON object, Timestamp an RFC 3339 text in UTC.
  */
 export const messages = {
+  AuditRecord: { id: 'string', at: 'Timestamp', tenant: 'string', actor: 'string', permission: 'string?', method: 'string', route: 'string?', target: 'string?', status: 'uint32', code: 'string?', address: 'string', correlationId: 'string', userAgent: 'string?', omitted: 'uint32?' },
   CancelExecution: { mode: 'string', reason: 'string?' },
   Commit: { id: 'string', version: 'uint32', previous: 'string', events: 'Event[]' },
   Event: { type: 'string', at: 'Timestamp', cause: 'string', actor: 'string', correlationId: 'string', data: 'Struct' },
