@@ -54,8 +54,11 @@ const operations = async (): Promise<readonly Operation[]> => {
   );
 };
 
-const call = ({ method, path }: Operation, headers: Record<string, string>): Promise<Answer> =>
-  method === 'GET' ? service.get(path, headers) : method === 'DELETE' ? service.delete(path, headers) : service.post(path, method === 'PUT' ? {} : undefined, headers);
+const call = ({ method, path }: Operation, headers: Record<string, string>): Promise<Answer> => {
+  if (method === 'GET') return service.get(path, headers);
+  if (method === 'DELETE') return service.delete(path, headers);
+  return method === 'PUT' ? service.put(path, {}, headers) : service.post(path, undefined, headers);
+};
 
 describe('credentials', () => {
   it('are asked for by everything but what is public, also where nothing is served', async () => {

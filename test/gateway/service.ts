@@ -5,7 +5,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import { type Command, decide } from '#libs/execution';
 import { JetStreamLog, type Nats, connectNats } from '#libs/jetstream';
 import { append, load } from '#libs/ledger';
-import { createLogger, readSettings } from '#libs/platform';
+import { type Settings, createLogger, readSettings } from '#libs/platform';
 import { startNatsServer } from '#libs/testing';
 import { startGateway } from '../../apps/gateway/src/gateway.js';
 import { startProjector } from '../../apps/projector/src/projector.js';
@@ -20,11 +20,14 @@ export type Service = {
   readonly nats: Nats;
   readonly log: JetStreamLog;
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
+  readonly put: (path: string, body: unknown, headers?: Record<string, string>) => Promise<Answer>;
   readonly delete: (path: string, headers?: Record<string, string>) => Promise<Answer>;
   readonly post: (path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
   /** Commits what an executor would. Returns the log sequence. */
   readonly drive: (id: string, ...commands: readonly Command[]) => Promise<number>;
   readonly ref: (id: string) => ExecutionRef;
+  /** One more, with other settings; returns what stops it. */
+  readonly startGateway: (environment: Readonly<Record<string, string>>) => Promise<() => Promise<void>>;
   readonly stopProjector: () => Promise<void>;
   readonly startProjector: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -36,7 +39,9 @@ export const startService = async (environment: Readonly<Record<string, string>>
   const logger = createLogger('test', 'silent');
   const server = await startNatsServer();
   const home = mkdtempSync(join(tmpdir(), 'runledger-service-'));
-  const settings = readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home, RUNLEDGER_PORT: '0', ...environment });
+  const settingsWith = (more: Readonly<Record<string, string>>): Settings =>
+    readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home, RUNLEDGER_PORT: '0', ...more });
+  const settings = settingsWith(environment);
   const gateway = await startGateway(settings, logger);
   let stopProjector = await startProjector(settings, logger);
   const nats = await connectNats({ url: server.url, name: 'test' });
@@ -44,7 +49,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
   const ref = (execution: string): ExecutionRef => ({ tenant: settings.tenant, execution });
   const call = async (path: string, init: RequestInit): Promise<Answer> => {
     const answer = await fetch(gateway.url + path, init);
-    return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Json };
+    return { status: answer.status, headers: answer.headers, body: answer.status === 204 ? {} : ((await answer.json()) as Json) };
   };
   return {
     url: gateway.url,
@@ -52,6 +57,8 @@ export const startService = async (environment: Readonly<Record<string, string>>
     log,
     ref,
     get: (path, headers = {}) => call(path, { headers }),
+    put: (path, body, headers = {}) =>
+      call(path, { method: 'PUT', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }),
     delete: (path, headers = {}) => call(path, { method: 'DELETE', headers }),
     post: (path, body, headers = {}) =>
       call(path, {
@@ -67,6 +74,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
       }
       return (await load(log, ref(id))).sequence;
     },
+    startGateway: async (more) => (await startGateway(settingsWith(more), logger)).stop,
     stopProjector: () => stopProjector(),
     startProjector: async () => void (stopProjector = await startProjector(settings, logger)),
     stop: async () => {

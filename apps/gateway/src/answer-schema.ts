@@ -155,6 +155,13 @@ const auditRecord = object({
   omitted: { ...integer, description: 'Refusals of the same actor and address before this one that got no record of their own.' },
 });
 
+const secret = {
+  name: token,
+  version: { ...integer, description: '1, 2, 3 … with every value it is given.' },
+  createdAt: time,
+  updatedAt: time,
+};
+
 /** What the routes answer. */
 export const answers = {
   accepted: object({ ...controlled, links: object({ self: text, tasks: text, events: text, output: text }) }),
@@ -171,6 +178,8 @@ export const answers = {
   rebuild,
   newKey: object({ ...apiKey, token: orNull({ ...text, description: 'Shown here and never again; null where the request came again.' }) }),
   key: object(apiKey),
+  secret: object(secret),
+  secrets: object({ secrets: listOf(object(secret)) }),
   keys: object({ keys: listOf(object(apiKey)) }),
   audit: object({
     records: listOf(auditRecord),

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, connectNats, provision, readAudit } from '#libs/jetstream';
+import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, SecretStore, connectNats, provision, readAudit } from '#libs/jetstream';
 import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
@@ -11,10 +11,12 @@ import { ExecutionsController } from './executions.controller.js';
 import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
 import { createHttpApp, listen } from './http-app.js';
+import { sealWithFirstKey } from './key-rotation.js';
 import { LogRoom } from './log-room.js';
 import { ProjectionsController } from './projections.controller.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
+import { SecretsController } from './secrets.controller.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
 
 @Module({})
@@ -27,13 +29,14 @@ type Parts = {
   readonly output: OutputStore;
   readonly readAudit: ReadAudit;
   readonly readModels: ReadModels;
+  readonly secrets: SecretStore;
   readonly system: System;
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, ApiKeysController, ProjectionsController, AuditController, SystemController],
+  controllers: [ExecutionsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },
@@ -41,6 +44,7 @@ const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, syst
     { provide: ReadModels, useValue: readModels },
     { provide: OutputStore, useValue: output },
     { provide: AUDIT, useValue: readAudit },
+    { provide: SecretStore, useValue: secrets },
     { provide: TENANT, useValue: tenant },
     { provide: SYSTEM, useValue: system },
   ],
@@ -97,6 +101,7 @@ export const startGateway = async (
     await trail.stop();
     await nats.close();
   };
+  const secrets = new SecretStore(nats, settings.keyring);
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull),
     keys: new ApiKeys(keys),
@@ -104,12 +109,14 @@ export const startGateway = async (
     output: new OutputStore(nats),
     readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,
+    secrets,
     system: { checks, version },
     tenant: settings.tenant,
   };
   const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail });
   try {
     const url = await listen(app, settings);
+    if (settings.keyring) void sealWithFirstKey(secrets, logger);
     logger.info({ url }, 'gateway ready');
     announceReady({ url });
     return {

@@ -85,9 +85,9 @@ export const createHttpApp = async (
   app.enableCors({ origin: loopbackOrigin, exposedHeaders: exposed });
 
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, ({ routeOptions }, body, done) => {
     try {
-      done(null, parseJson(body as Buffer));
+      done(null, parseJson(body as Buffer, !routeOptions.url?.startsWith('/api/v1/secrets')));
     } catch (error) {
       done(error as Error);
     }

@@ -53,9 +53,9 @@ const checkTokens = (text: string): void => {
 
 /**
  * A body as JSON, undefined when there is none. Throws Problem BODY_NOT_JSON, or BODY_INVALID with the path to a key that is given
- * twice or not allowed, to broken text, or for too deep nesting.
+ * twice or not allowed, to broken text, or for too deep nesting. `mayQuote`: whether a refusal may show a piece of the body.
  */
-export const parseJson = (bytes: Uint8Array): unknown => {
+export const parseJson = (bytes: Uint8Array, mayQuote = true): unknown => {
   if (bytes.length === 0) return undefined;
   let text: string;
   try {
@@ -67,7 +67,7 @@ export const parseJson = (bytes: Uint8Array): unknown => {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Problem(400, 'BODY_NOT_JSON', `the body is not JSON: ${(error as SyntaxError).message.slice(0, 200)}`);
+    throw new Problem(400, 'BODY_NOT_JSON', mayQuote ? `the body is not JSON: ${(error as SyntaxError).message.slice(0, 200)}` : 'the body is not JSON');
   }
   checkTokens(text);
   return value;

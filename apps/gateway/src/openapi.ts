@@ -5,7 +5,7 @@ import type { Settings } from '#libs/platform';
 import { answers } from './answer-schema.js';
 import { exampleKey, newKeySchema } from './api-key-schema.js';
 import { addSamples } from './openapi-samples.js';
-import { type Schema, exampleRequests, requestSchema, token } from './plan-schema.js';
+import { type Schema, exampleRequests, exampleSecret, requestSchema, secretSchema, token } from './plan-schema.js';
 import { serveRedoc } from './redoc.js';
 
 /** Where a client on this machine finds a server that listens there. */
@@ -101,6 +101,17 @@ const apiKeys = (summary: string, ...more: MethodDecorator[]): MethodDecorator =
 
 const system = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(ApiTags('system') as MethodDecorator, ApiOperation({ summary }), ok(schema), ...more);
+
+const secretName = ApiParam({ name: 'name', schema: { ...token, example: 'deploy-token' } });
+
+const secrets = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
+  applyDecorators(
+    ApiTags('secrets') as MethodDecorator,
+    tenant,
+    ApiOperation({ summary }),
+    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN; SECRETS_KEY_MISSING: the gateway was started without RUNLEDGER_SECRETS_KEY_FILE'),
+    ...more,
+  );
 
 /** What the API description says of each route. */
 export const describe = {
@@ -216,6 +227,25 @@ export const describe = {
       ok(answers.audit),
       refusal(400, 'TENANT_INVALID, QUERY_INVALID'),
       refusal(503, 'LOG_UNAVAILABLE'),
+    ),
+  secrets: () => secrets('Secrets of the tenant by name; nobody is told a value', ok(answers.secrets)),
+  putSecret: () =>
+    secrets(
+      'Store a secret, or give it another value: the next attempt of a task gets that',
+      secretName,
+      ApiBody({ schema: secretSchema, examples: { token: { summary: 'A token', value: exampleSecret } } }),
+      ok(answers.secret, 'Another value; sealed and durable.', 200),
+      ok(answers.secret, 'A new secret; sealed and durable.', 201),
+      refusal(400, 'ID_INVALID, BODY_NOT_JSON, BODY_INVALID'),
+      refusal(409, 'SECRETS_FULL'),
+    ),
+  deleteSecret: () =>
+    secrets(
+      'Delete a secret: attempts that refer to it fail from now on',
+      secretName,
+      ApiResponse({ status: 204, description: 'Gone.' }) as MethodDecorator,
+      refusal(400, 'ID_INVALID'),
+      refusal(404, 'SECRET_UNKNOWN'),
     ),
   root: () => system('What this is', answers.root),
   health: () => system('The process is alive', answers.health),

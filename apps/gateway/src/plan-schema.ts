@@ -9,6 +9,22 @@ export const token: Schema = { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' 
 const duration = (description: string, minimum = 1): Schema => ({ type: 'integer', minimum, maximum: YEAR_MS, description: `Milliseconds. ${description}` });
 const texts: Schema = { type: 'object', additionalProperties: { type: 'string' } };
 
+const reference: Schema = {
+  type: 'object',
+  title: 'secret',
+  required: ['$secret'],
+  additionalProperties: false,
+  properties: { $secret: { ...token, description: "A secret's name; its value takes this place when an attempt starts." } },
+};
+const joined: Schema = {
+  type: 'object',
+  title: 'text with secrets in it',
+  required: ['$join'],
+  additionalProperties: false,
+  properties: { $join: { type: 'array', minItems: 1, maxItems: 64, items: { oneOf: [{ type: 'string' }, reference] } } },
+};
+const textOrSecret: Schema = { oneOf: [{ type: 'string' }, reference, joined] };
+
 const input = (title: string, description: string, properties: Readonly<Record<string, Schema>>): Schema => ({
   type: 'object',
   title,
@@ -22,8 +38,8 @@ const commandInput = input('command', 'A process. Either argv, run without a she
   shell: { type: 'string', enum: ['sh', 'bash'], description: 'Required with script.' },
   script: { type: 'string', description: 'Handed to the shell.' },
   cwd: { type: 'string', description: "Relative to the execution's own directory, or absolute inside an allowed root." },
-  env: { ...texts, description: 'Names starting with RUNLEDGER_ are set by Runledger.' },
-  stdin: { type: 'string' },
+  env: { type: 'object', additionalProperties: textOrSecret, description: 'Names starting with RUNLEDGER_ are set by Runledger.' },
+  stdin: textOrSecret,
   successExitCodes: { type: 'array', items: { type: 'integer', minimum: 0, maximum: 255 }, default: [0] },
   maxOutputBytes: { type: 'integer', minimum: 0, description: 'Kept of both streams together.' },
   graceMs: { type: 'integer', minimum: 0, maximum: 600_000, description: 'Milliseconds between TERM and KILL.' },
@@ -34,8 +50,8 @@ const httpInput: Schema = {
   ...input('http', 'A request. Private addresses are refused unless the executor allows them.', {
     url: { type: 'string', format: 'uri', description: 'http or https, without credentials.' },
     method: { type: 'string', enum: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'], default: 'GET' },
-    headers: texts,
-    body: { description: 'A text is sent as it is, anything else as JSON. Not with GET and HEAD.' },
+    headers: { type: 'object', additionalProperties: textOrSecret },
+    body: { description: 'A text is sent as it is, anything else as JSON; secrets anywhere in it. Not with GET and HEAD.' },
     expectStatus: { type: 'array', items: { type: 'integer', minimum: 100, maximum: 599 }, description: 'Default 200 to 299.' },
     maxResponseBytes: { type: 'integer', minimum: 0, maximum: 32_768, description: "Kept of the answer's body." },
   }),
@@ -107,6 +123,17 @@ export const requestSchema: Schema = {
     input: { type: 'object', description: 'Handed to every task.' },
   },
 };
+
+/** The body that a secret comes in. */
+export const secretSchema: Schema = {
+  type: 'object',
+  required: ['value'],
+  additionalProperties: false,
+  properties: { value: { type: 'string', writeOnly: true, minLength: 4, description: 'At most 16 KiB.' } },
+};
+
+/** Runs as it stands. */
+export const exampleSecret = { value: 'correct-horse-battery-staple' } as const;
 
 /** Each runs as it stands, on any machine with a shell. */
 export const exampleRequests = {

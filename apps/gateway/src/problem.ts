@@ -2,6 +2,7 @@ import { types } from 'node:util';
 import { type AccessCode, AccessError } from '#libs/access';
 import { Refused, type RefusalCode } from '#libs/execution';
 import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
+import { SecretError, type SecretErrorCode } from '#libs/secrets';
 
 export type Fault = { readonly path: string; readonly message: string };
 
@@ -54,6 +55,14 @@ const ofLog: Record<LogErrorCode, number> = {
   LOG_MISCONFIGURED: 503,
 };
 
+const ofSecret: Record<SecretErrorCode, number> = {
+  SECRET_UNKNOWN: 404,
+  SECRET_UNREADABLE: 500,
+  SECRETS_KEY_MISSING: 503,
+  SECRETS_TOO_LARGE: 413,
+  SECRETS_FULL: 409,
+};
+
 /** Bytes of a body, unpacked. Larger than any commit, so that a plan that is too large hears that and not less. */
 export const BODY_LIMIT = 4 * 1024 * 1024;
 
@@ -80,6 +89,7 @@ const ofClient = (status: number, message: string): Problem => {
 export const problemOf = (error: unknown): Problem | undefined => {
   if (error instanceof Problem) return error;
   if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message, { cause: error });
+  if (error instanceof SecretError) return new Problem(ofSecret[error.code], error.code, error.message, { cause: error });
   if (error instanceof AccessError) return ofAccess[error.code](error);
   if (error instanceof BrokenHistory) return new Problem(500, error.code, `${error.message}; only this execution is halted, restore it from a backup`, { cause: error });
   if (error instanceof LogError) {

@@ -1,6 +1,7 @@
 import type { CancelMode, JsonObject, Plan } from '#libs/contracts';
 import { parsePlan } from '#libs/execution';
 import { runnerInputs } from '#libs/runners';
+import { secretNames } from '#libs/secrets';
 import { type Fault, Problem } from './problem.js';
 
 // oxlint-disable-next-line no-control-regex
@@ -51,9 +52,13 @@ export const refuseFaults = (faults: readonly Fault[], what: string): void => {
   throw new Problem(400, what, `${first?.path || 'the body'}: ${first?.message ?? ''}`, { problems: faults });
 };
 
+/** An execution's input stands in the log for every task to see: no place is one for a secret. */
+const withoutSecrets = (input: JsonObject): Fault[] =>
+  secretNames(input).map((name) => ({ path: '', message: `refers to secret ${name}, which only the input of a task may do, in env, stdin, headers or body` }));
+
 /** An execution's input obeys the same bounds as a task's: it is checked as one. */
 const inputFaults = (input: unknown): readonly Fault[] => {
-  const parsed = parsePlan({ name: 'input', tasks: [{ id: 'input', runner: 'any', input }] }, new Map([['any', () => []]]));
+  const parsed = parsePlan({ name: 'input', tasks: [{ id: 'input', runner: 'any', input }] }, new Map([['any', withoutSecrets]]));
   return 'problems' in parsed ? parsed.problems.map(({ path, message }) => ({ path: path.replace('/tasks/0', ''), message })) : [];
 };
 

@@ -49,7 +49,8 @@ export async function exchange(wanted: Exchange): Promise<Reply> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     send(url, { method, headers, signal, agent: false, lookup: guarded(resolver, allowed) }, resolve)
       .on('error', reject)
-      .end(body);
+      // As bytes: a text would be sent together with the headers, and make them UTF-8.
+      .end(body === undefined ? undefined : Buffer.from(body));
   });
   const parts: Buffer[] = [];
   const secretless = redaction?.stream();

@@ -119,6 +119,8 @@ it('is found as base64 that is broken into lines, and line by line where it has 
 it('is found without the white space around it, and in the bytes of a header', () => {
   expect(redact(['hunter22\n'], 'say hunter22!')).toBe('say ***!');
   expect(new Redaction(['pässword']).bytes(Buffer.from('<pässword>', 'latin1')).toString()).toBe('<***>');
+  const misread = Buffer.from('pässword').toString('latin1');
+  expect(redact(['pässword'], JSON.stringify({ misread, encoded: encodeURIComponent(misread) }))).toBe('{"misread":"***","encoded":"***"}');
 });
 
 it('is replaced in every text of a JSON value, keys included, and leaves other values as they are', () => {

@@ -38,6 +38,9 @@ function* jsonForms(value: string): Generator<string> {
   }
 }
 
+/** As a server has it that takes headers for Latin-1, which HTTP says they are, where they were sent as UTF-8. */
+const misread = (value: string): string => bytes(value).toString('latin1');
+
 function* formsOf(value: string): Generator<Buffer> {
   yield bytes(value);
   // As a header carries it.
@@ -54,7 +57,7 @@ function* formsOf(value: string): Generator<Buffer> {
 export const visibleForms = (value: string): readonly Buffer[] => {
   const trimmed = value.trim();
   const lines = trimmed.split(/\r?\n/);
-  const forms = [value, trimmed].flatMap((text) => [...formsOf(text)]);
+  const forms = [value, trimmed].flatMap((text) => [text, misread(text)]).flatMap((text) => [...formsOf(text)]);
   if (lines.length > 1) forms.push(...lines.map((line) => line.trim()).filter((line) => line.length >= MIN_LINE_LENGTH).map(bytes));
   return [...new Map(forms.map((form) => [form.toString('latin1'), form])).values()];
 };

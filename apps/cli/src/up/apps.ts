@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { ProcessSpec } from './process-spec.js';
+import { secretsKeyFile } from './secrets-key.js';
 import type { UpSettings } from './up-settings.js';
 
 /** The apps of Runledger, in the order in which they are started. */
@@ -15,6 +16,8 @@ export function apps(settings: UpSettings): ProcessSpec[] {
       RUNLEDGER_HOST: settings.host,
       RUNLEDGER_PORT: String(settings.port),
       RUNLEDGER_SUPERVISED: '1',
+      // The others have no use for it.
+      ...(settings.makesSecretsKey && name !== 'projector' && { RUNLEDGER_SECRETS_KEY_FILE: secretsKeyFile(settings.home) }),
     },
     readiness: 'ipc',
     stopMs: settings.stopMs,

@@ -13,6 +13,8 @@ export type UpSettings = {
   readonly natsUrl: string;
   readonly host: string;
   readonly port: number;
+  /** Whether `up` makes the master key of secrets: none is given, and all that it opens lies in the home beside it. */
+  readonly makesSecretsKey: boolean;
   /** How long an app may take to stop. */
   readonly stopMs: number;
   readonly verbose: boolean;
@@ -23,7 +25,7 @@ export function readUpSettings(env: Environment): UpSettings {
   const natsPort = integer(env, 'RUNLEDGER_NATS_PORT', 4222, 1, 65_535);
   const externalNats = env['NATS_URL'] || undefined;
   const natsUrl = externalNats ?? `nats://127.0.0.1:${natsPort}`;
-  const { home, host, port, executor } = readSettings({ ...env, NATS_URL: natsUrl });
+  const { home, host, port, executor, keyring } = readSettings({ ...env, NATS_URL: natsUrl });
   return {
     home,
     externalNats,
@@ -31,6 +33,7 @@ export function readUpSettings(env: Environment): UpSettings {
     natsUrl,
     host,
     port,
+    makesSecretsKey: keyring === undefined && externalNats === undefined,
     // An executor needs its grace period for the commands it ends, and then some to commit how they ended.
     stopMs: integer(env, 'RUNLEDGER_STOP_MS', executor.graceMs + 10_000, 0, 3_600_000),
     verbose: env['RUNLEDGER_LOG'] === 'verbose',

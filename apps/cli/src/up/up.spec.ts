@@ -54,7 +54,7 @@ const started: ChildProcess[] = [];
 beforeAll(async () => {
   // The command as it is installed, but with other apps beside it.
   stage = await mkdtemp(join(tmpdir(), 'runledger-cli-'));
-  for (const source of ['apps/cli', 'libs/contracts', 'libs/platform', 'libs/secrets']) {
+  for (const source of ['apps/cli', 'libs/access', 'libs/contracts', 'libs/platform', 'libs/secrets']) {
     const target = join(stage, 'dist', source, 'src');
     await transpile(join(root, source, 'src'), target);
     await rm(join(target, 'package.json'));

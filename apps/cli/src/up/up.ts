@@ -5,6 +5,7 @@ import { Home } from './home.js';
 import { findNatsServer, thisMachine } from './nats-binary.js';
 import { NATS, natsProcess, requireNats } from './nats-process.js';
 import { requirePorts, type WantedPort } from './ports.js';
+import { makeSecretsKey } from './secrets-key.js';
 import { onStopSignals } from './stop-signals.js';
 import { Supervisor } from './supervisor.js';
 import { UpError } from './up-error.js';
@@ -34,6 +35,7 @@ export async function up(env: Environment): Promise<number> {
 
 async function upIn(home: Home, settings: UpSettings, env: Environment): Promise<number> {
   const startedAt = Date.now();
+  if (settings.makesSecretsKey) makeSecretsKey(home.folder);
   await home.endLeftovers(NATS, settings.stopMs, say);
 
   await requirePorts(wantedPorts(settings));
