@@ -52,6 +52,8 @@ describe('an execution with a past', () => {
     expect(out).toMatch(/ is paused\n/);
     expect(out).toMatch(/\n- +paused: 1 running.*\(log sequence \d+\) +runledger resume, runledger cancel\n/);
     expect(out).toMatch(/\nnap +attempt 1 runs on executor/);
+    const sequence = /\nnap .*\(log sequence (\d+)\)/.exec(out)?.[1] ?? '';
+    expect((await run('why', id, '--as-of', sequence).ended).out).toMatch(/ SINCE .*\nnap +attempt 1 runs on executor.* \d{4}-\d\d-\d\d [\d:]{8} \(log/);
     const { asOfSeq: _, ...now } = (await json(run('why', id, '--json'))).value;
     expect(await answer(`/executions/${id}/why`)).toMatchObject(now);
   }, 60_000);

@@ -30,7 +30,7 @@ let reads: ExecutionReads;
 beforeEach(() => {
   now = T0;
   log = new MemoryLog(() => now);
-  reads = new ExecutionReads(log, behind, () => Promise.resolve(1));
+  reads = new ExecutionReads(log, behind, () => Promise.resolve(new Set(['e1'])));
 });
 
 /** Commands one second after another, each in a commit of its own. */
@@ -56,13 +56,13 @@ describe('reading now', () => {
   it('prefers the projection, and says as of when', async () => {
     const found = { id: 'x', status: 'running' } as ExecutionDetail;
     const known = { ...behind, execution: () => Promise.resolve({ asOfSeq: 9, found }) };
-    expect(await new ExecutionReads(log, known, () => Promise.resolve(1)).detail(ref)).toEqual({ ...found, asOfSeq: 9 });
+    expect(await new ExecutionReads(log, known, () => Promise.resolve(new Set(['e1']))).detail(ref)).toEqual({ ...found, asOfSeq: 9 });
   });
 
   it('goes on while the projector is away', async () => {
     const away = (): Promise<never> => Promise.reject(new Problem(503, 'PROJECTION_UNAVAILABLE', 'away'));
     await tell(ref, request([task('a')]));
-    const alone = new ExecutionReads(log, { execution: away, tasks: away }, () => Promise.resolve(1));
+    const alone = new ExecutionReads(log, { execution: away, tasks: away }, () => Promise.resolve(new Set(['e1'])));
     expect(await alone.detail(ref)).toMatchObject({ status: 'pending', asOfSeq: 1 });
     expect(await alone.tasks(ref)).toMatchObject({ tasks: [{ id: 'a' }] });
   });
@@ -70,7 +70,7 @@ describe('reading now', () => {
   it('does not answer from a projection that is behind minSeq', async () => {
     await tell(ref, request([task('a')]), pause);
     const old = { ...behind, execution: () => Promise.resolve({ asOfSeq: 1, found: { status: 'pending' } as ExecutionDetail }) };
-    const late = new ExecutionReads(log, old, () => Promise.resolve(1));
+    const late = new ExecutionReads(log, old, () => Promise.resolve(new Set(['e1'])));
     expect(await late.detail(ref, { minSeq: 1 })).toMatchObject({ status: 'pending', asOfSeq: 1 });
     expect(await late.detail(ref, { minSeq: 2 })).toMatchObject({ status: 'paused', asOfSeq: 2 });
   });
@@ -124,7 +124,7 @@ describe('reading as of an earlier sequence or time', () => {
     await tell(ref, request([task('a')]), pause);
     const found = { status: 'paused' } as ExecutionDetail;
     const known = { ...behind, execution: () => Promise.resolve({ asOfSeq: 2, found }) };
-    const both = new ExecutionReads(log, known, () => Promise.resolve(1));
+    const both = new ExecutionReads(log, known, () => Promise.resolve(new Set(['e1'])));
     expect(await both.detail(ref, { asOf: { sequence: 1 } })).toMatchObject({ status: 'pending', asOfSeq: 1 });
   });
 
@@ -171,4 +171,14 @@ it('says why nothing happens as of an earlier sequence, by the clock of that com
   const why = await reads.why(ref, { asOf });
   expect(why).toMatchObject({ status: 'running', ended: null, asOfSeq: 3 });
   expect(why.waitsFor[0]).toMatchObject({ kind: 'retry', task: 'a', since: { sequence: 3 }, until: iso(3_500) });
+});
+
+it.each([
+  ['a time', { time: T0 + 3_600 }],
+  ['the sequence of another execution', { sequence: 4 }],
+])('knows as of %s that the time of a retry had come by then', async (_, asOf) => {
+  await tell(ref, ...story.slice(0, 3));
+  await tell({ ...ref, execution: 'y' }, request([task('a')]));
+  expect((await reads.why(ref, { asOf: { sequence: 3 } })).waitsFor[0]?.kind).toBe('retry');
+  expect((await reads.why(ref, { asOf })).waitsFor[0]).toMatchObject({ kind: 'executor', task: 'a', since: { sequence: 3 } });
 });

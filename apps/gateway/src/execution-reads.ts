@@ -29,8 +29,8 @@ export class ExecutionReads {
   constructor(
     private readonly log: LogStore,
     private readonly readModels: Pick<ReadModels, 'execution' | 'tasks'>,
-    /** Executors alive, for the answer to why nothing happens. */
-    private readonly executors: () => Promise<number>,
+    /** Incarnations of the executors that are alive, for the answer to why nothing happens. */
+    private readonly executors: () => Promise<ReadonlySet<string>>,
   ) {}
 
   /** Throws Problem EXECUTION_NOT_FOUND, SEQUENCE_NOT_REACHED, QUERY_INVALID; LogError, BrokenHistory. So do all others. */
@@ -51,9 +51,9 @@ export class ExecutionReads {
 
   async why(ref: ExecutionRef, at: ReadAt = {}): Promise<Why & Known> {
     const { history, asOfSeq } = await this.history(ref, at);
-    const now = at.asOf ? lastTime(history) : Date.now();
-    const executors = at.asOf ? undefined : await this.executors();
-    return { ...whyOf(ref.execution, history, replay(unborn(ref), history).state, now, executors), asOfSeq };
+    const now = at.asOf ? await this.clockAt(at.asOf, history) : Date.now();
+    const alive = at.asOf ? undefined : await this.executors();
+    return { ...whyOf(ref.execution, history, replay(unborn(ref), history).state, now, alive), asOfSeq };
   }
 
   async events(
@@ -112,6 +112,14 @@ export class ExecutionReads {
     }
   }
 
+  /** What the time was then, as the broker's clock knows it. */
+  private async clockAt(asOf: AsOf, history: readonly StoredCommit[]): Promise<number> {
+    if ('time' in asOf) return asOf.time;
+    const last = history[history.length - 1];
+    const stored = last?.sequence === asOf.sequence ? last : ((await this.log.at(asOf.sequence)) ?? last);
+    return Date.parse(stored?.storedAt ?? '');
+  }
+
   private async folded(ref: ExecutionRef, at: ReadAt): Promise<Known & { readonly view: ExecutionView }> {
     const { history, asOfSeq } = await this.history(ref, at);
     const view = new ExecutionView(ref);
@@ -146,8 +154,6 @@ export class ExecutionReads {
 
 const until = (history: readonly StoredCommit[], asOf: AsOf | undefined): readonly StoredCommit[] =>
   asOf && 'time' in asOf ? history.filter(({ storedAt }) => Date.parse(storedAt) <= asOf.time) : history;
-
-const lastTime = (history: readonly StoredCommit[]): number => Date.parse(history[history.length - 1]?.storedAt ?? '');
 
 const notFound = (ref: ExecutionRef, asOf?: AsOf): Problem => {
   const when = asOf && ('sequence' in asOf ? ` as of log sequence ${asOf.sequence}` : ` as of ${new Date(asOf.time).toISOString()}`);

@@ -105,7 +105,7 @@ export const startGateway = async (
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull),
     keys: new ApiKeys(keys),
-    reads: new ExecutionReads(log, readModels, async () => (await Members.list(nats)).size),
+    reads: new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys())),
     output: new OutputStore(nats),
     readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,

@@ -10,7 +10,7 @@ const ofTask = (name: string): object => ({ kind: 'task', name });
 const time = (ms: number): object => ({ kind: 'time', name: iso(ms) });
 
 /** Why, after these steps and at a time (milliseconds after T0); each step is a commit, sequences count from 1. */
-const after = async (steps: readonly Step[], now: number, executors?: number): Promise<Why> => {
+const after = async (steps: readonly Step[], now: number, alive?: readonly string[]): Promise<Why> => {
   const log = new MemoryLog();
   let execution: Execution = unborn(ref);
   for (const [index, { at: ms = 0, cause = `c${index}`, ...command }] of steps.entries()) {
@@ -19,16 +19,16 @@ const after = async (steps: readonly Step[], now: number, executors?: number): P
     if (!appended) throw new Error('nobody else writes here');
     execution = appended;
   }
-  return whyOf('x', await log.history(ref), execution.state, T0 + now, executors);
+  return whyOf('x', await log.history(ref), execution.state, T0 + now, alive && new Set(alive));
 };
 
 const waitsOf = async (...given: Parameters<typeof after>): Promise<readonly Wait[]> => (await after(given[0], given[1], given[2])).waitsFor;
 
 describe('why an execution does not go on', () => {
   it('a task that is due waits for an executor, and says so when none is alive', async () => {
-    const [wait] = await waitsOf([request([task('a')])], 0, 2);
+    const [wait] = await waitsOf([request([task('a')])], 0, ['e1', 'e2']);
     expect(wait).toMatchObject({ kind: 'executor', task: 'a', since: { time: iso(0), sequence: 1 }, until: null });
-    const [alone] = await waitsOf([request([task('a')])], 0, 0);
+    const [alone] = await waitsOf([request([task('a')])], 0, []);
     expect(alone?.text).toContain('no executor is alive');
   });
 
@@ -48,6 +48,26 @@ describe('why an execution does not go on', () => {
     expect(unbounded?.text).toContain('without a time limit');
   });
 
+  it('an attempt whose executor is gone waits for another one, and says so when there is none', async () => {
+    const steps = [request([task('a')]), start('a', 'e1')];
+    expect((await waitsOf(steps, 20, ['e1', 'e2']))[0]?.text).toContain('runs on executor e1');
+    const [taken] = await waitsOf(steps, 20, ['e2']);
+    expect(taken).toMatchObject({ kind: 'attempt', endedBy: [{ kind: 'executor', name: 'any' }] });
+    expect(taken?.text).toContain('ran on executor e1, which is gone; another one takes over');
+    const [alone] = await waitsOf(steps, 20, []);
+    expect(alone?.text).toContain('ran on executor e1, which is gone; no executor is alive: start one');
+  });
+
+  it('a timer or a retry goes off only where an executor is alive', async () => {
+    const steps = [request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]), start('a')];
+    expect((await waitsOf(steps, 500, []))[0]?.text).toContain('no executor is alive');
+    const [due] = await waitsOf(steps, 1_500, ['e1']);
+    expect(due).toMatchObject({ kind: 'timer', until: iso(1_000), endedBy: [{ kind: 'executor', name: 'any' }, call('cancel')] });
+    expect(due?.text).toContain('waited until');
+    const failed = [request([task('a', { retry: { maxAttempts: 2, delayMs: 100 } })]), start('a'), fail('a')];
+    expect((await waitsOf(failed, 50, []))[0]?.text).toContain('no executor is alive');
+  });
+
   it('a wait ends by the clock or with the execution', async () => {
     const waiting = request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]);
     const [wait] = await waitsOf([waiting, at(10, start('a'))], 20);
@@ -57,6 +77,7 @@ describe('why an execution does not go on', () => {
   it('a retry waits since its attempt failed; once its time has come, for an executor', async () => {
     const steps = [request([task('a', { retry: { maxAttempts: 2, delayMs: 100 } })]), at(10, start('a')), at(20, fail('a'))];
     expect(await waitsOf(steps, 50)).toMatchObject([{ kind: 'retry', task: 'a', since: { time: iso(20), sequence: 3 }, until: iso(120) }]);
+    expect((await waitsOf(steps, 50))[0]?.text).toMatch(/^attempt 1 failed \(\S+: .+\), attempt 2 follows at/);
     expect(await waitsOf(steps, 120)).toMatchObject([{ kind: 'executor', task: 'a', until: null }]);
   });
 

@@ -7,7 +7,7 @@ export type Moment = { readonly time: string; readonly sequence: number };
 /** Who or what could end a wait: the clock, a task, an executor, or a client's call. */
 export type EndedBy = {
   readonly kind: 'time' | 'task' | 'executor' | 'client';
-  /** The task's id, the executor's incarnation, or the call. */
+  /** The time, the task's id, the executor's incarnation (`any` where it may be any), or the call. */
   readonly name: string;
 };
 
@@ -37,12 +37,16 @@ export type Why = {
   readonly ended: (Moment & { readonly reason: Failure | null }) | null;
 };
 
+/** Incarnations of executors. */
+type Alive = ReadonlySet<string>;
+
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
 const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, retry: 3, executor: 4, concurrency: 5, dependencies: 6 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
+const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
 const iso = (ms: number): string => new Date(ms).toISOString();
 const later = (a: Moment, b: Moment | undefined): Moment => (b && b.sequence > a.sequence ? b : a);
 
@@ -76,15 +80,16 @@ class Moments {
 
 /**
  * What an execution waits for, since when, until when, and who could end it, as of the end of `history` and at `now` (milliseconds
- * since the epoch). `state` is what the history folds to; it must not be empty. `executors`: how many are alive, where that is known.
+ * since the epoch). `state` is what the history folds to; it must not be empty. `alive`: incarnations of the executors that are,
+ * where that is known.
  */
-export const whyOf = (id: string, history: readonly Stored[], state: State, now: number, executors?: number): Why => {
+export const whyOf = (id: string, history: readonly Stored[], state: State, now: number, alive?: Alive): Why => {
   const { status = 'pending', reason = null, deadlineAt } = state;
   const moments = new Moments(history);
   if (isTerminal(status)) {
     return { id, status, waitsFor: [], total: 0, deadlineAt: null, ended: { ...endOf(history, moments), reason } };
   }
-  const waits = [...state.tasks.values()].flatMap((task) => waitOf(id, state, task, moments, now, executors) ?? []);
+  const waits = [...state.tasks.values()].flatMap((task) => waitOf(id, state, task, moments, now, alive) ?? []);
   if (status === 'paused') waits.push(resumeWait(id, state, moments));
   const waitsFor = waits.toSorted((a, b) => rank[a.kind] - rank[b.kind]).slice(0, MAX_WAITS);
   return { id, status, waitsFor, total: waits.length, deadlineAt: deadlineAt === undefined ? null : iso(deadlineAt), ended: null };
@@ -108,23 +113,34 @@ const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
   endedBy: [call(id, 'resume'), call(id, 'cancel')],
 });
 
-const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, executors?: number): Wait | undefined => {
-  if (task.status === 'running') return runningWait(id, state, task, moments);
+const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, alive?: Alive): Wait | undefined => {
+  if (task.status === 'running') return task.wakeAt === undefined ? attemptWait(id, state, task, moments, alive) : timerWait(id, state, task, moments, now, alive);
   // A paused execution's tasks wait for nothing but the resume.
   if (task.status !== 'pending' || (state.status !== 'running' && state.status !== 'pending')) return undefined;
-  return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, executors);
+  return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, alive);
 };
 
-const runningWait = (id: string, state: State, { id: task, attempt, executor, wakeAt, deadlineAt }: TaskState, moments: Moments): Wait => {
+const cancellingOf = ({ cancel }: State): string => (cancel ? `; the execution is being cancelled (${cancel.mode})` : '');
+
+/** The clock ends nothing by itself: somebody has to look at it. */
+const nobodyOf = (alive: Alive | undefined): string => (alive?.size === 0 ? '; no executor is alive: start one' : '');
+
+const timerWait = (id: string, state: State, { id: task, wakeAt = 0 }: TaskState, moments: Moments, now: number, alive?: Alive): Wait => {
+  const isDue = wakeAt <= now;
+  const text = `${isDue ? 'waited' : 'waits'} until ${iso(wakeAt)}${isDue ? '; an executor ends it' : ''}${cancellingOf(state)}${nobodyOf(alive)}`;
+  const endedBy: EndedBy[] = [isDue ? anyExecutor : { kind: 'time', name: iso(wakeAt) }, call(id, 'cancel')];
+  return { kind: 'timer', task, text, since: moments.started.get(task) ?? moments.first, until: iso(wakeAt), endedBy };
+};
+
+const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt }: TaskState, moments: Moments, alive?: Alive): Wait => {
   const since = moments.started.get(task) ?? moments.first;
-  const cancelling = state.cancel ? `; the execution is being cancelled (${state.cancel.mode})` : '';
-  if (wakeAt !== undefined) {
-    const endedBy: EndedBy[] = [{ kind: 'time', name: iso(wakeAt) }, call(id, 'cancel')];
-    return { kind: 'timer', task, text: `waits until ${iso(wakeAt)}${cancelling}`, since, until: iso(wakeAt), endedBy };
-  }
   const until = deadlineAt === undefined ? null : iso(deadlineAt);
-  const text = `attempt ${attempt} runs on executor ${executor}${until === null ? ', without a time limit' : ''}${cancelling}`;
   const deadline: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];
+  if (alive && !alive.has(executor)) {
+    const text = `attempt ${attempt} ran on executor ${executor}, which is gone${nobodyOf(alive) || '; another one takes over within seconds'}`;
+    return { kind: 'attempt', task, text: text + cancellingOf(state), since, until, endedBy: [anyExecutor] };
+  }
+  const text = `attempt ${attempt} runs on executor ${executor}${until === null ? ', without a time limit' : ''}${cancellingOf(state)}`;
   return { kind: 'attempt', task, text, since, until, endedBy: [{ kind: 'executor', name: executor }, ...deadline, call(id, 'cancel')] };
 };
 
@@ -138,24 +154,26 @@ const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moment
 const startWait = (
   id: string,
   state: State,
-  { id: task, retryAt, attempt }: TaskState,
+  { id: task, retryAt, attempt, error }: TaskState,
   moments: Moments,
   now: number,
-  executors?: number,
+  alive?: Alive,
 ): Wait => {
   if (retryAt !== undefined && retryAt > now) {
     const endedBy: EndedBy[] = [{ kind: 'time', name: iso(retryAt) }, call(id, 'cancel')];
     const since = moments.retried.get(task) ?? moments.first;
-    return { kind: 'retry', task, text: `attempt ${attempt + 1} follows at ${iso(retryAt)}`, since, until: iso(retryAt), endedBy };
+    const failed = error ? `attempt ${attempt} failed (${error.code}: ${error.message}), ` : '';
+    const text = `${failed}attempt ${attempt + 1} follows at ${iso(retryAt)}${nobodyOf(alive)}`;
+    return { kind: 'retry', task, text, since, until: iso(retryAt), endedBy };
   }
   const dependencies = (state.graph.task.get(task)?.dependsOn ?? []).map((name) => moments.ended.get(name));
   const since = [...dependencies, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
   const { concurrency } = state.plan;
   if (concurrency !== undefined && state.running >= concurrency) {
     const running = [...state.tasks.values()].filter(({ status }) => status === 'running').slice(0, 20);
-    const text = `the plan lets ${concurrency} tasks run at once`;
+    const text = `the plan lets ${concurrency} ${concurrency === 1 ? 'task' : 'tasks'} run at once`;
     return { kind: 'concurrency', task, text, since, until: null, endedBy: running.map(({ id: name }) => ({ kind: 'task', name })) };
   }
-  const text = executors === 0 ? 'is due, but no executor is alive: start one' : 'is due; an executor with a free slot will start it';
-  return { kind: 'executor', task, text, since, until: null, endedBy: [{ kind: 'executor', name: 'any' }] };
+  const text = `is due${nobodyOf(alive) || '; an executor with a free slot will start it'}`;
+  return { kind: 'executor', task, text, since, until: null, endedBy: [anyExecutor] };
 };

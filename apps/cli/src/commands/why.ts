@@ -21,10 +21,11 @@ const whoEnds = ({ kind, name }: EndedBy): string => {
   }
 };
 
-const row = ({ task, text, since, endedBy }: Wait, now: number): readonly Cell[] => [
+/** `now` is undefined where the answer is of another time than now. */
+const row = ({ task, text, since, endedBy }: Wait, now: number | undefined): readonly Cell[] => [
   task ?? '-',
   printable(text),
-  `${duration(now - Date.parse(since.time))} (log sequence ${since.sequence})`,
+  `${now === undefined ? dateTime(since.time) : duration(now - Date.parse(since.time))} (log sequence ${since.sequence})`,
   [...new Set(endedBy.map(whoEnds))].join(', '),
 ];
 
@@ -43,7 +44,10 @@ export const why = async ({ api, out, json }: Session, id: string, { asOf }: AsO
     return EXIT.ok;
   }
   out.line(`${id} is ${painted}${deadlineAt === null ? '' : `, and fails at ${dateTime(deadlineAt)} if it has not ended by then`}`);
-  if (waitsFor.length > 0) printTable(out, [heading('TASK', 'WHAT', 'FOR', 'ENDED BY'), ...waitsFor.map((wait) => row(wait, Date.now()))]);
+  if (waitsFor.length > 0) {
+    const now = asOf === undefined ? Date.now() : undefined;
+    printTable(out, [heading('TASK', 'WHAT', now === undefined ? 'SINCE' : 'FOR', 'ENDED BY'), ...waitsFor.map((wait) => row(wait, now))]);
+  }
   if (total > waitsFor.length) out.line(`… and ${total - waitsFor.length} more`);
   return EXIT.ok;
 };
