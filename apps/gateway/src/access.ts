@@ -10,11 +10,13 @@ type RouteAccess = {
   readonly access?: Permission | 'public';
   /** A browser opens it by itself, and can't send an Authorization header. */
   readonly browser?: boolean;
+  /** It keeps to the workspaces of who asks. Without it, credentials that are limited to some are refused. */
+  readonly workspaces?: boolean;
 };
 
 /** Who may call a route. */
-export const Allow = (access: Permission | 'public', { browser = false } = {}): MethodDecorator =>
-  applyDecorators(RouteConfig({ access, browser } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
+export const Allow = (access: Permission | 'public', { browser = false, workspaces = false } = {}): MethodDecorator =>
+  applyDecorators(RouteConfig({ access, browser, workspaces } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
 
 /** Not ours to decorate: the description and its pages, which tell nothing about anyone. */
 const pages = /^\/(docs|docs-json|docs-yaml|redoc)(\/|$)/;
@@ -32,17 +34,22 @@ export const accessHook =
   (authenticator: Authenticator) =>
   async (request: FastifyRequest): Promise<void> => {
     const { config, url } = request.routeOptions;
-    const { access, browser = false } = config as RouteAccess;
+    const { access, browser = false, workspaces = false } = config as RouteAccess;
     if (access === 'public' || pages.test(url ?? '')) return;
     const principal = await authenticator.authenticate(tokenOf(request, browser));
     principals.set(request.raw, principal);
     // A path that nothing is served at is answered as such.
-    if (url === undefined || (access && may(principal, access))) return;
-    throw access ? forbidden(access) : new Problem(403, 'FORBIDDEN', 'nobody may call this');
+    if (url === undefined) return;
+    if (!access) throw new Problem(403, 'FORBIDDEN', 'nobody may call this');
+    if (!may(principal, access)) throw forbidden(access);
+    if (principal.workspaces && !workspaces) throw ofTheTenant(principal.workspaces);
   };
 
 const forbidden = (permission: Permission): Problem =>
   new Problem(403, 'FORBIDDEN', `this needs ${permission}, which your credentials do not have; roles that do: ${rolesWith(permission).join(', ')}`);
+
+const ofTheTenant = (workspaces: readonly string[]): Problem =>
+  new Problem(403, 'WORKSPACE_FORBIDDEN', `this concerns the whole tenant, and your credentials are for ${workspaces.join(', ')} alone; ask an admin of the tenant`);
 
 const bearer = /^Bearer +([\w.~+/=-]{1,8192})$/i;
 const cookie = /(?:^|; *)runledger_token=([\w.~+/=-]{1,8192})(?:;|$)/;

@@ -17,7 +17,7 @@ export class ApiKeysController {
 
   @Post()
   @HttpCode(201)
-  @Allow('keys.manage')
+  @Allow('keys.manage', { workspaces: true })
   @describe.createKey()
   async create(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const idempotency = idempotencyOf(request, 'CreateApiKey', body);
@@ -29,16 +29,16 @@ export class ApiKeysController {
   }
 
   @Get()
-  @Allow('keys.manage')
+  @Allow('keys.manage', { workspaces: true })
   @describe.keys()
   list(@Req() request: FastifyRequest): { readonly keys: readonly ApiKeyView[] } {
-    return { keys: this.keys.list(tenantOf(request, this.tenant)) };
+    return { keys: this.keys.list(tenantOf(request, this.tenant), principalOf(request)) };
   }
 
   @Delete(':id')
-  @Allow('keys.manage')
+  @Allow('keys.manage', { workspaces: true })
   @describe.revokeKey()
   async revoke(@Param('id') id: string, @Req() request: FastifyRequest): Promise<ApiKeyView> {
-    return await this.keys.revoke(tenantOf(request, this.tenant), id);
+    return await this.keys.revoke(tenantOf(request, this.tenant), id, principalOf(request));
   }
 }

@@ -39,15 +39,17 @@ export class ApiKeys {
     throw new Problem(409, 'IDEMPOTENCY_KEY_REUSED', 'this idempotency key came with another body before; give every request a key of its own');
   }
 
-  /** Newest first. */
-  list(tenant: string): readonly ApiKeyView[] {
-    const own = this.catalog.values().filter((key) => key.tenant === tenant);
+  /** Newest first: those of the workspaces of who asks. */
+  list(tenant: string, by: Principal): readonly ApiKeyView[] {
+    const own = this.catalog.values().filter((key) => key.tenant === tenant && isWithin(by, key.workspaces));
     return own.toSorted((a, b) => (a.createdAt < b.createdAt ? 1 : -1)).map(viewOf);
   }
 
-  /** Again changes nothing. Throws Problem KEY_NOT_FOUND, LogError. */
-  async revoke(tenant: string, id: string): Promise<ApiKeyView> {
-    if (this.catalog.get(id)?.tenant !== tenant) throw notFound();
+  /** Again changes nothing. Throws Problem KEY_NOT_FOUND, WORKSPACE_FORBIDDEN, LogError. */
+  async revoke(tenant: string, id: string, by: Principal): Promise<ApiKeyView> {
+    const known = this.catalog.get(id);
+    if (known?.tenant !== tenant) throw notFound();
+    if (!isWithin(by, known.workspaces)) throw new Problem(403, 'WORKSPACE_FORBIDDEN', 'this API key is for more than your workspaces');
     const revokedAt = new Date().toISOString();
     const revoked = await this.catalog.update(id, (key) => ({ revokedAt, ...key }));
     if (!revoked) throw notFound();
@@ -62,13 +64,17 @@ const viewOf = (key: ApiKey): ApiKeyView => {
 
 const notFound = (): Problem => new Problem(404, 'KEY_NOT_FOUND', 'your tenant has no API key with this id; GET /api/v1/keys lists them');
 
+/** Whether something for these workspaces, undefined for all, is for none but those of who asks. */
+const isWithin = (by: Principal, workspaces: readonly string[] | undefined): boolean =>
+  by.workspaces === undefined || (workspaces?.every((workspace) => by.workspaces?.includes(workspace)) ?? false);
+
 /** Nobody makes a key that may do more than they. */
 const mustHold = (by: Principal, { roles: wantedRoles, scopes, workspaces }: Wanted): void => {
   const granted = new Set<Permission>(wantedRoles.flatMap((role) => grants[role]).filter((permission) => scopes?.includes(permission) ?? true));
   const missing = [...granted].filter((permission) => !may(by, permission));
   if (missing.length > 0) throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would be allowed ${missing.join(', ')}, which you are not`);
-  if (by.workspaces && !workspaces?.every((workspace) => by.workspaces?.includes(workspace))) {
-    throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would see workspaces that you do not; yours are ${by.workspaces.join(', ')}`);
+  if (!isWithin(by, workspaces)) {
+    throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would see workspaces that you do not; yours are ${by.workspaces?.join(', ')}`);
   }
 };
 

@@ -92,6 +92,13 @@ export class ExecutionReads {
     return Date.parse(stored.storedAt);
   }
 
+  /** As it was requested with; undefined where there is no such execution. Throws LogError. */
+  async labels(ref: ExecutionRef): Promise<Readonly<Record<string, string>> | undefined> {
+    const [first] = await this.log.history(ref, { limit: 1 });
+    const requested = first?.commit.events.find((event) => event.type === 'ExecutionRequested');
+    return requested?.data.labels;
+  }
+
   /** Throws Problem EXECUTION_NOT_FOUND. */
   async mustExist(ref: ExecutionRef, { asOf }: ReadAt = {}): Promise<void> {
     const first = await this.log.history(ref, { limit: 1, ...(asOf && 'sequence' in asOf && { upTo: asOf.sequence }) });

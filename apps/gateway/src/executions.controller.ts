@@ -1,5 +1,6 @@
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
 import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
@@ -12,6 +13,7 @@ import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest } from './request-body.js';
 import { TENANT, correlationOf, executionRef, tenantOf } from './request-context.js';
 import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
+import { actsIn, mustSee, within } from './workspaces.js';
 
 const base = '/api/v1/executions';
 
@@ -56,12 +58,17 @@ export class ExecutionsController {
   ) {}
 
   @Post()
-  @Allow('executions.request')
+  @Allow('executions.request', { workspaces: true })
   @HttpCode(202)
   @describe.request()
   async request(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
-    const wanted = parseExecutionRequest(body);
-    const answer = await this.executions.request(tenantOf(request, this.tenant), wanted, callerOf(request, 'RequestExecution', body));
+    const tenant = tenantOf(request, this.tenant);
+    const workspace = actsIn(request);
+    const parsed = parseExecutionRequest(body);
+    const wanted = { ...parsed, labels: within(workspace, parsed.labels) };
+    // Asked for in another workspace it is another request: nobody is answered with what is not theirs to see.
+    const caller = callerOf(request, 'RequestExecution', workspace === undefined ? body : { workspace, body });
+    const answer = await this.executions.request(tenant, wanted, caller);
     const { id, status, sequence } = answer;
     const self = `${base}/${id}`;
     void reply.header('location', self);
@@ -70,49 +77,52 @@ export class ExecutionsController {
   }
 
   @Get()
-  @Allow('executions.read')
+  @Allow('executions.read', { workspaces: true })
   @describe.list()
   async list(
     @Query() query: RequestQuery,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ListAnswer> {
-    const answer = await this.readModels.list(parseListQuery(query, tenantOf(request, this.tenant)));
+    const wanted = parseListQuery(query, tenantOf(request, this.tenant));
+    const workspace = actsIn(request);
+    const labels = workspace === undefined ? wanted.labels : within(workspace, wanted.labels ?? {});
+    const answer = await this.readModels.list(labels ? { ...wanted, labels } : wanted);
     if (answer.next !== null) void reply.header('link', `<${nextPage(request.url, answer.next)}>; rel="next"`);
     return answer;
   }
 
   @Get(':id')
-  @Allow('executions.read')
+  @Allow('executions.read', { workspaces: true })
   @describe.detail()
   async detail(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
-    return await this.reads.detail(this.ref(id, request), parseReadQuery(query));
+    return await this.reads.detail(await this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/tasks')
-  @Allow('executions.read')
+  @Allow('executions.read', { workspaces: true })
   @describe.tasks()
   async tasks(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
-    return await this.reads.tasks(this.ref(id, request), parseReadQuery(query));
+    return await this.reads.tasks(await this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/why')
-  @Allow('executions.read')
+  @Allow('executions.read', { workspaces: true })
   @describe.why()
   async why(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
-    return await this.reads.why(this.ref(id, request), parseReadQuery(query));
+    return await this.reads.why(await this.ref(id, request), parseReadQuery(query));
   }
 
   @Get(':id/events')
-  @Allow('executions.read')
+  @Allow('executions.read', { workspaces: true })
   @describe.events()
   async events(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     const { after, limit, at } = parseEventsQuery(query);
-    return await this.reads.events(this.ref(id, request), after, limit, at);
+    return await this.reads.events(await this.ref(id, request), after, limit, at);
   }
 
   @Get(':id/output')
-  @Allow('executions.read', { browser: true })
+  @Allow('executions.read', { browser: true, workspaces: true })
   @describe.output()
   async readOutput(
     @Param('id') id: string,
@@ -121,7 +131,7 @@ export class ExecutionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<object> {
     const wanted = parseOutputQuery(query, request.headers.accept);
-    const ref = this.ref(id, request);
+    const ref = await this.ref(id, request);
     const until = await this.reads.timeOf(wanted.at);
     const read = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
     const chunks = read.chunks.filter((piece) => until === undefined || Date.parse(piece.storedAt) <= until);
@@ -140,7 +150,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/pause')
-  @Allow('executions.control')
+  @Allow('executions.control', { workspaces: true })
   @HttpCode(200)
   @describe.control('Pause: running tasks finish, none start')
   async pause(
@@ -154,7 +164,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/resume')
-  @Allow('executions.control')
+  @Allow('executions.control', { workspaces: true })
   @HttpCode(200)
   @describe.control('Resume a paused execution')
   async resume(
@@ -168,7 +178,7 @@ export class ExecutionsController {
   }
 
   @Post(':id/cancel')
-  @Allow('executions.control')
+  @Allow('executions.control', { workspaces: true })
   @HttpCode(200)
   @describe.cancel()
   async cancel(
@@ -180,13 +190,16 @@ export class ExecutionsController {
     return await this.control(id, request, reply, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
   }
 
-  private ref(id: string, request: FastifyRequest): ReturnType<typeof executionRef> {
-    return executionRef(tenantOf(request, this.tenant), id);
+  /** Throws Problem ID_INVALID, TENANT_INVALID, TENANT_NOT_FOUND, WORKSPACE_FORBIDDEN. */
+  private async ref(id: string, request: FastifyRequest): Promise<ExecutionRef> {
+    const ref = executionRef(tenantOf(request, this.tenant), id);
+    await mustSee(request, ref, (seen) => this.reads.labels(seen));
+    return ref;
   }
 
   private async control(id: string, request: FastifyRequest, reply: FastifyReply, command: ClientCommand): Promise<object> {
     const caller = callerOf(request, command.type, request.body);
-    const { replayed, ...answer } = await this.executions.control(this.ref(id, request), command, caller);
+    const { replayed, ...answer } = await this.executions.control(await this.ref(id, request), command, caller);
     if (replayed) void reply.header('idempotency-replayed', 'true');
     return answer;
   }

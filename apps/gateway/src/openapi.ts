@@ -43,6 +43,13 @@ const tenant = applyDecorators(
   ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." }),
   ApiHeader({ name: 'X-Correlation-ID', required: false, description: 'Comes back, and stands in the events that the request causes.' }),
 ) as MethodDecorator;
+const workspace = ApiHeader({
+  name: 'X-Workspace-ID',
+  required: false,
+  schema: { ...token },
+  description: 'The workspace to act in: what is requested belongs to it, and lists show what does. Default: the only one of the credentials.',
+}) as MethodDecorator;
+const elsewhere = refusal(403, 'FORBIDDEN, WORKSPACE_FORBIDDEN');
 const keySchema: Schema = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' };
 const keyed = applyDecorators(
   ApiHeader({
@@ -67,12 +74,13 @@ const asOf = query('asOf', 'A log sequence or an RFC 3339 time: what was known t
 const executions = ApiTags('executions') as MethodDecorator;
 
 const read = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
-  applyDecorators(executions, tenant, id, ApiOperation({ summary }), ok(schema), invalid, unknown, unavailable, asOf, minSeq, ...more);
+  applyDecorators(executions, tenant, workspace, id, ApiOperation({ summary }), ok(schema), invalid, elsewhere, unknown, unavailable, asOf, minSeq, ...more);
 
 const control = (summary: string, properties: Readonly<Record<string, Schema>> = {}): MethodDecorator =>
   applyDecorators(
     executions,
     tenant,
+    workspace,
     keyed,
     id,
     ApiOperation({ summary }),
@@ -86,6 +94,7 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     }),
     ok(answers.controlled, 'Durable.'),
     invalid,
+    elsewhere,
     unknown,
     refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING, IDEMPOTENCY_KEY_REUSED'),
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
@@ -119,6 +128,7 @@ export const describe = {
     applyDecorators(
       executions,
       tenant,
+      workspace,
       keyed,
       ApiOperation({ summary: 'Request an execution of a plan' }),
       ApiBody({
@@ -130,7 +140,8 @@ export const describe = {
         },
       }),
       ok(answers.accepted, 'Durable. Location is where to read it.', 202),
-      refusal(400, 'TENANT_INVALID, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
+      refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
+      elsewhere,
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
       refusal(413, 'BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
@@ -140,6 +151,7 @@ export const describe = {
     applyDecorators(
       executions,
       tenant,
+      workspace,
       ApiOperation({ summary: 'List executions, newest first' }),
       query('status', 'One or several, separated by commas or repeated.'),
       query('label', 'key=value; repeat it for several, all of which must fit.'),
@@ -150,7 +162,8 @@ export const describe = {
       query('cursor', '`next` of the page before; also in the Link header.'),
       minSeq,
       ok(answers.list),
-      refusal(400, 'TENANT_INVALID, QUERY_INVALID, CURSOR_INVALID'),
+      refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, QUERY_INVALID, CURSOR_INVALID'),
+      elsewhere,
       unavailable,
     ),
   detail: () => read('Read an execution', answers.detail),
@@ -210,6 +223,7 @@ export const describe = {
       'Revoke an API key, on every gateway at once; again changes nothing',
       ApiParam({ name: 'id', schema: { type: 'string' } }),
       ok(answers.key),
+      elsewhere,
       refusal(404, 'KEY_NOT_FOUND'),
     ),
   audit: () =>
