@@ -59,6 +59,7 @@ export const parseCause = (cause: string): { readonly key: string; readonly fing
 
 /** Facts as events of this command: the time of each is the clock's, or the last event's where the clock is behind. */
 export const stamp = (facts: readonly Fact[], context: Context, lastAt: number): Event[] => {
+  if (facts.length === 0) return [];
   const { cause, actor, correlationId } = context;
   const at = new Date(Math.max(context.now, lastAt)).toISOString();
   return facts.map((fact) => ({ ...fact, at, cause, actor, correlationId }));
