@@ -24,8 +24,8 @@ export type Platform = {
   get(path: string): Promise<{ status: number; body: Record<string, unknown> }>;
   post(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
   processes(): readonly Process[];
-  /** The last lines that its processes have logged. */
-  said(lines: number): string;
+  /** The last lines that each of its processes has logged. */
+  logs(lines: number): string;
   /** SIGKILLs the process whose command line contains the text and waits until another one has taken its place. */
   killAndAwaitReturn(text: string): Promise<void>;
   /** As Ctrl-C would; resolves with the exit code. */
@@ -87,7 +87,10 @@ export const startPlatform = async (environment: Readonly<Record<string, string>
       return { status: response.status, body: await answered(response), headers: response.headers };
     },
     processes: () => processesOf(home),
-    said: (lines) => said.trimEnd().split('\n').slice(-lines).join('\n'),
+    logs: (lines) =>
+      readdirSync(join(home, 'logs'))
+        .map((name) => `${name}\n${readFileSync(join(home, 'logs', name), 'utf8').trimEnd().split('\n').slice(-lines).join('\n')}`)
+        .join('\n'),
     killAndAwaitReturn: async (text) => {
       const victim = processesOf(home).find(({ command }) => command.includes(text));
       if (!victim) throw new Error(`no process with ${text} in ${JSON.stringify(processesOf(home))}`);

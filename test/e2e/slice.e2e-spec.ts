@@ -137,7 +137,7 @@ describe('a failing command', () => {
   it('ends the wait for another status at once, with all there is to know', async () => {
     const id = await request(platform, { plan: { name: 'failing', tasks: [command('broken', 'echo no such thing >&2; exit 3')] } });
     const failure = await untilStatus(platform, id, 'completed').catch((error: Error) => error.message);
-    for (const part of [`execution ${id} is failed; it was to be completed`, 'COMMAND_EXITED', 'no such thing', 'TaskFailed', '"waitsFor"', 'executor']) {
+    for (const part of [`execution ${id} is failed; it was to be completed`, 'COMMAND_EXITED', 'no such thing', 'TaskFailed', '"waitsFor"', 'shards assigned']) {
       expect(failure).toContain(part);
     }
   });

@@ -2,7 +2,7 @@ import { isTerminal } from '#libs/execution';
 import { eventually } from '#libs/testing';
 import type { Platform } from './platform.js';
 
-const LOG_LINES = 60;
+const LOG_LINES = 20;
 
 /** All there is to know about an execution, for the message of a test that failed over it. */
 const accountOf = async (platform: Platform, id: string): Promise<string> => {
@@ -14,7 +14,7 @@ const accountOf = async (platform: Platform, id: string): Promise<string> => {
     const answer = await read(what).catch((error: unknown) => `not answered: ${String(error)}`);
     return `--- ${what || 'execution'}\n${answer}`;
   });
-  return [...(await Promise.all(parts)), `--- the last lines of its processes\n${platform.said(LOG_LINES)}`].join('\n');
+  return [...(await Promise.all(parts)), `--- the last lines of the logs\n${platform.logs(LOG_LINES)}`].join('\n');
 };
 
 /**
