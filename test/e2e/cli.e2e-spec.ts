@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -169,4 +170,21 @@ describe('exit codes', () => {
     expect([code, out]).toEqual([3, '']);
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'EXECUTION_NOT_FOUND', status: 404 } });
   });
+
+  it('of a misuse come with JSON, too', async () => {
+    const { code, err, out } = await run('list', '--json', '--limit', 'many').ended;
+    expect([code, out]).toEqual([2, '']);
+    expect(JSON.parse(err)).toEqual({ error: { code: 'MISUSE', message: expect.stringContaining('--limit') as string } });
+    expect((await run('run', '--bogus', '--', 'ls', '--json').ended).err).toMatch(/^runledger: unknown option/);
+  });
+
+  it('tell of an answer that could not be written, and nothing of a reader who has enough', async () => {
+    const shell = (script: string): ReturnType<typeof spawnSync> => {
+      const environment = { ...process.env, RUNLEDGER_URL: platform.url, NATS_URL: platform.natsUrl, runledger: 'dist/apps/cli/src/main.js' };
+      return spawnSync('bash', ['-o', 'pipefail', '-c', script], { env: environment, encoding: 'utf8' });
+    };
+    expect(shell('node $runledger list --json >/dev/full')).toMatchObject({ status: 5, stderr: expect.stringContaining('OUTPUT_LOST') as string });
+    await started('true');
+    expect(shell('node $runledger list --json | head -c 0')).toMatchObject({ status: 0, stderr: '' });
+  }, 60_000);
 });

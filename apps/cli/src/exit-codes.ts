@@ -7,7 +7,7 @@ export const EXIT = {
   notFound: 3,
   /** The server understood, and would not. */
   refused: 4,
-  /** No connection, or the server can't at the moment: the same again may work. */
+  /** No connection, the server can't at the moment, or nowhere to write the answer: the same again may work. */
   unavailable: 5,
   /** By Ctrl-C, or the execution was cancelled. */
   interrupted: 130,
@@ -22,6 +22,6 @@ Exit codes
   2    misuse of the command line
   3    not found
   4    refused by the server
-  5    unavailable: no connection, or the server can't answer at the moment
+  5    unavailable: no connection, the server can't answer at the moment, or its answer can't be written
   130  interrupted; of run and watch also: the execution was cancelled
 `;

@@ -28,14 +28,16 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   // As everywhere else an empty variable is as good as none; commander would take it for the value.
   for (const name of ['RUNLEDGER_URL', 'RUNLEDGER_TENANT', 'NATS_URL']) if (process.env[name] === '') delete process.env[name];
   let code: number = EXIT.ok;
+  // What stands behind -- belongs to the command that is run.
+  const isJson = args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).includes('--json');
   const program = new Command('runledger')
     .description('Durable execution on NATS JetStream: run plans, follow them, and read their history.')
     .version(version(), '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this')
     .helpCommand(false)
-    .showHelpAfterError('(--help tells more)')
+    .showHelpAfterError(isJson ? false : '(--help tells more)')
     .addHelpText('after', ENVIRONMENT_HELP + EXIT_HELP)
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'runledger: ')) })
+    .configureOutput({ outputError: (text, write) => write(misused(text.replace(/^error: /, '').trimEnd(), isJson)) })
     .exitOverride();
 
   program
@@ -150,6 +152,9 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     throw error;
   }
 };
+
+const misused = (message: string, isJson: boolean): string =>
+  isJson ? `${JSON.stringify({ error: { code: 'MISUSE', message } })}\n` : `runledger: ${message}\n`;
 
 /** From the package this file belongs to, wherever that is installed. */
 function version(): string {

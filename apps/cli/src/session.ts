@@ -21,19 +21,26 @@ export const inSession = async (
   work: (session: Session) => Promise<ExitCode>,
 ): Promise<ExitCode> => {
   const [out, err] = [new Screen(process.stdout), new Screen(process.stderr)];
-  // Whoever reads along may leave (runledger list | head): nobody is left to tell.
-  process.stdout.on('error', () => process.exit(EXIT.ok));
   process.stderr.on('error', () => undefined);
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever reads along may leave (runledger list | head): nobody is left to tell.
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    refuse(err, json, new CliError(EXIT.unavailable, 'OUTPUT_LOST', `standard output can't be written: ${error.message}`));
+    process.exit(EXIT.unavailable);
+  });
   try {
     const token = process.env['RUNLEDGER_TOKEN'] || undefined;
     return await work({ api: new Api(url, { tenant, token }), tenant: tenant ?? 'default', json, out, err });
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    const { code, message, problem, exit } = error;
-    if (json) err.json({ error: { code, message, ...problem } });
-    else err.line(`${err.paint('red', 'runledger:')} ${message}${exit === EXIT.misuse || exit === EXIT.interrupted ? '' : ` [${code}]`}`);
-    return exit;
+    refuse(err, json, error);
+    return error.exit;
   }
+};
+
+const refuse = (err: Screen, json: boolean, { code, message, problem, exit }: CliError): void => {
+  if (json) err.json({ error: { code, message, ...problem } });
+  else err.line(`${err.paint('red', 'runledger:')} ${message}${exit === EXIT.misuse || exit === EXIT.interrupted ? '' : ` [${code}]`}`);
 };
 
 /** Calls `work` with a signal that Ctrl-C ends; a second Ctrl-C kills. `farewell` says how to come back. */
