@@ -125,6 +125,24 @@ it('a secret reaches the commands and requests that refer to it, and is seen now
   expect(found).toEqual([]);
 }, 90_000);
 
+it('stands in no process list while the command that has it runs', async () => {
+  await store(value);
+  const { text } = await call('POST', executions, { plan: { name: 'secrets', tasks: [shell('waits', 'sleep 61.7', { stdin: TOKEN })] } });
+  await eventually(() => platform.processes().some(({ command }) => command === 'sleep 61.7'), { what: 'the command to run' });
+  const commands = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`).toString('latin1');
+    } catch {
+      return '';
+    }
+  });
+  expect(commands.some((command) => command.includes('61.7'))).toBe(true);
+  expect(commands.filter((command) => needles.some((needle) => command.includes(needle)))).toEqual([]);
+  const { id } = JSON.parse(text) as { id: string };
+  expect((await call('POST', `${executions}/${id}/cancel`)).status).toBe(200);
+  await eventually(async () => (await call('GET', `${executions}/${id}`)).text.includes('"status":"cancelled"'), { what: 'the command to end' });
+}, 60_000);
+
 it('an attempt fails for good where its tenant has no such secret, whoever else has', async () => {
   await store(value);
   const attempt = { ...shell('late', 'echo never'), retry: { maxAttempts: 3 } };

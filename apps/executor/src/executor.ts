@@ -10,13 +10,14 @@ import { watchWrites } from './write-watch.js';
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
 const DRAIN_MS = 3_000;
 
-/** Starts an executor and returns what stops it in order. Throws ProvisioningError, LogError. */
+/** Starts an executor and returns what stops it in order. Throws ProvisioningError, LogError, SettingsError. */
 export const startExecutor = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
   const incarnation = randomUUID();
+  const keyring = settings.keyring();
   const nats = await connectNats({ url: settings.natsUrl, name: `runledger executor ${incarnation}`, wait: true });
   await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
   const output = new OutputStore(nats);
-  const secrets = new SecretStore(nats, settings.keyring);
+  const secrets = new SecretStore(nats, keyring);
   const runners = createRunners({
     incarnation,
     allowedRoots: settings.executor.roots,

@@ -73,6 +73,7 @@ export const startGateway = async (
   settings: Settings,
   logger: Logger,
 ): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
+  const keyring = settings.keyring();
   const nats = await connectNats({ url: settings.natsUrl, name: 'runledger gateway', wait: true });
   await provision(nats, { auditDays: settings.auditDays, ...(settings.logMaxBytes > 0 && { logMaxBytes: settings.logMaxBytes }) });
   const alarm = (message: string): void => logger.error(`ALARM: ${message}`);
@@ -101,7 +102,7 @@ export const startGateway = async (
     await trail.stop();
     await nats.close();
   };
-  const secrets = new SecretStore(nats, settings.keyring);
+  const secrets = new SecretStore(nats, keyring);
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull),
     keys: new ApiKeys(keys),
@@ -116,7 +117,7 @@ export const startGateway = async (
   const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail });
   try {
     const url = await listen(app, settings);
-    if (settings.keyring) void sealWithFirstKey(secrets, logger);
+    if (keyring) void sealWithFirstKey(secrets, logger);
     logger.info({ url }, 'gateway ready');
     announceReady({ url });
     return {

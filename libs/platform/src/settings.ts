@@ -49,8 +49,8 @@ export type Settings = {
   readonly node: string;
   /** Undefined: everybody is let in. */
   readonly auth: AuthSettings | undefined;
-  /** Undefined: there are no secrets to be had. */
-  readonly keyring: Keyring | undefined;
+  /** Reads the master keys of secrets, for who has to do with any; undefined where none are set. Throws SettingsError. */
+  readonly keyring: () => Keyring | undefined;
   /** Proxies whose X-Forwarded-For counts: addresses and networks (CIDR). */
   readonly trustedProxies: readonly string[];
   readonly auditDays: number;
@@ -91,7 +91,7 @@ export const readSettings = (env: Environment): Settings => {
     tenant,
     node: env['RUNLEDGER_NODE'] || hostname(),
     auth,
-    keyring: readKeyring(env),
+    keyring: () => readKeyring(env),
     trustedProxies: networks(env, 'RUNLEDGER_TRUSTED_PROXIES'),
     auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),

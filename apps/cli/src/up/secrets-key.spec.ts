@@ -18,13 +18,13 @@ it('is made once, for its owner alone, as a key that secrets can be sealed with'
   makeSecretsKey(home);
   expect(readFileSync(file, 'utf8')).toBe(made);
   expect([statSync(file).mode & 0o777, readdirSync(home)]).toEqual([0o600, ['secrets.key']]);
-  expect(readSettings({ RUNLEDGER_SECRETS_KEY_FILE: file }).keyring?.keyId).toMatch(/^[0-9a-f]{16}$/);
+  expect(readSettings({ RUNLEDGER_SECRETS_KEY_FILE: file }).keyring()?.keyId).toMatch(/^[0-9a-f]{16}$/);
 });
 
 it('is made anew where an earlier attempt was cut off', () => {
   writeFileSync(`${secretsKeyFile(home)}.new`, 'half');
   makeSecretsKey(home);
-  expect(readSettings({ RUNLEDGER_SECRETS_KEY_FILE: secretsKeyFile(home) }).keyring).toBeDefined();
+  expect(readSettings({ RUNLEDGER_SECRETS_KEY_FILE: secretsKeyFile(home) }).keyring()).toBeDefined();
 });
 
 const keyFiles = (env: Record<string, string>): readonly (string | undefined)[] =>

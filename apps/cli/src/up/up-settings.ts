@@ -33,7 +33,7 @@ export function readUpSettings(env: Environment): UpSettings {
     natsUrl,
     host,
     port,
-    makesSecretsKey: keyring === undefined && externalNats === undefined,
+    makesSecretsKey: keyring() === undefined && externalNats === undefined,
     // An executor needs its grace period for the commands it ends, and then some to commit how they ended.
     stopMs: integer(env, 'RUNLEDGER_STOP_MS', executor.graceMs + 10_000, 0, 3_600_000),
     verbose: env['RUNLEDGER_LOG'] === 'verbose',
