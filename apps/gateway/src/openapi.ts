@@ -18,7 +18,10 @@ const originOf = (host: string, port: number): string => {
 export const serveDescription = (app: NestFastifyApplication, version: string, { host, port, tenant }: Settings): void => {
   const description = new DocumentBuilder()
     .setTitle('Runledger')
-    .setDescription('Durable execution: every fact about a run is an event in one log.')
+    .setDescription(
+      'Durable execution: every fact about a run is an event in one log.\n\nThe samples run as they stand, those that request executions first: the ' +
+        'others read and command what these have made. Once such an execution has ended, give its request another Idempotency-Key, and take the id of the answer.',
+    )
     .setVersion(version)
     .build();
   const document = SwaggerModule.createDocument(app, description, {
