@@ -12,7 +12,7 @@ const swc = [
   },
 ];
 // CommonJS packages that require ESM-only ones; Node resolves this by itself from 24.9 on.
-const esmRequiredByCjs = ['cookie', 'content-disposition'];
+const esmRequiredByCjs = ['cookie', 'content-disposition', '@nestjs/common', '@nestjs/core'];
 
 export default {
   testEnvironment: 'node',

@@ -17,6 +17,7 @@ export const executions = '/api/v1/executions';
 /** A gateway and a projector on a broker of their own; the test is the executor. */
 export type Service = {
   readonly url: string;
+  readonly natsUrl: string;
   readonly nats: Nats;
   readonly log: JetStreamLog;
   readonly get: (path: string, headers?: Record<string, string>) => Promise<Answer>;
@@ -53,6 +54,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
   };
   return {
     url: gateway.url,
+    natsUrl: server.url,
     nats,
     log,
     ref,

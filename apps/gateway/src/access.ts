@@ -29,14 +29,23 @@ export const principalOf = (request: FastifyRequest): Principal => principals.ge
 /** What the route of a request needs; undefined where nothing is served. */
 export const accessOf = ({ routeOptions }: FastifyRequest): Permission | 'public' | undefined => (routeOptions.config as RouteAccess).access;
 
-/** Hook onRequest: who asks and whether that may be done, before a body is read. Throws Problem, AccessError. */
+/**
+ * Hook onRequest: who asks and whether that may be done, before a body is read. `refused` hears of credentials that are missing or do
+ * not count, and may refuse in its own words. Throws Problem, AccessError.
+ */
 export const accessHook =
-  (authenticator: Authenticator) =>
+  (authenticator: Authenticator, refused: (request: FastifyRequest) => Promise<void>) =>
   async (request: FastifyRequest): Promise<void> => {
     const { config, url } = request.routeOptions;
     const { access, browser = false, workspaces = false } = config as RouteAccess;
     if (access === 'public' || pages.test(url ?? '')) return;
-    const principal = await authenticator.authenticate(tokenOf(request, browser));
+    let principal: Principal;
+    try {
+      principal = await authenticator.authenticate(tokenOf(request, browser));
+    } catch (error) {
+      if (error instanceof AccessError && !error.retryable) await refused(request);
+      throw error;
+    }
     principals.set(request.raw, principal);
     // A path that nothing is served at is answered as such.
     if (url === undefined) return;

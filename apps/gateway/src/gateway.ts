@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, SecretStore, connectNats, provision, readAudit } from '#libs/jetstream';
+import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, connectNats, provision, readAudit } from '#libs/jetstream';
 import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
@@ -14,6 +14,7 @@ import { createHttpApp, listen } from './http-app.js';
 import { sealWithFirstKey } from './key-rotation.js';
 import { LogRoom } from './log-room.js';
 import { ProjectionsController } from './projections.controller.js';
+import { SharedStorage } from './rate-limits.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
@@ -114,7 +115,7 @@ export const startGateway = async (
     system: { checks, version },
     tenant: settings.tenant,
   };
-  const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail });
+  const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail, storage: new SharedStorage(new RateCounters(nats)) });
   try {
     const url = await listen(app, settings);
     if (keyring) void sealWithFirstKey(secrets, logger);

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { ThrottlerStorage } from '@nestjs/throttler';
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
 import type { Authenticator } from '#libs/access';
@@ -14,13 +15,14 @@ import { serveDescription } from './openapi.js';
 import { BODY_LIMIT } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { correlationOf, urlOf } from './request-context.js';
+import { rateHook, unauthenticatedLimit } from './rate-limits.js';
 import { loopbackOrigin, requestGuard } from './request-guard.js';
 import { Routes } from './routes.js';
 
 /** Of one request, its body included; a client that takes longer is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed'];
+const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
 
 /** What Node's parser refuses never becomes a request; it is answered here, in the same words. */
 const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void => {
@@ -62,6 +64,8 @@ export type Guards = {
   /** Undefined: everybody is let in. */
   readonly authenticator: Authenticator | undefined;
   readonly trail: { add(record: AuditRecord): void };
+  /** Where requests are counted, of which there may be so many. */
+  readonly storage: ThrottlerStorage;
 };
 
 /** The module served over HTTP, not listening yet. */
@@ -70,7 +74,7 @@ export const createHttpApp = async (
   settings: Settings,
   version: string,
   logger: Logger,
-  { authenticator, trail }: Guards,
+  { authenticator, trail, storage }: Guards,
 ): Promise<NestFastifyApplication> => {
   const routes = new Routes();
   const filter = new ProblemFilter(logger, routes);
@@ -103,10 +107,12 @@ export const createHttpApp = async (
     }
   });
   if (authenticator) {
-    fastify.addHook('onRequest', accessHook(authenticator));
+    fastify.addHook('onRequest', accessHook(authenticator, unauthenticatedLimit(settings.tenants.unauthenticated)));
     // Where everybody is anonymous a record would say nothing that the log does not.
     fastify.addHook('onResponse', auditHook({ trail, tenant: settings.tenant }));
   }
+  const { tenants: policies, tenant } = settings;
+  if (policies.hasRates) fastify.addHook('onRequest', await rateHook({ storage, policies, tenant }));
   fastify.addHook('preParsing', unpackBody);
   if (logger.isLevelEnabled('debug')) {
     fastify.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {

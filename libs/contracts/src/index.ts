@@ -23,6 +23,7 @@ export {
   outputFilter,
   outputSubject,
   parseLogSubject,
+  rateSubject,
   shardFilter,
   shardOf,
 } from './subjects.js';

@@ -50,6 +50,12 @@ export const auditSubject = (tenant: string): string => {
   return `audit.${tenant}`;
 };
 
+/** `rates.<window>.<verb class>.<tenant>`, of a workspace with its id behind. A window is named by its number since the epoch. */
+export const rateSubject = (window: number, key: readonly string[]): string => {
+  checked(...key);
+  return `rates.${window}.${key.join('.')}`;
+};
+
 /** The output of every task of one execution. */
 export const outputFilter = ({ tenant, execution }: ExecutionRef): string => {
   checked(tenant, execution);

@@ -28,6 +28,8 @@ export type PublishAnswer = {
   readonly duplicate?: boolean;
   readonly batch?: string;
   readonly count?: number;
+  /** The new value of a counter. */
+  readonly val?: string;
   readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
 };
 

@@ -11,4 +11,5 @@ export { type OutputPiece, OutputStore, type StoredOutput } from './output-store
 export type { Timing } from './publish.js';
 export { type ProvisionOptions, ProvisioningError, type ProvisioningCode, provision } from './provision.js';
 export { type SecretInfo, type SecretRef, SecretStore } from './secret-store.js';
+export { RateCounters } from './rate-counters.js';
 export { requestService } from './service-request.js';

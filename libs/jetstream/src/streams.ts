@@ -7,7 +7,8 @@ export type Wanted = Partial<StreamConfig> & { readonly name: string };
 /** Version of what the streams hold; a log of another version is refused. */
 const FORMAT = '1';
 const NANOSECONDS = 1_000_000;
-const DAY = 24 * 3_600_000 * NANOSECONDS;
+const HOUR = 3_600_000 * NANOSECONDS;
+const DAY = 24 * HOUR;
 
 /** A member's key lapses after this time without a beat, in milliseconds. */
 export const MEMBER_TTL_MS = 3_000;
@@ -22,6 +23,7 @@ export const binding = [
   'allow_atomic',
   'allow_rollup_hdrs',
   'allow_msg_schedules',
+  'allow_msg_counter',
   'deny_purge',
   'max_age',
   'max_msgs',
@@ -34,6 +36,7 @@ export const unset: Partial<Record<(typeof binding)[number], unknown>> = {
   allow_atomic: false,
   allow_rollup_hdrs: false,
   allow_msg_schedules: false,
+  allow_msg_counter: false,
   deny_purge: false,
 };
 
@@ -115,6 +118,24 @@ export const streams = (logMaxBytes: number, replicas: number, auditDays = AUDIT
     deny_purge: true,
     duplicate_window: 60_000 * NANOSECONDS,
     // Records come after their answers anyway, and must not make commits wait for the disk. Who changed what stands in LOG, too.
+    ...(replicas === 1 && { persist_mode: PersistMode.Async }),
+    metadata: { 'runledger.format': FORMAT },
+  },
+  {
+    name: 'RATES',
+    description: 'Requests of tenants, counted by window of time; worth nothing once that is over.',
+    subjects: ['rates.>'],
+    // In memory it would be gone with a restart of a single server, and nothing would be counted until the next provisioning.
+    storage: 'file',
+    retention: 'limits',
+    discard: 'old',
+    max_bytes: 8 * 1024 ** 2,
+    max_age: 2 * HOUR,
+    // Of a counter its last message is its value.
+    max_msgs_per_subject: 1,
+    num_replicas: replicas,
+    allow_direct: true,
+    allow_msg_counter: true,
     ...(replicas === 1 && { persist_mode: PersistMode.Async }),
     metadata: { 'runledger.format': FORMAT },
   },

@@ -3,3 +3,4 @@ export { type Logger, NestLogger, createLogger } from './logger.js';
 export type { AuthSettings } from './auth-settings.js';
 export { SettingsError } from './settings-error.js';
 export { type Settings, readSettings } from './settings.js';
+export { type LimitName, type Rate, type RateName, type TenantPolicies, type TenantPolicy, type VerbClass } from './tenant-policies.js';

@@ -5,6 +5,7 @@ import { type AuthSettings, readAuthSettings } from './auth-settings.js';
 import type { Keyring } from '#libs/secrets';
 import { readKeyring } from './secrets-key.js';
 import { SettingsError } from './settings-error.js';
+import { type TenantPolicies, readTenantPolicies } from './tenant-policies.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -54,6 +55,7 @@ export type Settings = {
   /** Proxies whose X-Forwarded-For counts: addresses and networks (CIDR). */
   readonly trustedProxies: readonly string[];
   readonly auditDays: number;
+  readonly tenants: TenantPolicies;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Bytes; 0 lets provisioning choose. */
   readonly logMaxBytes: number;
@@ -94,6 +96,7 @@ export const readSettings = (env: Environment): Settings => {
     keyring: () => readKeyring(env),
     trustedProxies: networks(env, 'RUNLEDGER_TRUSTED_PROXIES'),
     auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
+    tenants: readTenantPolicies(env),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
     executor: {
