@@ -1,26 +1,20 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ProcessRef } from './process-ref.js';
-
-export type Watched = {
-  readonly apps: readonly ProcessRef[];
-  /** Ended after all apps. */
-  readonly broker: readonly ProcessRef[];
-  readonly stopMs: number;
-};
+import { WATCHED, type Watched } from './watched.js';
 
 const RESTART_MS = 1_000;
 
 /** A process that outlives this one only to end `watched`; see watchdog.ts. Started again when it dies. */
 export class WatchdogProcess {
   private child: ChildProcess | undefined;
-  private watched: Watched | undefined;
+  private watched: Watched = { apps: [], broker: [], stopMs: 0 };
   private nextStart: NodeJS.Timeout | undefined;
 
   start(): void {
     const child = spawn(process.execPath, [fileURLToPath(new URL('./watchdog.js', import.meta.url))], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
+      env: { ...process.env, [WATCHED]: JSON.stringify(this.watched) },
     });
     this.child = child;
     child.stdin.on('error', () => undefined);
@@ -29,7 +23,6 @@ export class WatchdogProcess {
       this.child = undefined;
       this.nextStart = setTimeout(() => this.start(), RESTART_MS);
     });
-    if (this.watched !== undefined) this.watch(this.watched);
   }
 
   watch(watched: Watched): void {
