@@ -52,4 +52,13 @@ describe('a request that was not stored', () => {
     await expect(executions.request('t', request, caller)).rejects.toMatchObject({ status: 503, code: 'LOG_NEARLY_FULL' });
     expect(await executions.control(ref, { type: 'PauseExecution' }, caller)).toMatchObject({ status: 'paused', changed: true });
   });
+
+  it('is refused no answer that it got before, also while the log is nearly full', async () => {
+    const keyed: Caller = { ...caller, idempotency: { key: 'k', fingerprint: 'f' } };
+    const first = await executions.request('t', request, keyed);
+    isNearlyFull = true;
+    expect(await executions.request('t', request, keyed)).toEqual({ ...first, replayed: true });
+    const another: Caller = { ...caller, idempotency: { key: 'another', fingerprint: 'f' } };
+    await expect(executions.request('t', request, another)).rejects.toMatchObject({ code: 'LOG_NEARLY_FULL' });
+  });
 });

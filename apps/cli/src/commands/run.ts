@@ -15,6 +15,8 @@ export type RunOptions = ClientOptions & {
 type Accepted = { readonly id: string; readonly sequence: number; readonly status: string };
 type Body = { readonly plan?: unknown; readonly name?: unknown; readonly labels?: object };
 
+const nameOf = (file: string): string => (file === '-' ? 'standard input' : file);
+
 const read = (file: string): string => {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
@@ -29,9 +31,9 @@ const parse = (file: string): Body => {
     value = JSON.parse(read(file));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw misuse(`${file} is not JSON: ${error.message}`);
+    throw misuse(`${nameOf(file)} is not JSON: ${error.message}`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw misuse(`${file} holds no plan: a JSON object with name and tasks`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw misuse(`${nameOf(file)} holds no plan: a JSON object with name and tasks`);
   // A plan by itself, or what the API takes: a plan with name, labels and input beside it.
   return 'plan' in value ? value : { plan: value };
 };
