@@ -1,17 +1,21 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '#libs/testing';
 import { cli, json, jsonLines } from './cli.js';
 import { type Platform, startPlatform } from './platform.js';
 
+/** What commands may see of this machine. */
+const root = mkdtempSync(join(tmpdir(), 'runledger-cli-'));
 let platform: Platform;
 beforeAll(async () => {
-  platform = await startPlatform();
+  platform = await startPlatform({ RUNLEDGER_ROOTS: root });
 }, 90_000);
 afterAll(async () => {
   await platform.stop();
+  rmSync(root, { recursive: true, force: true });
 }, 60_000);
 
 const run = (...args: readonly string[]) => cli(platform, args);
@@ -22,7 +26,7 @@ const started = async (script: string, ...more: readonly string[]): Promise<stri
 };
 /** What a command waits for until the test lets it go on. */
 const gate = (): { readonly script: string; readonly open: () => void } => {
-  const file = join(platform.home, randomUUID());
+  const file = join(root, randomUUID());
   return { script: `until [ -e ${file} ]; do sleep 0.05; done`, open: () => writeFileSync(file, '') };
 };
 const status = async (id: string): Promise<unknown> => (await platform.get(`/api/v1/executions/${id}`)).body['status'];

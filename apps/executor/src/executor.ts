@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import { Checkpoints, JetStreamLog, Members, OutputStore, SecretStore, connectNats, provision } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
+import { commandSetup } from './command-setup.js';
 import { Owner } from './owner.js';
 import { watchWrites } from './write-watch.js';
 
@@ -12,6 +12,7 @@ const DRAIN_MS = 3_000;
 
 /** Starts an executor and returns what stops it in order. Throws ProvisioningError, LogError, SettingsError. */
 export const startExecutor = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
+  const commands = await commandSetup(settings, logger);
   const incarnation = randomUUID();
   const keyring = settings.keyring();
   const nats = await connectNats({ url: settings.natsUrl, name: `runledger executor ${incarnation}`, wait: true });
@@ -20,10 +21,9 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const secrets = new SecretStore(nats, keyring);
   const runners = createRunners({
     incarnation,
-    allowedRoots: settings.executor.roots,
-    workRoot: join(settings.home, 'work'),
-    graceMs: settings.executor.graceMs,
+    ...commands,
     allowAddress: addressList(settings.executor.httpAllow),
+    httpTimeoutMs: settings.executor.httpTimeoutMs,
     secrets: (tenant, names) => secrets.values(tenant, names),
   });
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });

@@ -1,43 +1,12 @@
-import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type AuthSettings, readAuthSettings } from './auth-settings.js';
 import type { Keyring } from '#libs/secrets';
 import { readKeyring } from './secrets-key.js';
+import { type CommandSettings, readCommandSettings } from './command-settings.js';
+import { type Environment, integer, list, networks, oneOf } from './setting-readers.js';
 import { SettingsError } from './settings-error.js';
 import { type TenantPolicies, readTenantPolicies } from './tenant-policies.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const integer = (env: Environment, name: string, fallback: number, min: number, max: number): number => {
-  const text = env[name];
-  if (text === undefined || text === '') return fallback;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new SettingsError(`${name}=${text} is not an integer from ${min} to ${max}; unset it for the default ${fallback}`);
-};
-
-const oneOf = <T extends string>(env: Environment, name: string, known: readonly T[], fallback: T): T => {
-  const text = env[name];
-  if (text === undefined || text === '') return fallback;
-  if ((known as readonly string[]).includes(text)) return text as T;
-  throw new SettingsError(`${name}=${text} is not one of ${known.join(', ')}`);
-};
-
-const list = (env: Environment, name: string): readonly string[] =>
-  (env[name] ?? '').split(',').map((part) => part.trim()).filter((part) => part !== '');
-
-/** Addresses and networks. Throws SettingsError. */
-const networks = (env: Environment, name: string): readonly string[] => {
-  const all = list(env, name);
-  for (const network of all) {
-    const [address = '', bits, ...rest] = network.split('/');
-    const most = isIP(address) === 6 ? 128 : 32;
-    const isRight = isIP(address) > 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most));
-    if (!isRight) throw new SettingsError(`${name}: ${network} is neither an address nor a network such as 10.0.0.0/8`);
-  }
-  return all;
-};
 
 /** Every setting of the apps, read once at start. */
 export type Settings = {
@@ -67,6 +36,8 @@ export type Settings = {
     readonly roots: readonly string[];
     /** Addresses or networks (CIDR) that http tasks may reach although they are not public. */
     readonly httpAllow: readonly string[];
+    readonly httpTimeoutMs: number;
+    readonly command: CommandSettings;
   };
 };
 
@@ -104,6 +75,8 @@ export const readSettings = (env: Environment): Settings => {
       graceMs: integer(env, 'RUNLEDGER_GRACE_MS', 5_000, 0, 600_000),
       roots: (roots.length > 0 ? roots : [process.cwd()]).map((root) => resolve(root)),
       httpAllow: list(env, 'RUNLEDGER_HTTP_ALLOW'),
+      httpTimeoutMs: integer(env, 'RUNLEDGER_HTTP_TIMEOUT_MS', 300_000, 1, 2 ** 31 - 1),
+      command: readCommandSettings(env),
     },
   };
 };

@@ -1,5 +1,6 @@
 import type { InputProblem } from './runner.js';
-import { boolean, fields, type InputCheck, integer, listOf, mapOf, oneOf, secretCount, secretOr, text } from './input.js';
+import { type CommandLimits, limitBounds, plannedLimits } from './command-limits.js';
+import { boolean, fields, type InputCheck, integer, listOf, mapOf, nested, oneOf, secretCount, secretOr, text } from './input.js';
 
 /**
  * What a command task asks for. Either `argv`, run without a shell, so that every argument stays as it is written; or
@@ -21,6 +22,10 @@ export type CommandInput = {
   /** Whether `STEP_START:` and its like on standard output become steps. */
   readonly markers?: boolean;
   readonly stdin?: string;
+  /** Asks for the network (true) or does without (false), where the policy leaves that to the plan. */
+  readonly network?: boolean;
+  /** Tighter than the policy's. */
+  readonly limits?: Pick<CommandLimits, (typeof plannedLimits)[number]>;
 };
 
 const MEBIBYTE = 2 ** 20;
@@ -44,6 +49,8 @@ const shape = fields({
   graceMs: integer(0, 600_000),
   markers: boolean,
   stdin: secretOr(text({ max: 8 * MEBIBYTE })),
+  network: boolean,
+  limits: nested(Object.fromEntries(plannedLimits.map((name) => [name, integer(...limitBounds[name])]))),
 });
 
 export const commandInputProblems: InputCheck = (input) => {

@@ -1,89 +1,137 @@
+import type { JsonObject } from '#libs/contracts';
 import { type CommandInput, commandInputProblems } from './command-input.js';
+import { type LaunchPlace, launchCommand } from './command-launch.js';
+import { type CommandLimits, type LimitName, ownLimits } from './command-limits.js';
 import { readOutput } from './command-output.js';
-import { commandEnvironment, runMarker } from './environment.js';
+import { type CommandPolicy, grant } from './command-policy.js';
 import { failed, invalidInput } from './failed.js';
-import { type Child, launch } from './launch.js';
-import { killRun, signalGroup } from './processes.js';
+import type { Exit, Launched, Running } from './launch.js';
 import { Reaper } from './reaper.js';
 import type { Runner } from './runner.js';
 import { workingDirectory } from './work-directory.js';
 
-export type CommandOptions = {
-  /** Names this executor process, never used by another one; ^[A-Za-z0-9._-]{1,128}$. */
-  readonly incarnation: string;
-  /** Absolute directories a plan may choose its working directory in. */
-  readonly allowedRoots: readonly string[];
+export type CommandOptions = LaunchPlace & {
+  /** What a tenant's commands may do; asked at every attempt. */
+  readonly policyOf: (tenant: string) => CommandPolicy;
   /** Absolute; holds `<tenant>/<execution>` directories, made as needed and left to their owner to remove. */
   readonly workRoot: string;
-  /** Per attempt; default 8 MiB. A plan may ask for less. */
-  readonly maxOutputBytes?: number;
   /** Between TERM and KILL; default 5000. A plan may ask for another. */
   readonly graceMs?: number;
 };
 
-type Ending = { readonly exitCode: number | null; readonly signal: string | null; readonly aborted: boolean };
+type Ending = Exit & { readonly aborted: boolean; readonly late: boolean };
 
-const MAX_OUTPUT_BYTES = 8 * 2 ** 20;
 const GRACE_MS = 5_000;
 /** After the command's end: for processes that refuse to die, then for its last output to be read and stored. */
 const SETTLE_MS = 5_000;
 
 /** A function that runs attempts to their very end: nothing they started is alive when it resolves. */
 export function commandRun(options: CommandOptions): Runner['run'] {
-  const { incarnation, maxOutputBytes = MAX_OUTPUT_BYTES, graceMs = GRACE_MS } = options;
+  const { incarnation, policyOf, graceMs = GRACE_MS } = options;
   const reaper = new Reaper(incarnation);
+  const ceiling = ownLimits();
   return async (attempt) => {
     const problems = commandInputProblems(attempt.input);
     if (problems.length > 0) return invalidInput(problems);
     const input = attempt.input as CommandInput;
-    const directory = await workingDirectory(options, attempt.ref, input.cwd);
-    if (typeof directory !== 'string') return { ok: false, error: directory };
-    if (attempt.signal.aborted) return failed('COMMAND_ABORTED', 'stopped before the command started', false);
+    const policy = policyOf(attempt.ref.tenant);
+    const granted = grant(policy, input);
+    if ('code' in granted) return { ok: false, error: granted };
+    const limits = applicable(granted.limits, ceiling, options.sandbox !== undefined);
+    const directory = await workingDirectory(options, [...policy.roots, ...policy.readable], attempt.ref, input.cwd);
+    if ('code' in directory) return { ok: false, error: directory };
 
-    // First, so that there is no moment at which the executor's death leaves a command behind.
-    if (!reaper.start()) return failed('COMMAND_SPAWN_FAILED', 'the system had no room to start the reaper', true);
     const startedAt = performance.now();
-    const launched = await launch(input, directory, commandEnvironment(incarnation, attempt, input.env ?? {}, options.allowedRoots));
-    if ('failure' in launched) return launched.failure;
-    const { child } = launched;
+    const running = await (async (): Promise<Launched> => {
+      try {
+        if (attempt.signal.aborted) return { failure: failed('COMMAND_ABORTED', 'stopped before it started', false) };
+        // First, so that there is no moment at which the executor's death leaves a command behind.
+        if (!reaper.start()) return { failure: failed('COMMAND_SPAWN_FAILED', 'no room to start the reaper', true) };
+        return await launchCommand(options, { attempt, policy, granted: { ...granted, limits }, directory });
+      } finally {
+        // Not waited for: a child's pipes are to be read in the very turn it was started in, or Node empties them.
+        void directory.release();
+      }
+    })();
+    if ('failure' in running) return running.failure;
+    const { child } = running;
     reaper.watch(child.pid);
     const reading = readOutput(child, attempt, {
-      maxBytes: Math.min(maxOutputBytes, input.maxOutputBytes ?? Infinity),
+      maxBytes: limits.outputBytes ?? Infinity,
       markers: input.markers ?? false,
     });
-    const { exitCode, signal, aborted } = await ended(child, attempt.signal, input.graceMs ?? graceMs);
+    const ending = await ended(running, attempt.signal, input.graceMs ?? graceMs, limits.timeMs);
     const durationMs = Math.round(performance.now() - startedAt);
 
-    signalGroup(child.pid, 'SIGKILL');
-    const leftRunning = await killRun(runMarker(incarnation, attempt), SETTLE_MS);
+    const leftRunning = await running.end(SETTLE_MS);
     reaper.release(child.pid);
     const output = await reading.finish(SETTLE_MS);
+    const isSuccess = (code: number | null): boolean => code !== null && (input.successExitCodes ?? [0]).includes(code);
+    const exit = await running.exit(ending);
+    if (!exit) return failed('COMMAND_SANDBOX_FAILED', `bubblewrap did not start it: ${reading.stderrTail().trim()}`, true);
+    const { exitCode, signal } = isSuccess(ending.exitCode) ? ending : exit;
 
     const result = { exitCode, signal, durationMs, ...output, ...(leftRunning > 0 && { leftRunning }) };
-    const succeeded = exitCode !== null && (input.successExitCodes ?? [0]).includes(exitCode);
-    if (succeeded && !aborted) return { ok: true, result };
+    if (isSuccess(exitCode) && !ending.aborted && !ending.late) return { ok: true, result };
     const how = signal === null ? `exit code ${exitCode}` : `killed by ${signal}`;
-    const details = { ...result, stderrTail: reading.stderrTail() };
-    return aborted
-      ? failed('COMMAND_ABORTED', `stopped on request: ${how}`, false, details)
-      : failed('COMMAND_EXITED', how, true, details);
+    // Which of them a program ran into is only for its own words to say.
+    const { outputBytes: _, ...inForce } = limits;
+    const limited = Object.keys(inForce).length > 0 && { limits: inForce as JsonObject };
+    const details = { ...result, stderrTail: reading.stderrTail(), ...limited };
+    if (ending.aborted) return failed('COMMAND_ABORTED', `stopped on request: ${how}`, false, details);
+    if (ending.late) return failed('COMMAND_TIME_LIMIT', `ran longer than its limit of ${limits.timeMs} ms`, true, details);
+    const passed = limitPassed({ exitCode, signal }, limits);
+    if (passed) return failed(passed.code, `${passed.message}: ${how}`, false, details);
+    return failed('COMMAND_EXITED', how, true, details);
   };
 }
 
-/** Waits for the command itself; when `abort` comes first, with TERM to its group and KILL after the grace time. */
-function ended(child: Child, abort: AbortSignal, graceMs: number): Promise<Ending> {
+const SANDBOX_ONLY: readonly string[] = ['processes', 'tmpBytes'] satisfies LimitName[];
+
+/** Of what a policy says, what can be kept here: no more than this process has, and some of it in a sandbox only. */
+function applicable(limits: CommandLimits, ceiling: CommandLimits, sandboxed: boolean): CommandLimits {
+  const kept = Object.keys(limits).filter((name) => sandboxed || !SANDBOX_ONLY.includes(name)) as LimitName[];
+  return Object.fromEntries(kept.map((name) => [name, Math.min(limits[name]!, ceiling[name] ?? Infinity)]));
+}
+
+const LIMIT_SIGNALS = [
+  { name: 'cpuSeconds', signal: 'SIGXCPU', status: 152, code: 'COMMAND_CPU_LIMIT', what: 'seconds of processor time' },
+  { name: 'fileSizeBytes', signal: 'SIGXFSZ', status: 153, code: 'COMMAND_FILE_SIZE_LIMIT', what: 'bytes in a file' },
+] as const;
+
+/** Which limit ended a command, directly or by ending what a shell then reports as 128 + signal. */
+function limitPassed({ exitCode, signal }: Exit, limits: CommandLimits): { code: string; message: string } | undefined {
+  const passed = LIMIT_SIGNALS.find((limit) => signal === limit.signal || exitCode === limit.status);
+  const limit = passed && limits[passed.name];
+  return limit === undefined ? undefined : { code: passed!.code, message: `passed its limit of ${limit} ${passed!.what}` };
+}
+
+/**
+ * Waits for the command itself; when `abort` or the time limit comes first, with TERM to what it started and KILL after
+ * the grace time.
+ */
+function ended(running: Running, abort: AbortSignal, graceMs: number, timeMs: number | undefined): Promise<Ending> {
   return new Promise((resolve) => {
-    let timer: NodeJS.Timeout | undefined;
+    const timers: NodeJS.Timeout[] = [];
+    let late = false;
     const stop = (): void => {
-      signalGroup(child.pid, 'SIGTERM');
-      timer = setTimeout(() => signalGroup(child.pid, 'SIGKILL'), graceMs);
+      running.signal('SIGTERM');
+      timers.push(setTimeout(() => running.signal('SIGKILL'), graceMs));
     };
     if (abort.aborted) stop();
     else abort.addEventListener('abort', stop, { once: true });
-    child.once('exit', (exitCode, signal) => {
-      clearTimeout(timer);
+    if (timeMs !== undefined) {
+      timers.push(
+        setTimeout(() => {
+          late = true;
+          stop();
+        }, timeMs),
+      );
+    }
+    void running.exited.then((exit) => {
+      for (const timer of timers) clearTimeout(timer);
       abort.removeEventListener('abort', stop);
-      resolve({ exitCode, signal, aborted: abort.aborted });
+      resolve({ ...exit, aborted: abort.aborted, late });
     });
   });
 }

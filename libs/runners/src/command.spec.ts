@@ -17,7 +17,7 @@ beforeAll(async () => {
   await mkdir(join(root, 'outside'));
   command = createRunners({
     incarnation,
-    allowedRoots: [join(root, 'allowed')],
+    policyOf: () => ({ roots: [join(root, 'allowed')], readable: [], network: 'never', limits: {} }),
     workRoot: join(root, 'work'),
     graceMs: 200,
   }).get('command')!;

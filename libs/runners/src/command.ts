@@ -13,3 +13,7 @@ export function commandRunner(options: CommandOptions): Runner {
     run: async (attempt) => (await (loaded ??= load()))(attempt),
   };
 }
+
+/** See sandbox-probe.ts. Loaded when it is asked for, as it starts processes. */
+export const findSandbox: typeof import('./sandbox-probe.js').findSandbox = async (path, user) =>
+  (await import('./sandbox-probe.js')).findSandbox(path, user);

@@ -12,7 +12,13 @@ export function commandEnvironment(
   incarnation: string,
   attempt: Attempt,
   fromPlan: Readonly<Record<string, string>>,
-  roots: readonly string[] = [],
+  places: {
+    /** The first allowed root. */
+    readonly root?: string | undefined;
+    /** In place of what is inherited. */
+    readonly home?: string | undefined;
+    readonly tmp?: string | undefined;
+  } = {},
 ): Record<string, string> {
   const inherited = INHERITED.flatMap((name) => {
     const value = process.env[name];
@@ -20,9 +26,11 @@ export function commandEnvironment(
   });
   return {
     ...Object.fromEntries(inherited),
+    ...(places.home !== undefined && { HOME: places.home }),
+    ...(places.tmp !== undefined && { TMPDIR: places.tmp }),
     ...fromPlan,
     // So that a plan can name what lies in the first root without knowing the machine.
-    ...(roots[0] !== undefined && { RUNLEDGER_ROOT: roots[0] }),
+    ...(places.root !== undefined && { RUNLEDGER_ROOT: places.root }),
     RUNLEDGER_EXECUTION: attempt.ref.execution,
     RUNLEDGER_TASK: attempt.taskId,
     RUNLEDGER_ATTEMPT: String(attempt.attempt),

@@ -30,7 +30,7 @@ it('checks inputs without loading what starts processes', async () => {
 });
 
 it('names the runners of an executor, of which noop alone answers in the same turn', async () => {
-  const runners = createRunners({ incarnation: 'a', allowedRoots: [], workRoot: folder });
+  const runners = createRunners({ incarnation: 'a', policyOf: () => ({ roots: [], readable: [], network: 'never', limits: {} }), workRoot: folder });
   expect([...runners.values()].map(({ name, sideEffects }) => [name, sideEffects])).toEqual([
     ['noop', false],
     ['command', true],
@@ -51,5 +51,5 @@ it('names the runners of an executor, of which noop alone answers in the same tu
 });
 
 it.each(['', 'a b', 'a/b', 'a\n'])('refuses the incarnation %j', (incarnation) => {
-  expect(() => createRunners({ incarnation, allowedRoots: [], workRoot: folder })).toThrow(RangeError);
+  expect(() => createRunners({ incarnation, policyOf: () => ({ roots: [], readable: [], network: 'never', limits: {} }), workRoot: folder })).toThrow(RangeError);
 });

@@ -67,6 +67,15 @@ export const secretCount: InputCheck = (input) => {
   return length > MAX_SECRETS ? problem('', `refers to ${length} secrets; at most ${MAX_SECRETS} are allowed`) : [];
 };
 
+/** The same for an object inside an input. */
+export const nested = (known: Readonly<Record<string, ValueCheck>>): ValueCheck => {
+  const check = fields(known);
+  return (value, path) =>
+    isObject(value)
+      ? check(value).map((fault) => ({ ...fault, path: path + fault.path }))
+      : problem(path, 'must be an object');
+};
+
 /** Text without NUL, which neither arguments nor headers can carry; lengths in UTF-16 units. */
 export const text =
   ({ min = 0, max }: { min?: number; max: number }): ValueCheck =>

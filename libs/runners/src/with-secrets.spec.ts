@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '#libs/contracts';
 import { SecretError } from '#libs/secrets';
+import type { CommandPolicy } from './command-policy.js';
 import { createRunners } from './index.js';
 import type { Attempt, Outcome, OutputChunk, Runner, StepReport } from './runner.js';
 import { withSecrets } from './with-secrets.js';
@@ -23,10 +24,11 @@ const source = (tenant: string, names: readonly string[]): Promise<ReadonlyMap<s
 
 let root: string;
 let runners: ReadonlyMap<string, Runner>;
+const policyOf = (): CommandPolicy => ({ roots: [root], readable: [], network: 'never', limits: {} });
 const servers: Server[] = [];
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'runners-'));
-  const options = { incarnation: randomUUID(), allowedRoots: [root], workRoot: join(root, 'work'), graceMs: 200 };
+  const options = { incarnation: randomUUID(), policyOf, workRoot: join(root, 'work'), graceMs: 200 };
   runners = createRunners({ ...options, allowAddress: (ip) => ip === '127.0.0.1', secrets: source });
 });
 beforeEach(() => void asked.splice(0));
@@ -202,7 +204,7 @@ describe('an attempt', () => {
   });
 
   it('fails with what to do when nobody can read secrets', async () => {
-    const without = createRunners({ incarnation: 'x', allowedRoots: [root], workRoot: join(root, 'work') }).get('command')!;
+    const without = createRunners({ incarnation: 'x', policyOf, workRoot: join(root, 'work') }).get('command')!;
     const seen = await see(without, { argv: ['true'], env: { A: { $secret: 'token' } } });
     expect(errorOf(seen)).toEqual(['SECRETS_KEY_MISSING', false, expect.stringContaining('RUNLEDGER_SECRETS_KEY_FILE')]);
   });

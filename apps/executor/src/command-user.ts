@@ -1,0 +1,29 @@
+import { readFile } from 'node:fs/promises';
+import { SettingsError } from '#libs/platform';
+import type { CommandUser } from '#libs/runners';
+
+const wrong = (user: string, why: string): SettingsError => new SettingsError(`RUNLEDGER_COMMAND_USER=${user} ${why}`);
+
+/**
+ * Who `name`, `uid` or `uid:gid` is; undefined when it is this process's own user, who need not be changed to. Throws
+ * SettingsError for who is not known here, for root, and where this process may not become another user.
+ */
+export async function commandUser(user: string): Promise<CommandUser | undefined> {
+  const { getuid, getgid } = process;
+  if (!getuid || !getgid) throw wrong(user, 'has no meaning on this system');
+  const found = await find(user);
+  if (!found) throw wrong(user, 'is neither a user of this machine nor uid:gid');
+  if (found.uid === 0) throw wrong(user, 'is root: name a user without privileges');
+  if (found.uid === getuid() && found.gid === getgid()) return undefined;
+  if (getuid() !== 0) throw wrong(user, 'takes an executor that runs as root; this one does not, so unset it');
+  return found;
+}
+
+async function find(user: string): Promise<CommandUser | undefined> {
+  const [, uid, gid = uid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(user) ?? [];
+  const known = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
+  const entry = known.find(([name, , id]) => (uid === undefined ? name === user : id === uid));
+  if (uid !== undefined && user.includes(':')) return { uid: Number(uid), gid: Number(gid) };
+  if (entry) return { uid: Number(entry[2]), gid: Number(entry[3]) };
+  return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
+}
