@@ -37,7 +37,7 @@ const start = (headers: Record<string, string>, url = service.url): Promise<Resp
   fetch(url + executions, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ plan }) });
 const statuses = async (count: number, headers: Record<string, string>): Promise<readonly number[]> => {
   const answers = await Promise.all(Array.from({ length: count }, (_, n) => start(headers, n % 2 === 0 ? service.url : second.url)));
-  return answers.map(({ status }) => status).toSorted();
+  return answers.map(({ status }) => status).toSorted((a, b) => a - b);
 };
 
 describe('rates of requests', () => {
