@@ -16,7 +16,7 @@ export type Chunk = {
   readonly base64?: string;
 };
 
-/** An execution and its tasks as they were at one moment. */
+/** An execution and its tasks, read one after the other: of one moment where the query says asOf. */
 export type Shown = { readonly execution: ExecutionDetail; readonly tasks: readonly TaskView[] };
 
 export const pathOf = (id: string): string => `/executions/${id}`;
