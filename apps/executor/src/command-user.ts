@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { SettingsError } from '#libs/platform';
 import type { CommandUser } from '#libs/runners';
 
@@ -26,4 +27,16 @@ async function find(user: string): Promise<CommandUser | undefined> {
   if (uid !== undefined && user.includes(':')) return { uid: Number(uid), gid: Number(gid) };
   if (entry) return { uid: Number(entry[2]), gid: Number(entry[3]) };
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Throws SettingsError when a directory on the way to `path` keeps the user out; what does not exist yet keeps nobody out. */
+export async function requirePassage({ uid, gid }: CommandUser, path: string): Promise<void> {
+  for (let place = path; ; place = dirname(place)) {
+    const found = await stat(place).catch(() => undefined);
+    const bit = found?.uid === uid ? 0o100 : found?.gid === gid ? 0o010 : 0o001;
+    if (found && (found.mode & bit) === 0) {
+      throw wrong(`${uid}:${gid}`, `may not pass through ${place}: chmod o+x it, or put RUNLEDGER_HOME elsewhere`);
+    }
+    if (place === dirname(place)) return;
+  }
 }
