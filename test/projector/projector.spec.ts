@@ -54,7 +54,7 @@ const project = async (name = 'read'): Promise<Models> => {
   return { status, stats, files: [statusFile, statsFile], projections, alarms, stop };
 };
 
-const tables = ['executions', 'labels', 'tasks', 'steps', 'counts', 'durations', 'minutes', 'live'];
+const tables = ['executions', 'labels', 'tasks', 'steps', 'counts', 'durations', 'minutes', 'live', 'storage'];
 const dump = ({ files }: Models): unknown =>
   files.map((file) =>
     tables
@@ -108,6 +108,11 @@ describe('the read models', () => {
     expect(stats.byRunner['command']?.durations.count).toBe(3);
     expect(stats.byLabel['team=red']?.byStatus.completed).toBe(1);
     expect(stats.throughput).toEqual([{ minute: '2026-01-01T00:00:00.000Z', requested: 3, completed: 1, failed: 1, cancelled: 0 }]);
+    const histories = await Promise.all([done, failed, paused].map(({ ref }) => log.history(ref)));
+    const bytes = histories.flat().reduce((sum, stored) => sum + stored.bytes, 0);
+    expect(stats.storage.bytes).toBe(bytes);
+    expect(models.stats.usage(tenant)).toEqual({ activeExecutions: 1, queuedTasks: 1, storageBytes: bytes });
+    expect(models.stats.usage('nobody')).toEqual({ activeExecutions: 0, queuedTasks: 0, storageBytes: 0 });
     const p99 = stats.tasks.durations.p99 ?? 0;
     expect(p99 > 900 && p99 < 1_100).toBe(true);
     await models.stop();

@@ -172,7 +172,7 @@ export const answers = {
   why,
   events: object({ events: listOf(event), next }),
   output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),
-  stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, throughput: listOf(anObject) }),
+  stats: object({ asOfSeq, executions: anObject, tasks: anObject, byRunner: anObject, byLabel: anObject, storage: object({ bytes: { ...integer, description: 'Of all commits in the log.' } }), throughput: listOf(anObject) }),
   projections: object({ projections: listOf(projection) }),
   projection,
   rebuild,

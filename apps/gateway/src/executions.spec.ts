@@ -17,7 +17,7 @@ let executions: Executions;
 beforeEach(() => {
   log = new MemoryLog();
   isNearlyFull = false;
-  executions = new Executions(log, () => isNearlyFull);
+  executions = new Executions(log, () => isNearlyFull, { reserve: () => Promise.resolve({ accepted: () => undefined, release: () => undefined }) });
 });
 
 const accepted = async (): Promise<ExecutionRef> => ({ tenant: 't', execution: (await executions.request('t', request, caller)).id });

@@ -5,6 +5,7 @@ import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, replay, subm
 import { type Idempotency, idOf } from './idempotency-key.js';
 import { Problem } from './problem.js';
 import type { ExecutionRequest } from './request-body.js';
+import type { Reservation, TenantLimits } from './tenant-limits.js';
 import { Turns } from './turns.js';
 import { uuid7 } from './uuid7.js';
 
@@ -23,24 +24,26 @@ export class Executions {
     private readonly log: LogStore,
     /** True while new executions are refused, so that running ones have room to end. */
     private readonly isNearlyFull: () => boolean,
+    private readonly limits: Pick<TenantLimits, 'reserve'>,
   ) {}
 
   /** The id follows from the idempotency key, so that the log itself knows whether the request was here before. */
   async request(tenant: string, request: ExecutionRequest, caller: Caller): Promise<Accepted> {
     const { idempotency } = caller;
     const ref = { tenant, execution: idempotency ? idOf(tenant, idempotency.key) : uuid7() };
-    if (this.isNearlyFull() && !(idempotency && (await this.exists(ref)))) {
-      throw new Problem(503, 'LOG_NEARLY_FULL', 'the log is at 85 % of its size: no new executions until there is room', {
-        retryAfterSeconds: 30,
-      });
-    }
+    const room = await this.room(ref, request, idempotency);
     const command: ClientCommand = { type: 'RequestExecution', ...request, dialect: 'canonical' };
     const context = contextOf(caller);
     try {
       const { execution, events } = await submit(this.log, ref, command, context);
-      if (events.length === 0) return (await this.earlier(ref, context)) ?? answerOf(execution, events, true);
+      if (events.length === 0) {
+        room?.release();
+        return (await this.earlier(ref, context)) ?? answerOf(execution, events, true);
+      }
+      room?.accepted(execution.sequence);
       return answerOf(execution, events);
     } catch (error) {
+      if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) room?.release();
       throw error instanceof LogError ? ofRequest(error, ref, idempotency) : error;
     }
   }
@@ -50,6 +53,17 @@ export class Executions {
     const { execution, events } = await this.turns.take(logSubject(ref), () => submit(this.log, ref, command, context));
     const earlier = events.length === 0 && caller.idempotency ? await this.earlier(ref, context) : undefined;
     return earlier ?? answerOf(execution, events);
+  }
+
+  /** What was accepted before is answered as it was then, whatever room there is now. Throws Problem LOG_NEARLY_FULL, TENANT_LIMIT, PLAN_TOO_LARGE. */
+  private async room(ref: ExecutionRef, { plan }: ExecutionRequest, idempotency: Idempotency | undefined): Promise<Reservation | undefined> {
+    try {
+      if (this.isNearlyFull()) throw nearlyFull();
+      return await this.limits.reserve(ref.tenant, plan);
+    } catch (error) {
+      if (idempotency && (await this.exists(ref))) return undefined;
+      throw error;
+    }
   }
 
   private async exists(ref: ExecutionRef): Promise<boolean> {
@@ -64,6 +78,9 @@ export class Executions {
     return commit && answerOf(replay(unborn(ref), history.slice(0, index + 1)), commit.events, true);
   }
 }
+
+const nearlyFull = (): Problem =>
+  new Problem(503, 'LOG_NEARLY_FULL', 'the log is at 85 % of its size: no new executions until there is room', { retryAfterSeconds: 30 });
 
 /** Each request without a key is a command of its own. */
 const contextOf = ({ actor, correlationId, idempotency }: Caller): Context => ({

@@ -18,6 +18,7 @@ import { SharedStorage } from './rate-limits.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
+import { TenantLimits } from './tenant-limits.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
 
 @Module({})
@@ -105,7 +106,7 @@ export const startGateway = async (
   };
   const secrets = new SecretStore(nats, keyring);
   const parts: Parts = {
-    executions: new Executions(log, () => room.isNearlyFull),
+    executions: new Executions(log, () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
     keys: new ApiKeys(keys),
     reads: new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys())),
     output: new OutputStore(nats),

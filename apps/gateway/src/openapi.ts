@@ -146,8 +146,9 @@ export const describe = {
       refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
       elsewhere,
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
-      refusal(413, 'BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it'),
+      refusal(413, "BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it, or the tenant's limit"),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
+      refusal(429, 'TOO_MANY_REQUESTS, TENANT_LIMIT: try again after Retry-After seconds'),
       refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: send it again with the same key, or read it first'),
     ),
   list: () =>

@@ -13,6 +13,7 @@ import {
   type RebuildQuery,
   type StatsAnswer,
   type TaskView,
+  type UsageAnswer,
   queries,
 } from '#libs/projections';
 import { Problem } from './problem.js';
@@ -57,6 +58,10 @@ export class ReadModels {
 
   stats(tenant: string, { minSeq }: AtLeast = {}): Promise<StatsAnswer> {
     return this.ask(queries.stats, { tenant, minSeq, waitMs: WAIT_MS });
+  }
+
+  usage(tenant: string): Promise<UsageAnswer> {
+    return this.ask(queries.usage, { tenant });
   }
 
   projections(): Promise<ProjectionsAnswer> {

@@ -15,6 +15,7 @@ import {
   type RebuildQuery,
   type StatsAnswer,
   type TaskView,
+  type UsageAnswer,
   queries,
 } from '#libs/projections';
 import type { Projection } from './projection.js';
@@ -92,5 +93,10 @@ export class QueriesController {
   @MessagePattern(queries.stats)
   readStats(@Payload() query: { readonly tenant: string } & AtLeast): Promise<StatsAnswer | QueryRefusal> {
     return answer(this.statsProjection, query, () => this.stats.read(query.tenant));
+  }
+
+  @MessagePattern(queries.usage)
+  usage(@Payload() query: { readonly tenant: string } & AtLeast): Promise<UsageAnswer | QueryRefusal> {
+    return answer(this.statsProjection, query, () => this.stats.usage(query.tenant));
   }
 }

@@ -21,6 +21,7 @@ export class StatsBatch {
   private readonly counts = new Map<string, number>();
   private readonly durations = new Map<string, { n: number; totalMs: number }>();
   private readonly minutes = new Map<string, number>();
+  private readonly bytes = new Map<string, number>();
 
   constructor(private readonly file: ReadModelFile) {}
 
@@ -57,6 +58,10 @@ export class StatsBatch {
     };
   }
 
+  storage(tenant: string, bytes: number): void {
+    add(this.bytes, tenant, bytes);
+  }
+
   write(): void {
     for (const own of this.ended) {
       if (this.stored.has(own)) this.file.prepare('DELETE FROM live WHERE tenant = ? AND execution = ?').run(...partsOf(own));
@@ -80,6 +85,9 @@ export class StatsBatch {
       const sql =
         'INSERT INTO durations VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n, total_ms = total_ms + excluded.total_ms';
       this.file.prepare(sql).run(tenant, scope, name, Number(bucket), n, totalMs);
+    }
+    for (const [tenant, bytes] of this.bytes) {
+      this.file.prepare('INSERT INTO storage VALUES (?, ?) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes').run(tenant, bytes);
     }
     for (const [key, n] of this.minutes) {
       const [tenant, minute, column] = partsOf(key);

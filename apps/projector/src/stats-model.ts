@@ -1,6 +1,6 @@
 import type { ExecutionStatus, TaskStatus } from '#libs/contracts';
 import type { StoredCommit } from '#libs/ledger';
-import { type Durations, type Scope, type StatsAnswer, countEvent, msOf } from '#libs/projections';
+import { type Durations, type Scope, type StatsAnswer, type UsageAnswer, countEvent, msOf } from '#libs/projections';
 import type { ReadModelFile } from './read-model-file.js';
 import { StatsBatch } from './stats-batch.js';
 
@@ -19,6 +19,7 @@ CREATE TABLE minutes (
   tenant TEXT NOT NULL, minute TEXT NOT NULL, requested INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, minute)) WITHOUT ROWID;
+CREATE TABLE storage (tenant TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (tenant)) WITHOUT ROWID;
 `;
 
 const executionZeros: Readonly<Record<ExecutionStatus, number>> = {
@@ -53,7 +54,8 @@ export class StatsModel {
   /** To be called within the file's transaction. What a batch changes often is written once. */
   apply(batch: readonly StoredCommit[]): void {
     const changes = new StatsBatch(this.file);
-    for (const { ref, commit } of batch) {
+    for (const { ref, bytes, commit } of batch) {
+      changes.storage(ref.tenant, bytes);
       const store = changes.of(ref.tenant, ref.execution);
       // What comes after an execution's end changes no count.
       if (commit.version > 1 && !store.live('')) continue;
@@ -87,8 +89,24 @@ export class StatsModel {
           .slice(0, MAX_LABELS)
           .map(({ label, byStatus }) => [label, { byStatus: { ...executionZeros, ...byStatus } }]),
       ),
+      storage: { bytes: this.bytes(tenant) },
       throughput: this.throughput(tenant),
     };
+  }
+
+  /** What limits are about: as quick as it is often asked for. */
+  usage(tenant: string): Omit<UsageAnswer, 'asOfSeq'> {
+    const sql = `SELECT
+      coalesce(sum(CASE WHEN scope = 'execution' THEN n END), 0) AS activeExecutions, coalesce(sum(CASE WHEN scope = 'task' THEN n END), 0) AS queuedTasks
+      FROM counts WHERE tenant = ? AND key = '' AND (
+        (scope = 'execution' AND status IN ('pending', 'running', 'paused', 'cancelling')) OR (scope = 'task' AND status IN ('pending', 'assigned')))`;
+    const counts = this.file.prepare(sql).get(tenant) as Pick<UsageAnswer, 'activeExecutions' | 'queuedTasks'>;
+    return { ...counts, storageBytes: this.bytes(tenant) };
+  }
+
+  private bytes(tenant: string): number {
+    const row = this.file.prepare('SELECT bytes FROM storage WHERE tenant = ?').get(tenant) as { bytes: number } | undefined;
+    return row?.bytes ?? 0;
   }
 
   private counts(tenant: string, scope: Scope): Map<string, Record<string, number>> {

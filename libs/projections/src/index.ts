@@ -21,6 +21,7 @@ export {
   type StatsAnswer,
   type StepView,
   type TaskView,
+  type UsageAnswer,
   queries,
 } from './queries.js';
 export { type Row, detailOf, summaryOf, tasksOf } from './rows.js';

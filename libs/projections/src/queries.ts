@@ -7,6 +7,7 @@ export const queries = {
   tasks: 'runledger.query.status.tasks',
   heads: 'runledger.query.status.heads',
   stats: 'runledger.query.stats',
+  usage: 'runledger.query.usage',
   projections: 'runledger.query.projections',
   rebuild: 'runledger.projections.rebuild',
 } as const;
@@ -109,6 +110,8 @@ export type StatsAnswer = {
   readonly byRunner: Readonly<Record<string, { readonly byStatus: Readonly<Record<TaskStatus, number>>; readonly durations: Durations }>>;
   /** Executions, per label `key=value`; the 100 most frequent. */
   readonly byLabel: Readonly<Record<string, { readonly byStatus: Readonly<Record<ExecutionStatus, number>> }>>;
+  /** Bytes of all its commits in the log. */
+  readonly storage: { readonly bytes: number };
   /** The last 60 minutes that saw something, newest last. */
   readonly throughput: readonly {
     readonly minute: string;
@@ -117,6 +120,14 @@ export type StatsAnswer = {
     readonly failed: number;
     readonly cancelled: number;
   }[];
+};
+
+/** What a tenant has that limits are about: executions that have not ended, their tasks that are pending, bytes of all its commits. */
+export type UsageAnswer = {
+  readonly asOfSeq: number;
+  readonly activeExecutions: number;
+  readonly queuedTasks: number;
+  readonly storageBytes: number;
 };
 
 /** The last commit of an execution, as the status projection knows it; `hash` is of its bytes, SHA-256 in base64url. */
