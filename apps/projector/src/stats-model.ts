@@ -100,8 +100,8 @@ export class StatsModel {
       coalesce(sum(CASE WHEN scope = 'execution' THEN n END), 0) AS activeExecutions, coalesce(sum(CASE WHEN scope = 'task' THEN n END), 0) AS queuedTasks
       FROM counts WHERE tenant = ? AND key = '' AND (
         (scope = 'execution' AND status IN ('pending', 'running', 'paused', 'cancelling')) OR (scope = 'task' AND status IN ('pending', 'assigned')))`;
-    const counts = this.file.prepare(sql).get(tenant) as Pick<UsageAnswer, 'activeExecutions' | 'queuedTasks'>;
-    return { ...counts, storageBytes: this.bytes(tenant) };
+    const { activeExecutions, queuedTasks } = this.file.prepare(sql).get(tenant) as Pick<UsageAnswer, 'activeExecutions' | 'queuedTasks'>;
+    return { activeExecutions, queuedTasks, storageBytes: this.bytes(tenant) };
   }
 
   private bytes(tenant: string): number {
