@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Json, JsonObject } from '#libs/contracts';
 import { type Logger, type Settings, SettingsError } from '#libs/platform';
 import { type CommandPolicy, type CommandUser, findSandbox, policiesFrom, policyProblems, type Sandbox } from '#libs/runners';
-import { commandUser, requirePassage } from './command-user.js';
+import { commandUser, makePassage, requirePassage } from './command-user.js';
 
 /** How this executor runs commands. */
 export type CommandSetup = {
@@ -23,7 +23,10 @@ export async function commandSetup({ home, executor }: Settings, logger: Logger)
   const document = command.policies === undefined ? {} : await readPolicies(command.policies);
   const user = command.user === undefined ? undefined : await commandUser(command.user);
   const workRoot = join(home, 'work');
-  if (user) await requirePassage(user, workRoot);
+  if (user) {
+    await makePassage(home, workRoot);
+    await requirePassage(user, workRoot);
+  }
   const sandbox = await sandboxOf(command.sandbox, user, logger);
   if (process.getuid?.() === 0 && !user) {
     logger.warn('commands run as root: set RUNLEDGER_COMMAND_USER to a user without privileges');

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { SettingsError } from '#libs/platform';
 import type { CommandUser } from '#libs/runners';
@@ -27,6 +27,12 @@ async function find(user: string): Promise<CommandUser | undefined> {
   if (uid !== undefined && user.includes(':')) return { uid: Number(uid), gid: Number(gid) };
   if (entry) return { uid: Number(entry[2]), gid: Number(entry[3]) };
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Lets the user through the executor's own folders, where each execution's one is the user's. */
+export async function makePassage(home: string, workRoot: string): Promise<void> {
+  await mkdir(workRoot, { recursive: true, mode: 0o711 });
+  for (const place of [home, workRoot]) await chmod(place, (await stat(place)).mode | 0o011);
 }
 
 /** Throws SettingsError when a directory on the way to `path` keeps the user out; what does not exist yet keeps nobody out. */
