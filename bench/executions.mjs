@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { connectionOptions } from '#libs/jetstream';
 
 const { values: options } = parseArgs({
   options: {
@@ -89,7 +90,7 @@ const percentile = (sorted, p) => sorted[Math.min(sorted.length - 1, Math.floor(
 
 try {
   await ready();
-  const nc = await connect({ servers: `127.0.0.1:${natsPort}` });
+  const nc = await connect(connectionOptions({ url: `127.0.0.1:${natsPort}`, credentials: { seed: readFileSync(join(home, 'nats/users/projector/nkey'), 'utf8') } }, 'projector', 'bench'));
   const manager = await jetstreamManager(nc);
   const startedAt = new Map();
   const latencies = [];
@@ -97,7 +98,7 @@ try {
   let finished;
   const allDone = new Promise((resolve) => (finished = resolve));
   const waiting = new Map();
-  const consumer = await jetstream(nc).consumers.get('LOG', { filter_subjects: 'log.>' });
+  const consumer = await jetstream(nc).consumers.get('LOG');
   const messages = await consumer.consume({
     max_messages: 5_000,
     callback: (message) => {

@@ -12,13 +12,13 @@ export type Running = {
 
 /** The built command line, pointed at a platform. */
 export const cli = (
-  platform: Pick<Platform, 'url' | 'natsUrl'>,
+  platform: Pick<Platform, 'url' | 'natsUrl'> & Partial<Pick<Platform, 'home'>>,
   args: readonly string[],
   input = '',
   environment: Readonly<Record<string, string>> = {},
 ): Running => {
   const child = spawn(process.execPath, ['dist/apps/cli/src/main.js', ...args], {
-    env: { ...process.env, RUNLEDGER_URL: platform.url, NATS_URL: platform.natsUrl, RUNLEDGER_TENANT: '', ...environment },
+    env: { ...process.env, RUNLEDGER_URL: platform.url, NATS_URL: platform.natsUrl, RUNLEDGER_TENANT: '', RUNLEDGER_HOME: platform.home ?? '', ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   child.stdin.on('error', () => undefined).end(input);

@@ -1,23 +1,21 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type NatsConnection, connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '#libs/testing';
+import type { Platform } from './platform.js';
 
 export type Message = { readonly subject: string; readonly data: Uint8Array };
 
 /** Every message of a log, in its order. */
-export const readLog = async (natsUrl: string): Promise<readonly Message[]> => {
-  const connection = await connect({ servers: natsUrl });
+export const readLog = async (platform: Platform): Promise<readonly Message[]> => {
+  const connection = await connect(platform.natsOptions('operator'));
   try {
-    const consumer = await jetstream(connection).consumers.get('LOG');
+    const { streams } = await jetstreamManager(connection, { checkAPI: false });
     const messages: Message[] = [];
-    let pending = (await consumer.info()).num_pending;
-    if (pending === 0) return messages;
-    for await (const { subject, data, info } of await consumer.consume()) {
-      messages.push({ subject, data });
-      pending = info.pending;
-      if (pending === 0) break;
+    for (let seq = 1; ; seq++) {
+      const message = await streams.getMessage('LOG', { seq });
+      if (!message) return messages;
+      messages.push({ subject: message.subject, data: message.data });
     }
-    return messages;
   } finally {
     await connection.close();
   }
@@ -33,7 +31,7 @@ export class DamagedLog {
     private readonly connections: readonly NatsConnection[],
   ) {}
 
-  static async make(original: string | undefined, messages: readonly Message[], deleted: readonly number[] = []): Promise<DamagedLog> {
+  static async make(original: Platform | undefined, messages: readonly Message[], deleted: readonly number[] = []): Promise<DamagedLog> {
     const server = await startNatsServer({ syncAlways: false });
     const here = await connect({ servers: server.url });
     const manager = await jetstreamManager(here);
@@ -41,7 +39,7 @@ export class DamagedLog {
     for (const { subject, data } of messages) await jetstream(here).publish(subject, data);
     for (const sequence of deleted) await manager.streams.deleteMessage('LOG', sequence);
     if (original === undefined) return new DamagedLog(server, [here]);
-    const there = await connect({ servers: original });
+    const there = await connect(original.natsOptions('operator'));
     here.subscribe('runledger.query.>', {
       callback: (_, question) => {
         void there.request(question.subject, question.data, { timeout: 5_000 }).then((answer) => question.respond(answer.data));

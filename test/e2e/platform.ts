@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { NodeConnectionOptions } from '@nats-io/transport-node';
+import { type NatsUser, connectionOptions, seedFile } from '#libs/jetstream';
 import { eventually } from '#libs/testing';
 
 const freePort = (): Promise<number> =>
@@ -21,6 +23,8 @@ export type Platform = {
   readonly url: string;
   readonly natsUrl: string;
   readonly home: string;
+  /** By which nats.js gets in as one of the users of its broker. */
+  natsOptions(user: NatsUser): NodeConnectionOptions;
   get(path: string): Promise<{ status: number; body: Record<string, unknown> }>;
   post(path: string, body?: unknown): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
   processes(): readonly Process[];
@@ -53,7 +57,8 @@ const answered = async (response: Response): Promise<Record<string, unknown>> =>
 
 /** Starts the built apps by the command that `npm start` runs; fails with what they said when they do not get ready. */
 export const startPlatform = async (environment: Readonly<Record<string, string>> = {}): Promise<Platform> => {
-  const home = mkdtempSync(join(tmpdir(), 'runledger-e2e-'));
+  const own = mkdtempSync(join(tmpdir(), 'runledger-e2e-'));
+  const home = environment['RUNLEDGER_HOME'] ?? own;
   const [port, natsPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const up: ChildProcess = spawn(process.execPath, ['dist/apps/cli/src/main.js', 'up'], {
@@ -75,6 +80,10 @@ export const startPlatform = async (environment: Readonly<Record<string, string>
     url,
     natsUrl: `nats://127.0.0.1:${natsPort}`,
     home,
+    natsOptions: (user) => {
+      const seed = readFileSync(seedFile(join(home, 'nats/users'), user), 'utf8');
+      return connectionOptions({ url: platform.natsUrl, credentials: { seed } }, user, 'test');
+    },
     get: async (path) => {
       const response = await fetch(url + path);
       return { status: response.status, body: await answered(response) };
@@ -103,7 +112,7 @@ export const startPlatform = async (environment: Readonly<Record<string, string>
     stop: async () => {
       up.kill('SIGTERM');
       const code = await exited;
-      rmSync(home, { recursive: true, force: true });
+      rmSync(own, { recursive: true, force: true });
       return code;
     },
   };

@@ -4,7 +4,8 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Nats, connectNats } from '#libs/jetstream';
+import { type Msg, type NatsConnection, connect } from '@nats-io/transport-node';
+import type { NatsUser } from '#libs/jetstream';
 import { eventually } from '#libs/testing';
 import { type Platform, startPlatform } from './platform.js';
 
@@ -20,11 +21,12 @@ const needles = [
 ];
 
 let platform: Platform;
-let nats: Nats;
+let brokers: Readonly<Record<'gateway' | 'executor' | 'projector', NatsConnection>>;
 let echo: Server;
 beforeAll(async () => {
   platform = await startPlatform({ RUNLEDGER_LOG_LEVEL: 'debug', RUNLEDGER_HTTP_ALLOW: '127.0.0.1' });
-  nats = await connectNats({ url: platform.natsUrl, name: 'test' });
+  const as = (user: NatsUser): Promise<NatsConnection> => connect(platform.natsOptions(user));
+  brokers = { gateway: await as('gateway'), executor: await as('executor'), projector: await as('projector') };
   echo = createServer((request, response) => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
@@ -38,7 +40,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => {
   echo.close();
-  await nats.close();
+  await Promise.all(Object.values(brokers).map((broker) => broker.close()));
   await platform.stop();
 });
 
@@ -64,13 +66,19 @@ const read = async (id: string, what: string, tenant = 'default'): Promise<strin
 const TOKEN = { $secret: 'token' };
 const shell = (id: string, script: string, more: object = {}): object => ({ id, runner: 'command', input: { shell: 'sh', script, env: { TOKEN }, ...more } });
 
-/** Every message of a stream, headers and all. */
+/** Every message of a stream, headers and all, read by a user who may. */
 const messagesOf = async (stream: string): Promise<string> => {
-  const ask = async <T>(call_: string, body: string): Promise<T> => (await nats.connection.request(`$JS.API.STREAM.${call_}.${stream}`, body)).json<T>();
-  const { state } = await ask<{ state: { first_seq: number; last_seq: number } }>('INFO', '');
+  const broker = stream === 'FEED' ? brokers.projector : stream === 'KV_checkpoints' ? brokers.executor : brokers.gateway;
+  const ask = async (call_: string, body: string): Promise<Msg> => await broker.request(`$JS.API.${call_}.${stream}`, body);
+  const { state } = (await ask('STREAM.INFO', '')).json<{ state: { first_seq: number; last_seq: number } }>();
   const messages: string[] = [];
   for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-    const { message } = await ask<{ message?: { subject: string; data?: string; hdrs?: string } }>('MSG.GET', JSON.stringify({ seq }));
+    if (stream === 'LOGS') {
+      const { headers, data } = await ask('DIRECT.GET', JSON.stringify({ seq }));
+      messages.push(...[...(headers ?? [])].flat(2), Buffer.from(data).toString('latin1'));
+      continue;
+    }
+    const { message } = (await ask('STREAM.MSG.GET', JSON.stringify({ seq }))).json<{ message?: { subject: string; data?: string; hdrs?: string } }>();
     if (message) messages.push(message.subject, ...[message.hdrs, message.data].map((part = '') => Buffer.from(part, 'base64').toString('latin1')));
   }
   return messages.join('\n');

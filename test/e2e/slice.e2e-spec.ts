@@ -61,7 +61,7 @@ const outputOf = async (platform: Platform, id: string, task: string): Promise<s
 
 /** What a consumer of the public feed has got once it has read all there is. */
 const readFeed = async (platform: Platform): Promise<FeedEvent[]> => {
-  const connection = await connect({ servers: platform.natsUrl });
+  const connection = await connect(platform.natsOptions('observer'));
   try {
     const consumer = await jetstream(connection).consumers.get('FEED', { filter_subjects: 'events.>' });
     const events: FeedEvent[] = [];

@@ -29,7 +29,7 @@ beforeAll(async () => {
     ids.push(/^execution (\S+)/.exec(err)?.[1] ?? '');
   }
   id = ids[1] ?? '';
-  messages = await readLog(platform.natsUrl);
+  messages = await readLog(platform);
   own = messages.flatMap(({ subject }, i) => (subject.endsWith(`.${id}`) ? [i + 1] : []));
   expect(own.length).toBeGreaterThan(4);
   const known = async (): Promise<boolean> => Number((await platform.get('/api/v1/executions')).body['asOfSeq']) >= messages.length;
@@ -46,7 +46,7 @@ afterEach(async () => {
 
 /** What verify says of a copy of the log, as a person and as a program sees it. */
 const verified = async (copy: readonly Message[], deleted: readonly number[] = []) => {
-  const damage = await DamagedLog.make(platform.natsUrl, copy, deleted);
+  const damage = await DamagedLog.make(platform, copy, deleted);
   damages.push(damage);
   const at = { url: platform.url, natsUrl: damage.server.url };
   const [{ code, value }, { out }] = [await json(cli(at, ['verify', '--json'])), await cli(at, ['verify']).ended];

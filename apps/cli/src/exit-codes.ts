@@ -9,6 +9,8 @@ export const EXIT = {
   refused: 4,
   /** No connection, the server can't at the moment, or nowhere to write the answer: the same again may work. */
   unavailable: 5,
+  /** Of up and provision: the broker, as it is, will not do; the message says what to change. */
+  misconfigured: 78,
   /** By Ctrl-C, or the execution was cancelled. */
   interrupted: 130,
 } as const;
@@ -23,5 +25,6 @@ Exit codes
   3    not found
   4    refused by the server
   5    unavailable: no connection, the server can't answer at the moment, or its answer can't be written
+  78   of up and provision: the nats-server will not do as it is, or does not let this user in
   130  interrupted; of run and watch also: the execution was cancelled
 `;

@@ -6,6 +6,7 @@ import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
 import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
+import type { NatsConfigOptions } from './commands/nats-config.js';
 import type { OutputOptions } from './commands/output.js';
 import type { ReplayOptions } from './commands/replay.js';
 import type { RunOptions } from './commands/run.js';
@@ -14,7 +15,6 @@ import type { VerifyOptions } from './commands/verify.js';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js';
 import { type ClientOptions, type Session, inSession } from './session.js';
 import { UP_HELP } from './up/up-help.js';
-import { up } from './up/up.js';
 
 const ENVIRONMENT_HELP = `
 Environment
@@ -45,7 +45,23 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .description('start everything on this machine: nats-server, gateway, executor, projector')
     .addHelpText('after', UP_HELP)
     .action(async () => {
-      code = await up(process.env);
+      code = await (await import('./up/up.js')).up(process.env);
+    });
+
+  program
+    .command('provision')
+    .description('make the streams, or see that they are as they must be: with the credentials of the provisioning user')
+    .action(async () => {
+      code = await (await import('./commands/provision.js')).provisionStreams(process.env);
+    });
+
+  program
+    .command('nats-config')
+    .description("print what a nats-server's configuration needs: Runledger's users and what each may do")
+    .option('--keys <folder>', 'users have keys: makes those that are missing, <folder>/<user>/nkey; default: passwords, from the environment of the server')
+    .option('--observer <tenant>', 'one more user, who hears what is published for this tenant; may be repeated', tokens)
+    .action(async (options: NatsConfigOptions) => {
+      code = (await import('./commands/nats-config.js')).natsConfig(options);
     });
 
   const client = (usage: string, description: string, parent: Command = program): Command =>
@@ -111,7 +127,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .action((id: string, options: EventsOptions) => on(options, async (session) => (await import('./commands/events.js')).events(session, id, options)));
 
   const onLog = (command: Command): Command =>
-    command.addOption(new Option('--nats <url>', 'where NATS is').env('NATS_URL').default('nats://127.0.0.1:4222'));
+    command.addOption(new Option('--nats <url>', 'where NATS is; default: the one that runs here, or nats://127.0.0.1:4222').env('NATS_URL'));
 
   onLog(ofOne('replay', 'fold the history of an execution: each commit and what it changed, and the state at the end'))
     .option('--at <moment>', 'stop at a log sequence, or at a time (RFC 3339)', moment)

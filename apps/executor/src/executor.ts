@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Checkpoints, JetStreamLog, Members, OutputStore, SecretStore, connectNats, provision } from '#libs/jetstream';
+import { Checkpoints, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
@@ -10,13 +10,19 @@ import { watchWrites } from './write-watch.js';
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
 const DRAIN_MS = 3_000;
 
-/** Starts an executor and returns what stops it in order. Throws ProvisioningError, LogError, SettingsError. */
+/** Starts an executor and returns what stops it in order. Throws NatsError, ProvisioningError, LogError, SettingsError. */
 export const startExecutor = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
   const commands = await commandSetup(settings, logger);
   const incarnation = randomUUID();
   const keyring = settings.keyring();
-  const nats = await connectNats({ url: settings.natsUrl, name: `runledger executor ${incarnation}`, wait: true });
-  await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
+  const nats = await connectNats({
+    ...settings.nats,
+    user: 'executor',
+    name: `runledger executor ${incarnation}`,
+    wait: true,
+    tell: (error) => logger.error(error.message),
+  });
+  await awaitStreams(nats, 'executor', { auditDays: settings.auditDays, logMaxBytes: settings.logMaxBytes, waiting: (message) => logger.warn(message) });
   const output = new OutputStore(nats);
   const secrets = new SecretStore(nats, keyring);
   const runners = createRunners({

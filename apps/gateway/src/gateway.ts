@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, connectNats, provision, readAudit } from '#libs/jetstream';
+import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
 import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
@@ -70,20 +70,20 @@ const jwtVerifierOf = async ({ auth, tenant }: Settings): Promise<JwtVerifier | 
   }
 };
 
-/** Starts a gateway and returns where it listens and what stops it in order. Throws ProvisioningError, SettingsError. */
+/** Starts a gateway and returns where it listens and what stops it in order. Throws NatsError, ProvisioningError, SettingsError. */
 export const startGateway = async (
   settings: Settings,
   logger: Logger,
 ): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
   const keyring = settings.keyring();
-  const nats = await connectNats({ url: settings.natsUrl, name: 'runledger gateway', wait: true });
-  await provision(nats, { auditDays: settings.auditDays, ...(settings.logMaxBytes > 0 && { logMaxBytes: settings.logMaxBytes }) });
+  const nats = await connectNats({ ...settings.nats, user: 'gateway', name: 'runledger gateway', wait: true, tell: (error) => logger.error(error.message) });
+  await awaitStreams(nats, 'gateway', { auditDays: settings.auditDays, logMaxBytes: settings.logMaxBytes, waiting: (message) => logger.warn(message) });
   const alarm = (message: string): void => logger.error(`ALARM: ${message}`);
   const log = new JetStreamLog(nats, alarm);
   const trail = new AuditTrail(nats, alarm);
   const client = ClientProxyFactory.create({
     transport: Transport.NATS,
-    options: { servers: settings.natsUrl.split(','), name: 'runledger gateway queries', maxReconnectAttempts: -1, reconnectTimeWait: 200 },
+    options: connectionOptions(settings.nats, 'gateway', 'runledger gateway queries'),
   });
   await client.connect();
   const room = new LogRoom(log);

@@ -14,16 +14,16 @@ const gateway: Check = async ({ port }) => {
 };
 
 /** The executor of this host is heard beating, as the other executors hear it. */
-const executor: Check = async ({ natsUrl, node }) => {
-  const { connection } = await connectNats({ url: natsUrl, name: 'runledger health' });
+const executor: Check = async ({ nats, node }) => {
+  const { connection } = await connectNats({ ...nats, user: 'executor', name: 'runledger health' });
   for await (const beat of connection.subscribe('$KV.members.*')) {
     if (beat.data.length > 0 && beat.json<{ readonly node?: unknown }>().node === node) return;
   }
 };
 
 /** A projector answers. Only one runs, so it is this one. */
-const projector: Check = async ({ natsUrl, tenant }) => {
-  const { connection } = await connectNats({ url: natsUrl, name: 'runledger health' });
+const projector: Check = async ({ nats, tenant }) => {
+  const { connection } = await connectNats({ ...nats, user: 'projector', name: 'runledger health' });
   const query = { pattern: queries.stats, data: { tenant }, id: 'health' };
   const answer = await connection.request(query.pattern, JSON.stringify(query), { timeout: WITHIN_MS });
   const { err } = answer.json<{ readonly err?: unknown }>();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
-import { FeedStream, JetStreamLog, connectNats, provision } from '#libs/jetstream';
+import { FeedStream, JetStreamLog, awaitStreams, connectNats, connectionOptions } from '#libs/jetstream';
 import { type Logger, NestLogger, type Settings, announceReady } from '#libs/platform';
 import { ReadModelFile } from './read-model-file.js';
 import { FeedPublisher } from './feed-publisher.js';
@@ -14,10 +14,10 @@ import { StatusModel, statusSchema } from './status-model.js';
 @Module({})
 class ProjectorModule {}
 
-/** Starts the projections, the feed and their queries; returns what stops them in order. Throws ProvisioningError, LogError. */
+/** Starts the projections, the feed and their queries; returns what stops them in order. Throws NatsError, ProvisioningError, LogError. */
 export const startProjector = async (settings: Settings, logger: Logger): Promise<() => Promise<void>> => {
-  const nats = await connectNats({ url: settings.natsUrl, name: 'runledger projector', wait: true });
-  await provision(nats, settings.logMaxBytes > 0 ? { logMaxBytes: settings.logMaxBytes } : {});
+  const nats = await connectNats({ ...settings.nats, user: 'projector', name: 'runledger projector', wait: true, tell: (error) => logger.error(error.message) });
+  await awaitStreams(nats, 'projector', { auditDays: settings.auditDays, logMaxBytes: settings.logMaxBytes, waiting: (message) => logger.warn(message) });
   const log = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
   const open = (name: string, schema: string): ReadModelFile =>
     new ReadModelFile(join(settings.home, 'projections', `${name}.db`), schema, (why) =>
@@ -44,13 +44,7 @@ export const startProjector = async (settings: Settings, logger: Logger): Promis
   };
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, {
     transport: Transport.NATS,
-    options: {
-      servers: settings.natsUrl.split(','),
-      name: 'runledger projector queries',
-      queue: 'runledger-projector',
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: 200,
-    },
+    options: { ...connectionOptions(settings.nats, 'projector', 'runledger projector queries'), queue: 'runledger-projector' },
     logger: new NestLogger(logger),
   });
   await app.listen();

@@ -15,6 +15,8 @@ export {
 } from './events.js';
 export {
   type ExecutionRef,
+  QUERIES,
+  REBUILD,
   SHARDS,
   auditSubject,
   feedSubject,

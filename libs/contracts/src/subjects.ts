@@ -68,3 +68,9 @@ export const feedSubject = ({ tenant, execution }: ExecutionRef, type: string): 
   const [entity, ...verb] = type.split(/(?=[A-Z])/).map((word) => word.toLowerCase());
   return `events.${tenant}.${execution}.${entity}.${verb.join('-')}`;
 };
+
+/** All that the projector is asked, below which every query has its own subject. */
+export const QUERIES = 'runledger.query.>';
+
+/** Where the projector is told to rebuild a projection. */
+export const REBUILD = 'runledger.projections.rebuild';

@@ -1,5 +1,11 @@
-import { type NatsConnection, connect } from '@nats-io/transport-node';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type NatsConnection, PermissionViolationError, connect, createInbox } from '@nats-io/transport-node';
+import { type NatsAccess, connectionOptions, inboxPrefix } from './access.js';
+import { type NatsError, forbidden, toNatsError } from './nats-error.js';
 import { Replies } from './replies.js';
+import type { NatsUser } from './users.js';
+
+const RETRY_MS = 250;
 
 /** A connection to the broker. It reconnects for ever; `connected` tells whether it is up now. */
 export type Nats = {
@@ -8,6 +14,8 @@ export type Nats = {
   readonly connected: boolean;
   /** Milliseconds since the epoch of the last (re)connect. */
   readonly connectedSince: number;
+  /** A new subject that only this user may listen on. */
+  inbox(): string;
   /** Both return what ends the notifications. */
   onDisconnect(callback: () => void): () => void;
   onReconnect(callback: () => void): () => void;
@@ -28,28 +36,34 @@ const listeners = (): { readonly add: (callback: () => void) => () => void; read
   };
 };
 
-/**
- * `wait` keeps trying until the broker is there; without it the first failure is thrown. `url` may name several servers,
- * separated by commas. A broker that has stopped answering counts as gone after 20 to 30 s.
- */
-export const connectNats = async (options: {
-  readonly url: string;
+export type ConnectOptions = NatsAccess & {
   readonly name: string;
+  /** Whose permissions these credentials come with; answers come to inboxes of this user alone. Default: anyone, with all permissions. */
+  readonly user?: NatsUser;
+  /** Keeps trying until the broker is there; without it the first failure is thrown. */
   readonly wait?: boolean;
-}): Promise<Nats> => {
-  // nats.js changes the options it is given: they are made for this one connection.
-  const connection = await connect({
-    servers: options.url.split(','),
-    name: options.name,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 200,
-    reconnectJitter: 100,
-    waitOnFirstConnect: options.wait ?? false,
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    timeout: 5_000,
-  });
-  const replies = new Replies(connection);
+  /** Hears what the broker did not let this user do, and with `wait`, once, why it has to wait. */
+  readonly tell?: (error: NatsError) => void;
+};
+
+const firstConnect = async (options: ConnectOptions): Promise<NatsConnection> => {
+  for (let told = false; ; told = true) {
+    try {
+      return await connect({ ...connectionOptions(options, options.user, options.name), pingInterval: 10_000, maxPingOut: 2, timeout: 5_000 });
+    } catch (error) {
+      const why = toNatsError(error);
+      if (!options.wait || !why.retryable) throw why;
+      if (!told) options.tell?.(why);
+      await pause(RETRY_MS);
+    }
+  }
+};
+
+/** A broker that has stopped answering counts as gone after 20 to 30 s. Throws NatsError. */
+export const connectNats = async (options: ConnectOptions): Promise<Nats> => {
+  const connection = await firstConnect(options);
+  const inbox = (): string => createInbox(inboxPrefix(options.user));
+  const replies = new Replies(connection, inbox());
   const down = listeners();
   const up = listeners();
   const state = { connected: true, connectedSince: Date.now() };
@@ -64,6 +78,8 @@ export const connectNats = async (options: {
         state.connectedSince = Date.now();
         replies.connectionRestored();
         up.call();
+      } else if (status.type === 'error' && status.error instanceof PermissionViolationError) {
+        options.tell?.(forbidden(status.error));
       }
     }
     state.connected = false;
@@ -73,6 +89,7 @@ export const connectNats = async (options: {
   return {
     connection,
     replies,
+    inbox,
     get connected() {
       return state.connected && !connection.isClosed();
     },

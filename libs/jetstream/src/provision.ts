@@ -1,5 +1,6 @@
 import { JetStreamApiError, type JetStreamManager, type StreamInfo, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
+import { LogError } from '#libs/ledger';
 import { codes, isFull } from './codes.js';
 import type { Nats } from './connection.js';
 import { type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
@@ -41,9 +42,12 @@ const OLDEST: readonly [number, number] = [2, 14];
 
 const codeOf = (error: unknown): number | undefined => (error instanceof JetStreamApiError ? error.code : undefined);
 
-/** Throws ProvisioningError JETSTREAM_MISSING or SERVER_TOO_OLD. */
-export const checkServer = (info: { readonly version: string; readonly jetstream?: boolean } | undefined): void => {
-  const { version = '0.0.0', jetstream } = info ?? {};
+/** Throws ProvisioningError JETSTREAM_MISSING or SERVER_TOO_OLD, LogError LOG_UNAVAILABLE. */
+export const checkServer = ({ connection }: Nats): void => {
+  // Undefined once the connection is closed.
+  const { info } = connection;
+  if (!info) throw new LogError('LOG_UNAVAILABLE', 'the connection to the nats-server is closed; connect again');
+  const { version, jetstream } = info;
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     throw new ProvisioningError(
@@ -69,7 +73,7 @@ const manager = async (nats: Nats): Promise<JetStreamManager> => {
   }
 };
 
-const checkStream = (wanted: Wanted, found: StreamInfo): void => {
+export const checkStream = (wanted: Wanted, found: StreamInfo): void => {
   const { name } = wanted;
   for (const setting of binding) {
     const want = wanted[setting];
@@ -94,7 +98,7 @@ const checkStream = (wanted: Wanted, found: StreamInfo): void => {
   }
 };
 
-const find = async (jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> => {
+export const find = async (jsm: JetStreamManager, name: string): Promise<StreamInfo | undefined> => {
   try {
     return await jsm.streams.info(name);
   } catch (error) {
@@ -163,9 +167,9 @@ const ensureAll = async (nats: Nats, options: ProvisionOptions): Promise<void> =
 
 /**
  * Makes sure that every stream and bucket is there and as it must be. Any number of processes may call it at once. Throws
- * ProvisioningError, and LogError LOG_UNAVAILABLE where the broker has not answered for 30 s.
+ * ProvisioningError, NatsError NATS_FORBIDDEN where this user may not, and LogError LOG_UNAVAILABLE where the broker has not answered for 30 s.
  */
 export const provision = async (nats: Nats, options: ProvisionOptions = {}): Promise<void> => {
-  checkServer(nats.connection.info);
+  checkServer(nats);
   await untilAnswered(nats, 'its streams', () => ensureAll(nats, options));
 };

@@ -1,4 +1,4 @@
-import { type Msg, type Subscription, createInbox, nuid } from '@nats-io/transport-node';
+import { type Msg, type Subscription, nuid } from '@nats-io/transport-node';
 import type { Nats } from './connection.js';
 import { jetStreamApi } from './read.js';
 
@@ -45,7 +45,7 @@ const metadata = (reply: string): { sequence: number; delivery: number; storedAt
  * caller who first makes sure that it is still the same stream; nats.js's own ordered consumer would go on by itself.
  */
 export class OrderedPull {
-  private readonly inbox = createInbox();
+  private readonly inbox: string;
   private readonly subscription: Subscription;
   private readonly forget: () => void;
   private readonly watchdog: NodeJS.Timeout;
@@ -63,6 +63,7 @@ export class OrderedPull {
     private readonly stream: string,
     private readonly consumer: string,
   ) {
+    this.inbox = nats.inbox();
     this.forget = nats.onDisconnect(() => this.fail('the connection was lost'));
     this.watchdog = setTimeout(() => this.fail(`nothing was heard for ${SILENCE_MS} ms`), SILENCE_MS);
     this.subscription = nats.connection.subscribe(this.inbox, {

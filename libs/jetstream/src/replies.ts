@@ -1,4 +1,4 @@
-import { type Msg, type MsgHdrs, type NatsConnection, createInbox } from '@nats-io/transport-node';
+import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 
 /**
  * What became of a request. `silent`: no answer in time, or the connection was lost before it came, so the broker may or may
@@ -13,12 +13,16 @@ type Expectation = { readonly message: (message: Msg) => void; readonly lost: ()
  * connection they were made on, instead of waiting for their time to run out.
  */
 export class Replies {
-  private readonly prefix = `${createInbox()}.`;
+  private readonly prefix: string;
   private readonly expected = new Map<string, Expectation>();
   private count = 0;
   private isUp = true;
 
-  constructor(private readonly connection: NatsConnection) {
+  constructor(
+    private readonly connection: NatsConnection,
+    inbox: string,
+  ) {
+    this.prefix = `${inbox}.`;
     connection.subscribe(`${this.prefix}*`, {
       callback: (error, message) => {
         if (!error) this.expected.get(message.subject)?.message(message);

@@ -150,3 +150,6 @@ export const buckets = (replicas: number) =>
     { name: 'secrets', options: { history: 1, max_bytes: 16 * 1024 ** 2, allow_direct: true, replicas } },
     { name: 'checkpoints', options: { history: 1, max_bytes: 64 * 1024 ** 2, replicas } },
   ] as const;
+
+/** Every stream, those of the buckets included. */
+export const streamNames: readonly string[] = [...streams(0, 1).map(({ name }) => name), ...buckets(1).map(({ name }) => `KV_${name}`)];

@@ -5,6 +5,16 @@ export const announceReady = (details: Readonly<Record<string, unknown>>): void 
   if (process.connected) process.send?.({ type: 'ready', ...details });
 };
 
+/** What a process ends with that would only end the same way again: its surroundings have to be changed first. */
+export const EXIT_MISCONFIGURED = 78;
+
+/** Tells a supervisor, where there is one, that another start would not help. Resolves once it has heard. */
+const reportHopeless = (message: string): Promise<void> =>
+  new Promise((resolve) => {
+    if (!process.connected || !process.send) return resolve();
+    process.send({ type: 'hopeless', message }, () => resolve());
+  });
+
 /** Tells a supervisor that the broker can't write any more although there may be room: only its restart heals that. */
 export const reportStuckWrites = (): void => {
   if (process.connected) process.send?.({ type: 'nats-write-stuck' });
@@ -12,7 +22,8 @@ export const reportStuckWrites = (): void => {
 
 /**
  * Runs one app until it is asked to stop: by TERM, INT, or the end of the supervisor that started it. `start` returns what
- * stops it in order. An app that can't start, or breaks, says why and exits with 1; stopping takes at most `stopMs`.
+ * stops it in order. An app that can't start, or breaks, says why and exits with 1, or with 78 for an error that says it is not
+ * retryable; stopping takes at most `stopMs`.
  */
 export const runApp = async (
   logger: Logger,
@@ -52,6 +63,8 @@ export const runApp = async (
     if (stopping) await stop();
   } catch (error) {
     logger.fatal({ err: error }, error instanceof Error ? error.message : 'could not start');
-    end(1);
+    const isHopeless = error instanceof Error && 'retryable' in error && !error.retryable;
+    if (isHopeless) await reportHopeless(error.message);
+    end(isHopeless ? EXIT_MISCONFIGURED : 1);
   }
 };

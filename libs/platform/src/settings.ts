@@ -5,12 +5,13 @@ import type { Keyring } from '#libs/secrets';
 import { readKeyring } from './secrets-key.js';
 import { type CommandSettings, readCommandSettings } from './command-settings.js';
 import { type Environment, integer, list, networks, oneOf } from './setting-readers.js';
+import { type NatsSettings, readNatsSettings } from './nats-settings.js';
 import { SettingsError } from './settings-error.js';
 import { type TenantPolicies, readTenantPolicies } from './tenant-policies.js';
 
 /** Every setting of the apps, read once at start. */
 export type Settings = {
-  readonly natsUrl: string;
+  readonly nats: NatsSettings;
   /** Absolute; what the apps keep on disk lies below it, and all of it can be rebuilt but for the log itself. */
   readonly home: string;
   readonly host: string;
@@ -57,7 +58,7 @@ export const readSettings = (env: Environment): Settings => {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(tenant)) throw new SettingsError(`RUNLEDGER_TENANT must match ^[A-Za-z0-9_-]{1,64}$`);
   const roots = list(env, 'RUNLEDGER_ROOTS');
   return {
-    natsUrl: env['NATS_URL'] || 'nats://127.0.0.1:4222',
+    nats: readNatsSettings(env),
     home: resolve(env['RUNLEDGER_HOME'] || '.runledger'),
     host,
     port: integer(env, 'RUNLEDGER_PORT', 8080, 0, 65_535),

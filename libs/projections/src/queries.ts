@@ -1,6 +1,6 @@
-import type { ExecutionStatus, Failure, JsonObject, StepStatus, TaskStatus } from '#libs/contracts';
+import { type ExecutionStatus, type Failure, type JsonObject, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
 
-// What the gateway asks the projector, over NATS request/reply; subjects are these names.
+// What the gateway asks the projector, over NATS request/reply; subjects are these names, below QUERIES but for the rebuild.
 export const queries = {
   execution: 'runledger.query.status.execution',
   list: 'runledger.query.status.list',
@@ -9,7 +9,7 @@ export const queries = {
   stats: 'runledger.query.stats',
   usage: 'runledger.query.usage',
   projections: 'runledger.query.projections',
-  rebuild: 'runledger.projections.rebuild',
+  rebuild: REBUILD,
 } as const;
 
 /** Every query may ask to be answered only once its projection knows this log sequence; it is refused as PROJECTION_BEHIND after `waitMs`. */

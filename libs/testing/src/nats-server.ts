@@ -15,6 +15,8 @@ export type NatsServerOptions = {
   readonly port?: number;
   /** Kept by stop(). Default: a new temporary folder, deleted by stop(). */
   readonly storeDir?: string;
+  /** For variables in `config`. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Appended to the generated configuration, top level. */
   readonly config?: string;
   /** Whether every write is synced to disk before it is acknowledged. Default true, as shipped. */
@@ -54,7 +56,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
 
   const start = async (onPort: number): Promise<Running> => {
     await writeFile(configFile, configuration(options, storeDir, onPort));
-    return await run(binary, configFile);
+    return await run(binary, configFile, options.env);
   };
   let running: Running;
   try {
@@ -100,8 +102,8 @@ function configuration(options: NatsServerOptions, storeDir: string, port: numbe
 
 type Running = { readonly child: ChildProcess; readonly pid: number; readonly port: number };
 
-async function run(binary: string, configFile: string): Promise<Running> {
-  const child = spawn(binary, ['-c', configFile], { stdio: ['ignore', 'ignore', 'pipe'] });
+async function run(binary: string, configFile: string, env: NatsServerOptions['env']): Promise<Running> {
+  const child = spawn(binary, ['-c', configFile], { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'] });
   await once(child, 'spawn');
   const pid = child.pid as number;
   killWithThisProcess(child, pid);

@@ -13,7 +13,7 @@ type KeyView = Omit<ApiKey, 'hash' | 'fingerprint'>;
 type NewKey = KeyView & { readonly token: string };
 
 export type CreateKeyOptions = ClientOptions & {
-  readonly nats: string;
+  readonly nats?: string;
   readonly role: readonly Role[];
   readonly name: string;
   readonly scope?: readonly Permission[];
@@ -39,7 +39,7 @@ export const createKey = async (session: Session, options: CreateKeyOptions): Pr
 
 const createDirectly = (
   { tenant }: Session,
-  url: string,
+  url: string | undefined,
   wanted: Pick<ApiKey, 'name' | 'roles' | 'scopes' | 'workspaces' | 'expiresAt'>,
 ): Promise<NewKey> =>
   withLog(url, async (_, nats) => {

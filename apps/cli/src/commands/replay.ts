@@ -11,7 +11,7 @@ import { type Screen, printable } from '../terminal/screen.js';
 import { type Cell, printTable } from '../terminal/table.js';
 import { printShown } from './show.js';
 
-export type ReplayOptions = ClientOptions & { readonly nats: string; readonly at?: string };
+export type ReplayOptions = ClientOptions & { readonly nats?: string; readonly at?: string };
 
 type Past = { readonly history: readonly StoredCommit[]; readonly asOfSeq: number };
 

@@ -10,7 +10,7 @@ import type { ClientOptions, Session } from '../session.js';
 import { duration } from '../terminal/format.js';
 import { type Screen, printable } from '../terminal/screen.js';
 
-export type VerifyOptions = ClientOptions & { readonly nats: string };
+export type VerifyOptions = ClientOptions & { readonly nats?: string };
 
 type Verified = {
   readonly lastSequence: number;

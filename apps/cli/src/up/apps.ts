@@ -4,14 +4,14 @@ import { secretsKeyFile } from './secrets-key.js';
 import type { UpSettings } from './up-settings.js';
 
 /** The apps of Runledger, in the order in which they are started. */
-export function apps(settings: UpSettings): ProcessSpec[] {
+export function apps(settings: UpSettings, natsEnvironment: (app: string) => Readonly<Record<string, string>>): ProcessSpec[] {
   return ['gateway', 'executor', 'projector'].map((name) => ({
     name,
     command: process.execPath,
     // Relative to the compiled file of this source.
     args: ['--enable-source-maps', fileURLToPath(new URL(`../../../${name}/src/main.js`, import.meta.url))],
     env: {
-      NATS_URL: settings.natsUrl,
+      ...natsEnvironment(name),
       RUNLEDGER_HOME: settings.home,
       RUNLEDGER_HOST: settings.host,
       RUNLEDGER_PORT: String(settings.port),

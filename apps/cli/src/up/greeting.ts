@@ -6,6 +6,8 @@ export type Greeting = {
   readonly natsUrl: string;
   /** Undefined when the NATS servers are somebody else's. */
   readonly nats: NatsBinary | undefined;
+  /** File with the key of who may read the feed; undefined when the servers are somebody else's. */
+  readonly observer: string | undefined;
   readonly home: string;
   readonly logs: string;
   readonly tookMs: number;
@@ -17,15 +19,16 @@ const HELLO = {
   plan: { name: 'hello', tasks: [{ id: 'greet', runner: 'command', input: { argv: ['echo', 'hello, world'] } }] },
 };
 
-export function greeting({ url, natsUrl, nats, home, logs, tookMs }: Greeting): string {
+export function greeting({ url, natsUrl, nats, observer, home, logs, tookMs }: Greeting): string {
   const server = nats === undefined ? 'not started here' : `nats-server ${nats.version}, every write synced`;
+  const follow = ['nats sub --all', `-s ${withoutCredentials(natsUrl)}`, ...(observer === undefined ? [] : [`--nkey '${observer}' --inbox-prefix _INBOX_observer`]), "'events.>'"];
   return `
 Runledger is up, after ${(tookMs / 1_000).toFixed(1)} s.
 
   API     ${url}/api/v1
   docs    ${url}/docs
   NATS    ${withoutCredentials(natsUrl)} (${server})
-  events  nats sub 'events.>'
+  events  ${follow.join(' ')}
   state   ${home}
   logs    ${logs}
 

@@ -9,8 +9,8 @@ export const NATS = 'nats-server';
 
 const PROBE_MS = 5_000;
 
-/** Also writes its configuration into the folder. Every write is synced: an acknowledged commit survives a power cut. */
-export function natsProcess(binary: NatsBinary, folder: string, port: number): ProcessSpec {
+/** Also writes its configuration into the folder, with who may do what. Every write is synced: an acknowledged commit survives a power cut. */
+export function natsProcess(binary: NatsBinary, folder: string, port: number, authorization: string): ProcessSpec {
   const config = join(folder, 'nats-server.conf');
   writeFileSync(
     config,
@@ -21,7 +21,7 @@ export function natsProcess(binary: NatsBinary, folder: string, port: number): P
       `  store_dir: ${JSON.stringify(join(folder, 'data'))}`,
       '  sync_interval: always',
       '}',
-      '',
+      authorization,
     ].join('\n'),
   );
   return {

@@ -28,7 +28,7 @@ it('is made anew where an earlier attempt was cut off', () => {
 });
 
 const keyFiles = (env: Record<string, string>): readonly (string | undefined)[] =>
-  apps(readUpSettings({ RUNLEDGER_HOME: home, ...env })).map((app) => app.env['RUNLEDGER_SECRETS_KEY_FILE']);
+  apps(readUpSettings({ RUNLEDGER_HOME: home, ...env }), () => ({})).map((app) => app.env['RUNLEDGER_SECRETS_KEY_FILE']);
 
 it.each<[string, Record<string, string>, boolean]>([
   ['given to the gateway and the executor where all that it opens lies beside it', {}, true],

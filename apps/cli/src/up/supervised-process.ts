@@ -146,7 +146,15 @@ export class SupervisedProcess {
   private received(message: unknown): void {
     if (typeof message !== 'object' || message === null || !('type' in message)) return;
     if (message.type === 'ready') this.becameReady({ ...message });
+    else if (message.type === 'hopeless' && !this.readyOnce) this.hopeless(message);
     else this.surroundings.onMessage(message);
+  }
+
+  /** It has said itself that another try won't help. */
+  private hopeless(message: object): void {
+    this.stopping = true;
+    const why = 'message' in message ? String(message.message) : 'it did not say why';
+    this.gaveUp(new UpError('MISCONFIGURED', `${this.spec.name}: ${why}`));
   }
 
   private async awaitNats(child: ChildProcess, port: number): Promise<void> {

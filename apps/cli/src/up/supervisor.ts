@@ -18,6 +18,8 @@ export type SupervisorOptions = {
   readonly broker: ProcessSpec | undefined;
   /** Started in this order, without waiting for one before starting the next. */
   readonly apps: readonly ProcessSpec[];
+  /** Done once the broker is ready, before any app is started. */
+  readonly prepare: () => Promise<void>;
   readonly verbose: boolean;
   readonly readyMs?: number;
   readonly say: (line: string) => void;
@@ -37,11 +39,12 @@ export class Supervisor {
     this.apps = options.apps.map((spec) => this.supervised(spec));
   }
 
-  /** Resolves when all are ready, with what each app said by its name. Rejects with UpError NOT_READY. */
+  /** Resolves when all are ready, with what each app said by its name. Rejects with UpError NOT_READY or MISCONFIGURED, or with what `prepare` did. */
   async start(): Promise<ReadonlyMap<string, ReadyDetails>> {
     this.watchdog.start();
     this.broker?.start();
     if (this.broker !== undefined) await this.whenReady(this.broker);
+    await this.options.prepare();
     for (const app of this.apps) app.start();
     const ready = this.apps.map(async (app) => [app.spec.name, await this.whenReady(app)] as const);
     return new Map(await Promise.all(ready));

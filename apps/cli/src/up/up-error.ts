@@ -5,7 +5,9 @@ export type UpErrorCode =
   | 'PORT_UNAVAILABLE'
   | 'NATS_SERVER_NOT_FOUND'
   | 'NATS_UNREACHABLE'
-  | 'NOT_READY';
+  | 'NOT_READY'
+  /** Another try would end the same way. */
+  | 'MISCONFIGURED';
 
 /** Why `up` can't go on; the message says what to do about it. */
 export class UpError extends Error {

@@ -1,4 +1,4 @@
-import { readSettings } from '#libs/platform';
+import { type NatsSettings, readSettings } from '#libs/platform';
 import { UpError } from './up-error.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -8,9 +8,11 @@ export type UpSettings = {
   readonly home: string;
   /** Servers that are already there; undefined: one is started on natsPort. */
   readonly externalNats: string | undefined;
+  /** 0: any free one. */
   readonly natsPort: number;
-  /** What the apps connect to, in either case. */
-  readonly natsUrl: string;
+  /** As whom, and how, to go to `externalNats`. */
+  readonly nats: NatsSettings;
+  readonly provisioning: { readonly auditDays: number; readonly logMaxBytes: number };
   readonly host: string;
   readonly port: number;
   /** Whether `up` makes the master key of secrets: none is given, and all that it opens lies in the home beside it. */
@@ -22,15 +24,15 @@ export type UpSettings = {
 
 /** Checks the apps' settings too, before anything is started. Throws UpError or SettingsError, both SETTING_INVALID. */
 export function readUpSettings(env: Environment): UpSettings {
-  const natsPort = integer(env, 'RUNLEDGER_NATS_PORT', 4222, 1, 65_535);
+  const natsPort = integer(env, 'RUNLEDGER_NATS_PORT', 4222, 0, 65_535);
   const externalNats = env['NATS_URL'] || undefined;
-  const natsUrl = externalNats ?? `nats://127.0.0.1:${natsPort}`;
-  const { home, host, port, executor, keyring } = readSettings({ ...env, NATS_URL: natsUrl });
+  const { home, host, port, executor, keyring, nats, auditDays, logMaxBytes } = readSettings(env);
   return {
     home,
     externalNats,
     natsPort,
-    natsUrl,
+    nats,
+    provisioning: { auditDays, logMaxBytes },
     host,
     port,
     makesSecretsKey: keyring() === undefined && externalNats === undefined,

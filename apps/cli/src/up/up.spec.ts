@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { eventually, natsServers, transpile } from '#libs/testing';
+import { JetStreamLog, connectNats } from '#libs/jetstream';
+import { eventually, natsServers, startNatsServer, transpile } from '#libs/testing';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const APPS = ['gateway', 'executor', 'projector'];
@@ -36,6 +37,10 @@ process.on('SIGTERM', () => end('TERM'));
 process.on('disconnect', () => end('disconnect'));
 process.on('SIGUSR2', () => process.send({ type: 'nats-write-stuck' }));
 
+if (asked.includes('hopeless')) {
+  process.send({ type: 'hopeless', message: 'nothing will do' }, () => process.exit(78));
+  await new Promise(() => undefined);
+}
 if (asked.includes('breaks')) {
   console.error(name + ': the reason why');
   process.exit(3);
@@ -54,7 +59,7 @@ const started: ChildProcess[] = [];
 beforeAll(async () => {
   // The command as it is installed, but with other apps beside it.
   stage = await mkdtemp(join(tmpdir(), 'runledger-cli-'));
-  for (const source of ['apps/cli', 'libs/access', 'libs/contracts', 'libs/platform', 'libs/secrets']) {
+  for (const source of ['apps/cli', ...['access', 'contracts', 'execution', 'jetstream', 'ledger', 'platform', 'projections', 'secrets'].map((lib) => `libs/${lib}`)]) {
     const target = join(stage, 'dist', source, 'src');
     await transpile(join(root, source, 'src'), target);
     await rm(join(target, 'package.json'));
@@ -211,14 +216,78 @@ describe('runledger up', () => {
     expect(processesOf(home)).toEqual([]);
   });
 
-  it('uses the server that NATS_URL names, starts none, and keeps its password to itself', async () => {
-    const server = await listening(0, 'INFO {"jetstream":true}\r\n');
-    const { port } = server.address() as AddressInfo;
-    const up = await upAndReady({ NATS_URL: `nats://me:secret@127.0.0.1:${port}` });
-    expect(processesOf(home).filter(({ command }) => command.includes('nats-server.conf'))).toEqual([]);
-    expect(up.said()).not.toContain('secret');
+  it('uses the server that NATS_URL names, starts none, makes its streams, and keeps its password to itself', async () => {
+    const server = await startNatsServer({ config: 'authorization { user: me, password: secret }' });
+    const url = `nats://me:secret@127.0.0.1:${server.port}`;
+    try {
+      const up = await upAndReady({ NATS_URL: url });
+      expect(processesOf(home).filter(({ command }) => command.includes('nats-server.conf'))).toEqual([]);
+      expect(up.said()).not.toContain('secret');
+      expect(up.said()).toContain(`nats sub --all -s nats://127.0.0.1:${server.port} 'events.>'`);
+      const nats = await connectNats({ url, name: 'test' });
+      expect(await new JetStreamLog(nats).info()).toMatchObject({ lastSequence: 0 });
+      await nats.close();
+      expect(await up.stop('SIGTERM')).toBe(0);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it.each([
+    ['refuses its credentials', 'me:wrong@', /NATS_URL|RUNLEDGER_NATS_USER/],
+    ['has a log of another make', 'me:secret@', /LOG .*another account or server/],
+  ])('ends at once, with one sentence and an exit code of its own, where a nats-server %s', async (_, who, sentence) => {
+    const server = await startNatsServer({ config: 'authorization { user: me, password: secret }' });
+    try {
+      const nats = await connectNats({ url: `nats://me:secret@127.0.0.1:${server.port}`, name: 'test' });
+      await nats.replies.request('$JS.API.STREAM.CREATE.LOG', JSON.stringify({ name: 'LOG', subjects: ['log.>'], storage: 'file' }), 5_000);
+      await nats.close();
+      const up = run({ NATS_URL: `nats://${who}127.0.0.1:${server.port}` });
+      expect(await up.exited).toBe(78);
+      expect(up.said().trim().split('\n')).toEqual([expect.stringMatching(sentence)]);
+      expect(up.said()).not.toContain('secret');
+      expect(readdirSync(join(home, 'logs')).filter((name) => /gateway|executor|projector/.test(name) && readFileSync(join(home, 'logs', name)).length > 0)).toEqual([]);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('ends at once where an app says that another try would not help', async () => {
+    const up = run({ FAKE: 'executor:hopeless' });
+    expect(await up.exited).toBe(78);
+    expect(up.said()).toContain('runledger: executor: nothing will do');
+    expect(up.said()).not.toContain('starting it again');
+    expect(processesOf(home)).toEqual([]);
+  });
+
+  it('lets nobody on this machine in who has no key, gives each app its own, and goes on in a home from before', async () => {
+    const up = await upAndReady({ RUNLEDGER_NATS_PORT: '0' });
+    const url = /nats:\/\/127\.0\.0\.1:\d+/.exec(up.said())?.[0] ?? '';
+    await expect(connectNats({ url, name: 'nobody' })).rejects.toMatchObject({ code: 'NATS_UNAUTHORIZED' });
+    const users = join(home, 'nats/users');
+    const seeds = await Promise.all((await readdir(users)).map((name) => readFile(join(users, name, 'nkey'), 'utf8')));
+    expect(new Set(seeds).size).toBe(6);
+    for (const name of await readdir(users)) expect((await stat(join(users, name, 'nkey'))).mode & 0o777).toBe(0o600);
+    for (const app of APPS) {
+      const environment = readFileSync(`/proc/${pidOf(`apps/${app}/`)}/environ`, 'latin1');
+      expect(environment).toContain(`RUNLEDGER_NATS_NKEY_SEED_FILE=${users}/${app}/nkey`);
+    }
+    const everything = [up.said(), ...processesOf(home).map(({ pid }) => readFileSync(`/proc/${pid}/environ`, 'latin1') + readFileSync(`/proc/${pid}/cmdline`, 'latin1'))].join();
+    for (const seed of seeds) expect(everything).not.toContain(seed.trim());
+
+    const provisioner = { url, name: 'test', user: 'provisioner' as const, credentials: { seed: await readFile(join(users, 'provisioner/nkey'), 'utf8') } };
+    const nats = await connectNats(provisioner);
+    const { incarnation } = await new JetStreamLog(nats).info();
+    await nats.close();
     expect(await up.stop('SIGTERM')).toBe(0);
-    server.close();
+
+    await rm(users, { recursive: true });
+    const again = await upAndReady();
+    const seed = await readFile(join(users, 'provisioner/nkey'), 'utf8');
+    const back = await connectNats({ ...provisioner, url: `nats://127.0.0.1:${ports.nats}`, credentials: { seed } });
+    expect((await new JetStreamLog(back).info()).incarnation).toBe(incarnation);
+    await back.close();
+    expect(await again.stop('SIGTERM')).toBe(0);
   });
 
   it('keeps what the apps say in a file each, and shows it on request', async () => {

@@ -1,9 +1,9 @@
-import { SettingsError } from '#libs/platform';
+import { EXIT_MISCONFIGURED, SettingsError } from '#libs/platform';
 import { apps } from './apps.js';
+import { broker } from './broker.js';
 import { greeting } from './greeting.js';
 import { Home } from './home.js';
-import { findNatsServer, thisMachine } from './nats-binary.js';
-import { NATS, natsProcess, requireNats } from './nats-process.js';
+import { NATS } from './nats-process.js';
 import { requirePorts, type WantedPort } from './ports.js';
 import { makeSecretsKey } from './secrets-key.js';
 import { onStopSignals } from './stop-signals.js';
@@ -13,7 +13,8 @@ import { readUpSettings, type Environment, type UpSettings } from './up-settings
 
 /**
  * Brings everything up, keeps it running, and stops it at INT, TERM or HUP. Resolves with the exit code: 0 when it was
- * asked to stop, 1 when it could not come up (said on standard error), 130 when it was asked twice and killed all.
+ * asked to stop, 1 when it could not come up, 78 when it never will with the broker as it is (both said on standard error), 130 when
+ * it was asked twice and killed all.
  */
 export async function up(env: Environment): Promise<number> {
   // Whoever reads along may leave (npm start | head).
@@ -29,7 +30,7 @@ export async function up(env: Environment): Promise<number> {
   } catch (error) {
     if (!(error instanceof UpError || error instanceof SettingsError)) throw error;
     process.stderr.write(`runledger: ${error.message}\n`);
-    return 1;
+    return error.code === 'MISCONFIGURED' ? EXIT_MISCONFIGURED : 1;
   }
 }
 
@@ -39,15 +40,14 @@ async function upIn(home: Home, settings: UpSettings, env: Environment): Promise
   await home.endLeftovers(NATS, settings.stopMs, say);
 
   await requirePorts(wantedPorts(settings));
-  const { externalNats, natsUrl } = settings;
-  const nats = externalNats === undefined ? await findNatsServer(thisMachine(env['PATH'])) : undefined;
-  if (externalNats !== undefined) await requireNats(externalNats);
+  const { url: natsUrl, binary, observer, process: server, prepare, environmentOf } = await broker(settings, home, env);
 
   const supervisor = new Supervisor({
     home,
     env,
-    broker: nats && natsProcess(nats, home.nats, settings.natsPort),
-    apps: apps(settings),
+    broker: server,
+    apps: apps(settings, environmentOf),
+    prepare,
     verbose: settings.verbose,
     say,
   });
@@ -67,7 +67,7 @@ async function upIn(home: Home, settings: UpSettings, env: Environment): Promise
       const said = ready.get('gateway')?.['url'];
       const url = typeof said === 'string' ? said : `http://${settings.host}:${settings.port}`;
       const tookMs = Date.now() - startedAt;
-      process.stdout.write(greeting({ url, natsUrl, nats, home: home.folder, logs: home.logs, tookMs }));
+      process.stdout.write(greeting({ url, natsUrl, nats: binary, observer, home: home.folder, logs: home.logs, tookMs }));
     }
     say(`${await asked}: stopping everything`);
   } finally {
@@ -82,7 +82,7 @@ async function upIn(home: Home, settings: UpSettings, env: Environment): Promise
 function wantedPorts({ host, port, externalNats, natsPort }: UpSettings): WantedPort[] {
   return [
     ...(port === 0 ? [] : [{ host, port, wantedBy: 'the API', setting: 'RUNLEDGER_PORT' }]),
-    ...(externalNats === undefined
+    ...(externalNats === undefined && natsPort !== 0
       ? [{ host: '127.0.0.1', port: natsPort, wantedBy: 'nats-server', setting: 'RUNLEDGER_NATS_PORT' }]
       : []),
   ];

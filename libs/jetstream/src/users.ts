@@ -1,0 +1,120 @@
+import { QUERIES, REBUILD } from '#libs/contracts';
+import { inboxPrefix } from './access.js';
+import { streamNames } from './streams.js';
+
+export const natsUsers = ['provisioner', 'gateway', 'executor', 'projector', 'operator', 'observer'] as const;
+
+/** Who connects to the broker: the provisioning user, the apps, the command line, and whoever follows the feed. */
+export type NatsUser = (typeof natsUsers)[number];
+
+/** What a user of the broker may do; nothing else. Subjects, with wildcards. */
+export type Permissions = {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  /** May answer whoever asks it, once. */
+  readonly answers?: boolean;
+};
+
+const api = (...calls: readonly string[]): readonly string[] => calls.map((call) => `$JS.API.${call}`);
+const direct = (stream: string): readonly string[] => api(`DIRECT.GET.${stream}`);
+const leader = (stream: string): readonly string[] => api(`STREAM.MSG.GET.${stream}`);
+const consumers = (stream: string, filter = ''): readonly string[] =>
+  api(`CONSUMER.CREATE.${stream}.*${filter}`, `CONSUMER.DELETE.${stream}.*`);
+const follow = (stream: string): readonly string[] => [...consumers(stream), ...api(`CONSUMER.MSG.NEXT.${stream}.*`)];
+/** nats.js lists and watches the keys of a bucket by consumers that push, with flow control. */
+const entries = (bucket: string): readonly string[] => [
+  ...leader(`KV_${bucket}`),
+  ...consumers(`KV_${bucket}`, `.$KV.${bucket}.>`),
+  ...api(`CONSUMER.INFO.KV_${bucket}.*`),
+  `$JS.FC.KV_${bucket}.>`,
+];
+const write = (bucket: string): string => `$KV.${bucket}.>`;
+
+/** The streams that a user works with: these it looks at, to see that they are there and as they must be. */
+export const streamsOf = (user: NatsUser): readonly string[] => {
+  switch (user) {
+    case 'provisioner':
+      return streamNames;
+    case 'gateway':
+      return ['LOG', 'LOGS', 'AUDIT', 'RATES', 'KV_keys', 'KV_members', 'KV_secrets'];
+    case 'executor':
+      return ['LOG', 'LOGS', 'KV_members', 'KV_checkpoints', 'KV_secrets'];
+    case 'projector':
+      return ['LOG', 'FEED'];
+    case 'operator':
+      return ['LOG', 'KV_keys'];
+    case 'observer':
+      return ['FEED'];
+  }
+};
+
+const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] => {
+  switch (user) {
+    case 'provisioner':
+      return streamNames.map((stream) => api(`STREAM.CREATE.${stream}`, `STREAM.UPDATE.${stream}`));
+    case 'gateway':
+      return [
+        'log.>',
+        direct('LOG'),
+        leader('LOG'),
+        direct('LOGS'),
+        'audit.*',
+        direct('AUDIT'),
+        'rates.>',
+        write('keys'),
+        entries('keys'),
+        entries('members'),
+        // It stores secrets under the next version, and lists them; all it sees is sealed.
+        write('secrets'),
+        direct('KV_secrets'),
+        leader('KV_secrets'),
+        QUERIES,
+        REBUILD,
+      ];
+    case 'executor':
+      return [
+        'log.>',
+        direct('LOG'),
+        leader('LOG'),
+        follow('LOG'),
+        'output.>',
+        write('members'),
+        entries('members'),
+        write('checkpoints'),
+        leader('KV_checkpoints'),
+        leader('KV_secrets'),
+      ];
+    case 'projector':
+      // A query too: of its health check, to itself.
+      return ['events.>', leader('FEED'), direct('LOG'), leader('LOG'), follow('LOG'), QUERIES];
+    case 'operator':
+      return [direct('LOG'), leader('LOG'), write('keys'), entries('keys'), QUERIES];
+    case 'observer':
+      return [
+        // The second is what Go's client makes a consumer by that has no name.
+        api('STREAM.NAMES', 'CONSUMER.CREATE.FEED', 'CONSUMER.INFO.FEED.*'),
+        follow('FEED'),
+        consumers('FEED', '.events.>'),
+        '$JS.ACK.FEED.>',
+        '$JS.FC.FEED.>',
+      ];
+  }
+};
+
+const listensOf = (user: NatsUser): readonly string[] => {
+  if (user === 'executor') return ['$KV.members.*'];
+  return user === 'projector' ? [QUERIES, REBUILD] : [];
+};
+
+/** The least that works. */
+export const permissionsOf = (user: NatsUser): Permissions => ({
+  publish: [...new Set([...api('INFO'), ...streamsOf(user).flatMap((stream) => api(`STREAM.INFO.${stream}`)), ...publishesOf(user).flat()])],
+  subscribe: [`${inboxPrefix(user)}.>`, ...listensOf(user)],
+  answers: user === 'projector',
+});
+
+/**
+ * The feed of one tenant as it is published, for somebody who is not trusted with more: nothing can be sent. Whoever may ask JetStream
+ * anything can have its answer sent to any subject, as nats-server does not check where an answer is to go.
+ */
+export const tenantObserver = (tenant: string): Permissions => ({ publish: [], subscribe: [`events.${tenant}.>`] });
