@@ -114,6 +114,7 @@ const tenants: readonly Row[] = [
   ['an unknown query parameter', get(`${executions}?sort=name`), 400, 'QUERY_INVALID', '?sort'],
   ['a limit of 0', get(`${executions}?limit=0`), 400, 'QUERY_INVALID', '?limit'],
   ['a time that is none', get(`${executions}?from=yesterday`), 400, 'QUERY_INVALID', '?from'],
+  ['30 February', get(`${executions}?until=2026-02-30T00:00:00Z`), 400, 'QUERY_INVALID', '?until'],
 ];
 
 const tasks = '/plan/tasks';
@@ -138,8 +139,13 @@ const plans: readonly Row[] = [
 it('answers what no client should send with what is wrong and where, and lives on', async () => {
   const before = platform.processes();
   expect(before.length).toBeGreaterThanOrEqual(5);
+  const own = String((await platform.post(executions, { plan })).body['id']);
+  const strangers: readonly Row[] = [
+    ['the id of another tenant', get(`${executions}/${own}`, 'X-Tenant-ID: other'), 404, 'EXECUTION_NOT_FOUND'],
+    ['a command to the id of another tenant', () => send('POST', `${executions}/${own}/cancel`, ['X-Tenant-ID: other']), 404, 'EXECUTION_NOT_FOUND'],
+  ];
   const wrong: string[] = [];
-  for (const [what, request, status, code, path] of [...bodies, ...ids, ...tenants, ...plans]) {
+  for (const [what, request, status, code, path] of [...bodies, ...ids, ...tenants, ...strangers, ...plans]) {
     const answer = await request();
     const problems = (answer.body['problems'] ?? []) as readonly { readonly path: string }[];
     const isAsExpected =

@@ -107,6 +107,7 @@ describe('an execution with a past', () => {
   it.each([
     [2, ['--at', '999999'], /ends at/],
     [2, ['--at', 'yesterday'], /RFC 3339/],
+    [2, ['--at', '2999-01-01T00:00:00Z'], /in the future/],
     [3, ['--at', '2020-01-01T00:00:00Z'], /as of/],
     [3, ['--tenant', 'other'], /no execution/],
   ])('ends with %i for %j', async (code, args, said) => {

@@ -14,7 +14,7 @@ describe('arguments', () => {
     ['a number above', () => integer(1, 10)('11')],
     ['a number with a sign', () => integer(1, 10)('+5')],
     ['a time without a zone', () => time('2026-11-20T12:00:00')],
-    ['a day that is none', () => time('2026-13-20T12:00:00Z')],
+    ['a day that is none', () => time('2026-02-30T12:00:00Z')],
     ['a moment that is neither sequence nor time', () => moment('yesterday')],
   ])('refuse %s', (_, parse) => {
     expect(parse).toThrow(InvalidArgumentError);

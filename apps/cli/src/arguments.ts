@@ -1,7 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { isToken } from '#libs/contracts';
-
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+import { isToken, parseTime } from '#libs/contracts';
 
 export const url = (text: string): string => {
   if (/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : '')) return text;
@@ -42,7 +40,7 @@ export const integer =
   };
 
 export const time = (text: string): string => {
-  if (RFC3339.test(text) && !Number.isNaN(Date.parse(text))) return text;
+  if (parseTime(text) !== undefined) return text;
   throw new InvalidArgumentError('A time is RFC 3339 with its zone, such as 2026-11-20T12:00:00Z.');
 };
 

@@ -4,7 +4,7 @@ import type { Catalog } from '#libs/jetstream';
 import type { Idempotency } from './idempotency-key.js';
 import { type Fault, Problem } from './problem.js';
 import { bodyOf, isText, refuseFaults, unknownFields } from './request-body.js';
-import { parseTime } from './request-query.js';
+import { utcOf } from './request-query.js';
 
 /** A key as its tenant's admins see it: everything but what recognises its token. */
 export type ApiKeyView = Omit<ApiKey, 'hash' | 'fingerprint'>;
@@ -94,7 +94,7 @@ export const parseApiKeyRequest = (value: unknown): Wanted => {
   faults.push(...listFaults(wantedRoles, '/roles', isRole, `must be one of ${roles.join(', ')}`));
   faults.push(...listFaults(scopes, '/scopes', isPermission, `must be one of ${permissions.join(', ')}`));
   faults.push(...listFaults(workspaces, '/workspaces', isToken, 'must be the id of a workspace'));
-  const expiry = expiresAt === undefined ? undefined : parseTime(expiresAt);
+  const expiry = expiresAt === undefined ? undefined : utcOf(expiresAt);
   if (expiresAt !== undefined && (expiry === undefined || Date.parse(expiry) <= Date.now())) {
     faults.push({ path: '/expiresAt', message: 'must be an RFC 3339 time to come, with its zone' });
   }

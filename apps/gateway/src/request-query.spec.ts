@@ -44,6 +44,7 @@ it.each<[string, Query]>([
   ['a limit with a fraction', { limit: '1.5' }],
   ['a negative limit', { limit: '-1' }],
   ['a time without zone', { from: '2026-11-20T12:00:00' }],
+  ['a day that is none', { from: '2026-02-30T12:00:00Z' }],
   ['a date', { until: '2026-11-20' }],
   ['a month 13', { from: '2026-13-20T12:00:00Z' }],
 ])('refuses %s', (_, query) => {

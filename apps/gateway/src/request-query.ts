@@ -1,4 +1,4 @@
-import { type ExecutionStatus, isToken } from '#libs/contracts';
+import { type ExecutionStatus, isToken, parseTime } from '#libs/contracts';
 import type { AtLeast, ListQuery } from '#libs/projections';
 import { Problem } from './problem.js';
 
@@ -39,19 +39,17 @@ export const integer = (query: Query, name: string, fallback: number, min: numbe
   return value;
 };
 
-const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
-
 /** An RFC 3339 time in UTC; undefined for what is none. */
-export const parseTime = (value: unknown): string | undefined => {
-  const ms = typeof value === 'string' && rfc3339.test(value) ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(ms) ? undefined : new Date(ms).toISOString();
+export const utcOf = (value: unknown): string | undefined => {
+  const ms = typeof value === 'string' ? parseTime(value) : undefined;
+  return ms === undefined ? undefined : new Date(ms).toISOString();
 };
 
 /** An RFC 3339 time in UTC. Throws Problem QUERY_INVALID. */
 export const time = (query: Query, name: string): string | undefined => {
   const text = one(query, name);
   if (text === undefined) return undefined;
-  return parseTime(text) ?? invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
+  return utcOf(text) ?? invalid(name, 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
 };
 
 /** A log sequence, or a time of the broker's clock in milliseconds since the epoch: what stood there then is what is read. */
@@ -66,8 +64,7 @@ const parseAsOf = (query: Query): AsOf | undefined => {
   const text = one(query, 'asOf');
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text)) return { sequence: integer(query, 'asOf', 0, 1, Number.MAX_SAFE_INTEGER) };
-  if (!rfc3339.test(text)) invalid('asOf', 'must be a log sequence or an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
-  const ms = Date.parse(time(query, 'asOf') ?? '');
+  const ms = parseTime(text) ?? invalid('asOf', 'must be a log sequence or an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z');
   // What will be stored until then is not known yet: the same question would have two answers.
   if (ms > Date.now()) invalid('asOf', 'is in the future; leave it out to read what is known now');
   return { time: ms };

@@ -31,3 +31,4 @@ export {
 } from './subjects.js';
 export { type ExecutionStatus, type StepStatus, type TaskStatus } from './statuses.js';
 export { type SchemaFault, schemaFault } from './schema.js';
+export { parseTime } from './time.js';

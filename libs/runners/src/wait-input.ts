@@ -1,21 +1,12 @@
-import type { Json } from '#libs/contracts';
+import { type Json, parseTime } from '#libs/contracts';
 import type { InputProblem } from './runner.js';
 import { fields, type InputCheck, integer } from './input.js';
 
 const DAY_MS = 86_400_000;
 const MAX_WAIT_MS = 366 * DAY_MS;
 
-const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
-
-// Date.parse alone takes 30 February for 2 March.
-const isTime = (value: string): boolean => {
-  const [, year, month, day] = rfc3339.exec(value) ?? [];
-  if (year === undefined || Number.isNaN(Date.parse(value))) return false;
-  return new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day);
-};
-
 const time = (value: Json, path: string): readonly InputProblem[] =>
-  typeof value === 'string' && isTime(value)
+  typeof value === 'string' && parseTime(value) !== undefined
     ? []
     : [{ path, message: 'must be an RFC 3339 time with its zone, such as 2026-11-20T12:00:00Z' }];
 

@@ -44,6 +44,7 @@ export const replay = async ({ out, tenant, json }: Session, id: string, { nats,
     const { lastSequence } = await log.info();
     if (at === undefined) return { history: await log.history(ref), asOfSeq: lastSequence };
     if (at.includes('T')) {
+      if (Date.parse(at) > Date.now()) throw misuse(`${at} is in the future; leave out --at to read what is known now`);
       const until = (await log.history(ref)).filter(({ storedAt }) => Date.parse(storedAt) <= Date.parse(at));
       return { history: until, asOfSeq: until[until.length - 1]?.sequence ?? 0 };
     }
