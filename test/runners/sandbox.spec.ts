@@ -90,6 +90,12 @@ const aWhile = (): string => String(++uniqueSeconds + process.pid * 1_000);
     expect(codeOf(nested)).toEqual(['COMMAND_EXITED', true]);
   });
 
+  it('changes nothing of the machine through /proc, be its executor root or not', async () => {
+    const places = '/proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sys/vm/drop_caches /proc/sysrq-trigger';
+    const { stdout } = await commands.run(sh(`for place in ${places}; do (: >> "$place") 2>/dev/null && echo "$place"; done; hostname x 2>/dev/null || echo kept; mount -t tmpfs x /tmp 2>/dev/null || echo kept`));
+    expect(stdout).toBe('kept\nkept\n');
+  });
+
   it('cannot read what not everybody on the machine may', async () => {
     const { stdout } = await commands.run(sh('cat /etc/shadow /etc/gshadow 2>/dev/null; ls /etc/ssl/private 2>/dev/null; grep -c . /etc/passwd'));
     expect(stdout).toMatch(/^\d+\n$/);

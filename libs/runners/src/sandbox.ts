@@ -65,7 +65,8 @@ export function sandboxArguments({ isolation, system, programs, secrets }: Sandb
   ];
   // Sorting is stable, and a directory comes before what lies in it.
   const inOrder = mounts.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
-  const sealed = ['/dev', ...masks, ...(roots.includes('/') ? [] : ['/'])];
+  // Without any capability root would still own /proc/sys, and a core pattern is a program that the machine's root runs.
+  const sealed = ['/proc', '/dev', ...masks, ...(roots.includes('/') ? [] : ['/'])];
   return [
     ...isolation,
     ...(network ? [] : ['--unshare-net']),
