@@ -63,7 +63,8 @@ describe('why an execution does not go on', () => {
     expect((await waitsOf(steps, 500, []))[0]?.text).toContain('no executor is alive');
     const [due] = await waitsOf(steps, 1_500, ['e1']);
     expect(due).toMatchObject({ kind: 'timer', until: iso(1_000), endedBy: [{ kind: 'executor', name: 'any' }, call('cancel')] });
-    expect(due?.text).toContain('waited until');
+    expect(due?.text).toBe(`waited until ${iso(1_000)}; an executor ends it`);
+    expect((await waitsOf(steps, 1_500, []))[0]?.text).toBe(`waited until ${iso(1_000)}; no executor is alive: start one`);
     const failed = [request([task('a', { retry: { maxAttempts: 2, delayMs: 100 } })]), start('a'), fail('a')];
     expect((await waitsOf(failed, 50, []))[0]?.text).toContain('no executor is alive');
   });

@@ -127,7 +127,8 @@ const nobodyOf = (alive: Alive | undefined): string => (alive?.size === 0 ? '; n
 
 const timerWait = (id: string, state: State, { id: task, wakeAt = 0 }: TaskState, moments: Moments, now: number, alive?: Alive): Wait => {
   const isDue = wakeAt <= now;
-  const text = `${isDue ? 'waited' : 'waits'} until ${iso(wakeAt)}${isDue ? '; an executor ends it' : ''}${cancellingOf(state)}${nobodyOf(alive)}`;
+  const who = nobodyOf(alive) || (isDue ? '; an executor ends it' : '');
+  const text = `${isDue ? 'waited' : 'waits'} until ${iso(wakeAt)}${who}${cancellingOf(state)}`;
   const endedBy: EndedBy[] = [isDue ? anyExecutor : { kind: 'time', name: iso(wakeAt) }, call(id, 'cancel')];
   return { kind: 'timer', task, text, since: moments.started.get(task) ?? moments.first, until: iso(wakeAt), endedBy };
 };
