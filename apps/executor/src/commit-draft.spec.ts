@@ -1,6 +1,6 @@
 import type { TaskOutcome } from '#libs/execution';
 import type { Runner } from '#libs/runners';
-import { given, request, start, task } from '#libs/testing';
+import { T0, given, request, start, task } from '#libs/testing';
 import { type DraftOptions, draftCommit, reportOf } from './commit-draft.js';
 
 const noop: Runner = { name: 'noop', sideEffects: false, check: () => [], run: () => ({ ok: true, result: {} }) };
@@ -8,6 +8,7 @@ const options: DraftOptions = {
   ref: { tenant: 'default', execution: 'e-1' },
   host: { runners: new Map([['noop', noop]]), output: () => Promise.resolve() },
   incarnation: 'one',
+  now: T0,
   room: 1,
   mayStart: () => true,
 };

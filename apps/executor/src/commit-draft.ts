@@ -33,6 +33,8 @@ export type CommitDraft = {
 export type DraftOptions = {
   readonly ref: ExecutionRef;
   readonly host: RunnerHost;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
   readonly incarnation: string;
   /** The part of a commit's usual size that this one may take; it holds one command at least. */
   readonly room: number;
@@ -43,7 +45,7 @@ export type DraftOptions = {
 /** Decides what was reported, what is due, and what may start, as far as it fits into one commit. Throws Refused. */
 export const draftCommit = (folded: State, reports: readonly Report[], options: DraftOptions): CommitDraft => {
   const { ref, host, incarnation, room, mayStart } = options;
-  const now = Math.max(Date.now(), folded.at);
+  const now = Math.max(options.now, folded.at);
   const events: Event[] = [];
   const started: string[] = [];
   let state = folded;

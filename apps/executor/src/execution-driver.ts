@@ -18,14 +18,13 @@ import {
   refresh,
   seal,
 } from '#libs/ledger';
+import type { CancelTimer, Clock } from './clock.js';
 import { type CommitDraft, type Report, attemptKey, draftCommit, reportOf } from './commit-draft.js';
 import { type Run, type RunnerHost, isEffectFree, startRun } from './runs.js';
 import type { Slots } from './slots.js';
 
 /** With so small a part of a commit's usual size, it is one command's alone. */
 const MIN_ROOM = 1 / 256;
-/** setTimeout takes no more; a longer timer is set again when it rings. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = { first: 50, last: 5_000 } as const;
 
 const neverStarted: TaskOutcome = {
@@ -37,6 +36,9 @@ const neverStarted: TaskOutcome = {
 export type Surroundings = {
   readonly log: LogStore;
   readonly host: RunnerHost;
+  readonly clock: Clock;
+  /** Unique ids, of commits. */
+  readonly newId: () => string;
   /** This executor process, as TaskStarted names it. */
   readonly incarnation: string;
   readonly slots: Slots<ExecutionDriver>;
@@ -73,7 +75,7 @@ export class ExecutionDriver {
   private halted = false;
   private abandoned = false;
   private failures = 0;
-  private timer: NodeJS.Timeout | undefined;
+  private cancelTimer: CancelTimer = () => undefined;
 
   constructor(
     private execution: Execution,
@@ -141,8 +143,7 @@ export class ExecutionDriver {
   /** Ends what runs here, and commits nothing any more. */
   discard(): void {
     this.halted = true;
-    clearTimeout(this.timer);
-    this.timer = undefined;
+    this.cancelTimer();
     this.abandon();
     this.around.slots.forget(this);
     this.releaseIdleSlots();
@@ -176,8 +177,7 @@ export class ExecutionDriver {
   private async turn(): Promise<void> {
     while (this.again && !this.halted) {
       this.again = false;
-      clearTimeout(this.timer);
-      this.timer = undefined;
+      this.cancelTimer();
       try {
         if (this.behind > this.execution.sequence) await this.readOn();
         await this.commit();
@@ -222,7 +222,7 @@ export class ExecutionDriver {
 
   private async append({ events, taken, started }: CommitDraft): Promise<void> {
     for (const key of started) this.decided.add(key);
-    const sealed = seal(this.execution, events);
+    const sealed = seal(this.execution, events, this.around.newId());
     this.unsettled = { hash: sealed.hash, taken };
     const appended = await append(this.around.log, this.execution, events, sealed);
     if (appended) {
@@ -239,10 +239,11 @@ export class ExecutionDriver {
   }
 
   private draft(): CommitDraft {
-    const { host, incarnation, mayDrive } = this.around;
+    const { host, clock, incarnation, mayDrive } = this.around;
     return draftCommit(this.state, this.reports, {
       ref: this.ref,
       host,
+      now: clock.now(),
       incarnation,
       room: this.room,
       mayStart: mayDrive(this.ref) ? (task) => !this.isBeingEnded(task) && this.mayStart(task) : undefined,
@@ -324,15 +325,12 @@ export class ExecutionDriver {
   private setTimer(decidedAt: number): void {
     if (!this.around.mayDrive(this.ref)) return;
     const { wakeAt } = next(this.state, decidedAt);
-    if (wakeAt !== undefined) this.wakeIn(wakeAt - Date.now());
+    if (wakeAt !== undefined) this.wakeIn(wakeAt - this.around.clock.now());
   }
 
   private wakeIn(delayMs: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      this.drive();
-    }, Math.min(Math.max(delayMs, 1), MAX_TIMER_MS));
+    this.cancelTimer();
+    this.cancelTimer = this.around.clock.after(Math.max(delayMs, 1), () => this.drive());
   }
 
   /** What can not be gone on with must not keep other executions from going on. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type ExecutionRef, isToken, shardOf } from '#libs/contracts';
 import { isTerminal, runningAttempts } from '#libs/execution';
 import {
@@ -13,6 +14,7 @@ import {
 } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
+import { type CancelTimer, type Clock, systemClock } from './clock.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
 import type { RunnerHost } from './runs.js';
 import { shardsOf } from './shards.js';
@@ -36,6 +38,10 @@ export type OwnerOptions = {
   readonly incarnation: string;
   readonly concurrency: number;
   readonly logger: Logger;
+  /** The system's unless given. */
+  readonly clock?: Clock;
+  /** Makes unique ids; random ones unless given. */
+  readonly newId?: () => string;
 };
 
 const CHECKPOINT_EVERY_MS = 5_000;
@@ -63,14 +69,18 @@ export class Owner {
   private stopping = false;
   private assignment: Promise<void> = Promise.resolve();
   private endCatchUp: () => void = () => undefined;
-  private readonly intervals: NodeJS.Timeout[] = [];
+  private readonly intervals: CancelTimer[] = [];
+  private readonly clock: Clock;
 
   constructor(private readonly options: OwnerOptions) {
-    const { log, host, incarnation, concurrency, logger } = options;
+    const { log, host, incarnation, concurrency, logger, clock = systemClock, newId = randomUUID } = options;
+    this.clock = clock;
     this.checkpoints = new CheckpointWriter(options.checkpoints);
     this.around = {
       log,
       host,
+      clock,
+      newId,
       incarnation,
       slots: new Slots<ExecutionDriver>(concurrency, (driver) => driver.drive()),
       owns: (ref) => this.owned.has(shardOf(ref.execution)),
@@ -87,15 +97,15 @@ export class Owner {
     await this.assigned();
     if (this.stopping) return;
     this.intervals.push(
-      setInterval(() => this.watch(), WATCH_EVERY_MS),
-      setInterval(() => void this.checkpointRegularly(), CHECKPOINT_EVERY_MS),
+      this.clock.every(WATCH_EVERY_MS, () => this.watch()),
+      this.clock.every(CHECKPOINT_EVERY_MS, () => void this.checkpointRegularly()),
     );
   }
 
   /** Starts nothing more, gives running attempts `drainMs` to end, then ends them and records them as lost. */
   async stop(drainMs: number, abandonMs: number): Promise<void> {
     this.stopping = true;
-    for (const interval of this.intervals) clearInterval(interval);
+    for (const cancel of this.intervals) cancel();
     this.endCatchUp();
     await this.assigned();
     await this.idle(drainMs);
@@ -111,7 +121,7 @@ export class Owner {
   }
 
   private async idle(withinMs: number): Promise<void> {
-    await until(() => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
+    await this.until(() => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
   }
 
   private reassign(): void {
@@ -129,7 +139,7 @@ export class Owner {
         return await this.takeOver();
       } catch (error) {
         this.warn(error, 'could not take over shards; trying again');
-        await until(() => this.stopping, WATCH_EVERY_MS);
+        await this.until(() => this.stopping, WATCH_EVERY_MS);
       }
     }
   }
@@ -219,7 +229,7 @@ export class Owner {
     for (const driver of drivers) driver.discard();
     // An attempt that the restored log still has running must not meet its former self.
     const idle = (): boolean => drivers.every((driver) => driver.runningHere === 0);
-    this.assignment = this.assignment.then(() => until(idle, DISCARD_WITHIN_MS));
+    this.assignment = this.assignment.then(() => this.until(idle, DISCARD_WITHIN_MS));
     this.reassign();
   }
 
@@ -332,13 +342,15 @@ export class Owner {
   private warn(error: unknown, message: string): void {
     this.options.logger.warn({ err: error }, message);
   }
-}
 
-/** Resolves when the condition holds, or `withinMs` later. */
-const until = async (condition: () => boolean, withinMs: number): Promise<void> => {
-  const end = performance.now() + withinMs;
-  while (!condition() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
-};
+  /** Resolves when the condition holds, or `withinMs` later, whatever becomes of the time of day. */
+  private async until(condition: () => boolean, withinMs: number): Promise<void> {
+    let isOver = withinMs <= 0;
+    const cancel = this.clock.after(withinMs, () => (isOver = true));
+    while (!condition() && !isOver) await new Promise<void>((resolve) => this.clock.after(20, resolve));
+    cancel();
+  }
+}
 
 const keyOf = (ref: ExecutionRef): string => `${ref.tenant}.${ref.execution}`;
 

@@ -48,8 +48,8 @@ const encoder = new TextEncoder();
 export type Sealed = { readonly commit: Commit; readonly body: Uint8Array; readonly hash: string };
 
 /** The next commit of an execution, ready to append. Throws LogError COMMIT_TOO_LARGE. */
-export const seal = (execution: Execution, events: readonly Event[]): Sealed => {
-  const commit: Commit = { id: randomUUID(), version: execution.version + 1, previous: execution.hash, events };
+export const seal = (execution: Execution, events: readonly Event[], id: string = randomUUID()): Sealed => {
+  const commit: Commit = { id, version: execution.version + 1, previous: execution.hash, events };
   const body = encoder.encode(JSON.stringify(commit));
   if (body.length > MAX_COMMIT_BYTES) {
     throw new LogError('COMMIT_TOO_LARGE', `a commit of ${body.length} bytes; at most ${MAX_COMMIT_BYTES} are allowed`);
