@@ -100,7 +100,7 @@ it('a command that ignores SIGXCPU is killed a second later', async () => {
   await commands.close();
 });
 
-(theirs && somebody ? it : it.skip)('a fork bomb stays in its sandbox and within its limit', async () => {
+(theirs ? it : it.skip)('a fork bomb stays in its sandbox and within its limit', async () => {
   const commands = await stage({ sandbox: theirs, user: somebody });
   const policy = { limits: { processes: 20, timeMs: 1_000 } };
   const bomb = commands.run({ shell: 'bash', script: 'b() { b | b & b; }; b' }, { policy });
