@@ -11,6 +11,8 @@ import { join } from 'node:path';
 const generated = 'libs/contracts/src/generated';
 const baseline = 'proto/baseline.json';
 const buf = 'node_modules/.bin/buf';
+/** Lists that histories may lack, having begun before there were any: absent is empty. */
+const laterLists = new Set(['RetryPolicy.finalErrors', 'RetryPolicy.retryOn']);
 
 const commands = { generate, check, accept };
 const command = commands[process.argv[2]];
@@ -66,13 +68,22 @@ ${lines.join('\n')}
 `;
 }
 
-function typeOf(message, { type, typeName = '', label, proto3Optional }) {
+function typeOf(message, field) {
+  const { type, typeName = '', label, proto3Optional } = field;
   const name = typeName.slice(typeName.lastIndexOf('.') + 1);
   const entry = (message.nestedType ?? []).find((nested) => nested.name === name && nested.options?.mapEntry);
   if (entry) return `${typeOf(entry, entry.field[1])}{}`;
-  const scalars = { TYPE_STRING: 'string', TYPE_BOOL: 'bool', TYPE_UINT32: 'uint32', TYPE_MESSAGE: name };
+  const scalars = {
+    TYPE_STRING: 'string',
+    TYPE_BOOL: 'bool',
+    TYPE_UINT32: 'uint32',
+    TYPE_UINT64: 'uint64',
+    TYPE_DOUBLE: 'double',
+    TYPE_MESSAGE: name,
+  };
   if (scalars[type] === undefined) throw new Error(`${message.name} has a field of ${type}; teach contract.mjs and schema.ts about it`);
-  return scalars[type] + (label === 'LABEL_REPEATED' ? '[]' : proto3Optional ? '?' : '');
+  const list = label === 'LABEL_REPEATED' ? '[]' : '';
+  return scalars[type] + list + (proto3Optional || laterLists.has(`${message.name}.${field.jsonName}`) ? '?' : '');
 }
 
 function accept() {

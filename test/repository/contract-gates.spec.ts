@@ -28,7 +28,7 @@ describe('the contract', () => {
   });
 
   test.each([
-    ['a removed field', 'uint32 timeout_ms = 3;', '', 'Previously present field "3"'],
+    ['a removed field', 'uint64 timeout_ms = 3;', '', 'Previously present field "3"'],
     ['a renumbered field', 'string executor = 3;', 'string executor = 9;', 'Previously present field "3"'],
     ['a renamed field', 'string executor = 3;', 'string runner = 3;', 'changed name from "executor" to "runner"'],
     ['a changed type', 'bool retryable = 3;', 'string retryable = 3;', 'changed type from "bool" to "string"'],
@@ -41,12 +41,12 @@ describe('the contract', () => {
   });
 
   test('takes a new field', () => {
-    edit(events, 'uint32 timeout_ms = 3;', 'uint32 timeout_ms = 3; string planted = 100;');
+    edit(events, 'uint64 timeout_ms = 3;', 'uint64 timeout_ms = 3; string planted = 100;');
     expect(compare()).toMatchObject({ status: 0 });
   });
 
   test('takes a deliberate break with contract:accept, which names what it breaks', () => {
-    edit(events, 'uint32 timeout_ms = 3;', '');
+    edit(events, 'uint64 timeout_ms = 3;', '');
     const { status, output } = copy.run('npm', 'run', '--silent', 'contract:accept');
     expect(status).toBe(0);
     expect(output).toContain('Previously present field "3"');

@@ -65,15 +65,25 @@ const waitInput = input('wait', 'Exactly one of the two.', {
 
 const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
 
+const errorCodes = (description: string): Schema => ({
+  type: 'array',
+  maxItems: 32,
+  items: { type: 'string', pattern: '^[A-Z][A-Z0-9_]{0,63}$' },
+  description,
+});
+
 const retry: Schema = {
   type: 'object',
   required: ['maxAttempts'],
   additionalProperties: false,
   properties: {
     maxAttempts: { type: 'integer', minimum: 1, maximum: 100 },
-    backoff: { type: 'string', enum: ['fixed', 'linear', 'exponential'] },
-    delayMs: duration('Before the second attempt.', 0),
-    maxDelayMs: duration('At most before any attempt.', 0),
+    backoff: { type: 'string', enum: ['fixed', 'linear', 'exponential'], default: 'exponential' },
+    delayMs: duration('Before the second attempt; default 1000.', 0),
+    maxDelayMs: duration('At most before any attempt; default 5 minutes, or delayMs where that is longer.', 0),
+    jitter: { type: 'number', minimum: 0, maximum: 1, default: 0, description: 'The part of a wait that may be taken off it, so that what failed together is not tried again together.' },
+    finalErrors: errorCodes('Final, whatever the runner says.'),
+    retryOn: errorCodes('Where any are named, these are retried, whatever the runner says, and all others are final.'),
   },
 };
 

@@ -5,7 +5,7 @@ export type OnFailure = 'skip' | 'stop' | 'continue';
 export type OnLost = 'retry' | 'fail';
 export type Backoff = 'fixed' | 'linear' | 'exponential';
 
-export type RetryPolicy = Refine<Wire<wire.RetryPolicy>, { backoff?: Backoff }>;
+export type RetryPolicy = Refine<Wire<wire.RetryPolicy>, { backoff?: Backoff; finalErrors?: readonly string[]; retryOn?: readonly string[] }>;
 export type PlanTask = Refine<
   Wire<wire.PlanTask>,
   { retry?: RetryPolicy; onFailure?: OnFailure; onLost?: OnLost }

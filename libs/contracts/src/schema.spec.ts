@@ -19,7 +19,7 @@ describe('the schema', () => {
 
   it('takes what the contract says, with and without optional fields, and fields of later versions', () => {
     expect(schemaFault('ExecutionRequested', requested)).toBeUndefined();
-    expect(schemaFault('ExecutionRequested', withTask({ timeoutMs: 5, onLost: 'fail' }))).toBeUndefined();
+    expect(schemaFault('ExecutionRequested', withTask({ timeoutMs: 366 * 24 * 3_600_000, onLost: 'fail' }))).toBeUndefined();
     expect(schemaFault('ExecutionRequested', { ...requested, addedLater: { a: 1 } })).toBeUndefined();
     expect(schemaFault('ExecutionStarted', {})).toBeUndefined();
   });
@@ -32,7 +32,9 @@ describe('the schema', () => {
     ['a fault in a list', withTask({ dependsOn: ['b', 7] }), '/plan/tasks/0/dependsOn/1', 'must be text'],
     ['a fault in a map', { ...requested, labels: { 'a/b': 1 } }, '/labels/a~1b', 'must be text'],
     ['no list', { ...requested, plan: { name: 'p', tasks: {} } }, '/plan/tasks', 'must be a list'],
-    ['a fault in an optional field', withTask({ retry: { maxAttempts: -1 } }), '/plan/tasks/0/retry/maxAttempts', 'must be an integer from 0'],
+    ['a fault in an optional field', withTask({ retry: { maxAttempts: -1 } }), '/plan/tasks/0/retry/maxAttempts', 'must be an integer from 0, of 32 bits'],
+    ['a count beyond its bits', withTask({ retry: { maxAttempts: 2 ** 32 } }), '/plan/tasks/0/retry/maxAttempts', 'must be an integer from 0, of 32 bits'],
+    ['text for a fraction', withTask({ retry: { maxAttempts: 2, jitter: 'much' } }), '/plan/tasks/0/retry/jitter', 'must be a number'],
     ['a fraction', withTask({ timeoutMs: 1.5 }), '/plan/tasks/0/timeoutMs', 'must be an integer from 0'],
     ['no object at all', 'x', '', 'must be an object'],
   ])('finds %s', (_, value, path, message) => {

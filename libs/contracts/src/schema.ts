@@ -29,8 +29,11 @@ const typed = (type: string, value: unknown, path: string): SchemaFault | undefi
     case 'bool':
       return unless(typeof value === 'boolean', 'must be true or false');
     case 'uint32':
-      // Durations of up to a year are longer than 32 bits of milliseconds; JSON carries them all the same.
+      return unless(Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32, 'must be an integer from 0, of 32 bits');
+    case 'uint64':
       return unless(Number.isSafeInteger(value) && Number(value) >= 0, 'must be an integer from 0');
+    case 'double':
+      return unless(Number.isFinite(value), 'must be a number');
     case 'Timestamp':
       return unless(typeof value === 'string' && rfc3339.test(value) && !Number.isNaN(Date.parse(value)), 'must be an RFC 3339 time in UTC');
     case 'Struct':

@@ -28,7 +28,13 @@ export type Command = ClientCommand | OwnerCommand;
 
 export type TaskOutcome =
   | { readonly ok: true; readonly result: JsonObject }
-  | { readonly ok: false; readonly error: Failure; readonly result?: JsonObject };
+  | {
+      readonly ok: false;
+      readonly error: Failure;
+      readonly result?: JsonObject;
+      /** Milliseconds that the other side wants to be left alone; see backoffMs. */
+      readonly retryAfterMs?: number;
+    };
 
 export type StepProgress =
   | { readonly kind: 'started'; readonly name: string; readonly metadata: Readonly<Record<string, string>> }

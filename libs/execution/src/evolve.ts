@@ -78,6 +78,7 @@ const apply = (draft: Draft, event: Event): void => {
       draft.tasks = TaskTable.of(plan.tasks.map(pendingTask));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
+      draft.seed = event.cause;
       remember(draft, event);
       return;
     }

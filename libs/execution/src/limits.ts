@@ -12,5 +12,7 @@ export const MAX_STEPS = 1_000;
 export const MAX_IGNORED = 20;
 /** Bytes of JSON that ExecutionCompleted carries of its tasks' results. */
 export const MAX_RESULT_BYTES = 64 * 1024;
+/** Longest wait that a Retry-After brings about where the plan sets no maximum. */
+export const MAX_RETRY_AFTER_MS = 3_600_000;
 /** Longest timeout, delay or wait in milliseconds: 366 days. */
 export const MAX_DURATION_MS = 366 * 24 * 3_600_000;

@@ -1,7 +1,7 @@
 import type { Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
 import type { StepProgress, TaskOutcome } from './commands.js';
 import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
-import { backoffMs, maxAttempts } from './retry.js';
+import { backoffMs, chanceOf, isRetryable, maxAttempts } from './retry.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
 
@@ -28,13 +28,17 @@ const failAttempt = (
   task: TaskState,
   now: number,
   failed: (final: boolean) => Fact,
-  retryable: boolean,
+  error: Pick<Failure, 'code' | 'retryable'>,
+  retryAfterMs?: number,
 ): Fact[] => {
   const plan = planOf(state, task);
   const failures = task.failures + 1;
-  if (!plan || !retryable || !mayRetry(state) || failures >= maxAttempts(plan)) return [failed(true)];
-  return [failed(false), retryAfter(task, now, backoffMs(plan, failures))];
+  if (!plan || !isRetryable(plan, error) || !mayRetry(state) || failures >= maxAttempts(plan)) return [failed(true)];
+  const chance = chanceOf(`${state.seed}/${task.id}/${failures}`);
+  return [failed(false), retryAfter(task, now, backoffMs(plan, { failures, chance, retryAfterMs }))];
 };
+
+const TIMED_OUT = { code: 'TASK_TIMED_OUT', retryable: true } as const;
 
 /** The running attempt has passed its deadline. Whoever runs it has to end it: it is no longer the current one. */
 export const timeOut = (state: State, task: TaskState, now: number): readonly Fact[] => {
@@ -42,7 +46,7 @@ export const timeOut = (state: State, task: TaskState, now: number): readonly Fa
   const { id: taskId, attempt } = task;
   return [
     ...closeStep(task, `no end within ${timeoutMs} ms`),
-    ...failAttempt(state, task, now, (final) => ({ type: 'TaskTimedOut', data: { taskId, attempt, timeoutMs, final } }), true),
+    ...failAttempt(state, task, now, (final) => ({ type: 'TaskTimedOut', data: { taskId, attempt, timeoutMs, final } }), TIMED_OUT),
   ];
 };
 
@@ -91,7 +95,7 @@ export const recordOutcome = (
     type: 'TaskFailed',
     data: { taskId, attempt, error, final, ...withResult(outcome.result) },
   });
-  return [...steps, ...failAttempt(state, task, now, failed, error.retryable)];
+  return [...steps, ...failAttempt(state, task, now, failed, error, outcome.retryAfterMs)];
 };
 
 export const recordLostAttempt = (state: State, taskId: string, attempt: number, now: number): readonly Fact[] => {

@@ -46,6 +46,10 @@ const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a negative number of attempts', plan([noop('a', { retry: { maxAttempts: -1 } })]), '/tasks/0/retry/maxAttempts', /1 to 100/],
   ['no number of attempts', plan([noop('a', { retry: {} })]), '/tasks/0/retry/maxAttempts', /required/],
   ['an unknown backoff', plan([noop('a', { retry: { maxAttempts: 2, backoff: 'random' } })]), '/tasks/0/retry/backoff', /one of/],
+  ['more jitter than there is wait', plan([noop('a', { retry: { maxAttempts: 2, jitter: 1.5 } })]), '/tasks/0/retry/jitter', /0 to 1/],
+  ['an error code in lower case', plan([noop('a', { retry: { maxAttempts: 2, retryOn: ['OK_SO_FAR', 'oops'] } })]), '/tasks/0/retry/retryOn/1', /error code/],
+  ['error codes that are no list', plan([noop('a', { retry: { maxAttempts: 2, finalErrors: 'X' } })]), '/tasks/0/retry/finalErrors', /list/],
+  ['an error that is final and retried', plan([noop('a', { retry: { maxAttempts: 2, finalErrors: ['X'], retryOn: ['X'] } })]), '/tasks/0/retry/retryOn/0', /finalErrors/],
   ['an unknown onFailure', plan([noop('a', { onFailure: 'shrug' })]), '/tasks/0/onFailure', /one of/],
   ['a concurrency of 0', plan([noop('a')], { concurrency: 0 }), '/concurrency', /integer/],
 ];

@@ -11,6 +11,8 @@ export type RunnerInputs = ReadonlyMap<string, (input: JsonObject) => readonly P
 const MAX_PROBLEMS = 20;
 const MAX_DEPTH = 64;
 const MAX_VALUES = 50_000;
+const MAX_CODES = 32;
+const errorCode = /^[A-Z][A-Z0-9_]{0,63}$/;
 // The rule of subject tokens: a task's id is one in its output's subject.
 const id = /^[A-Za-z0-9_-]{1,64}$/;
 // oxlint-disable-next-line no-control-regex
@@ -72,12 +74,25 @@ class Parser {
   retry(path: string, value: unknown): void {
     if (value === undefined) return;
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    this.only(path, value, ['maxAttempts', 'backoff', 'delayMs', 'maxDelayMs']);
+    this.only(path, value, ['maxAttempts', 'backoff', 'delayMs', 'maxDelayMs', 'jitter', 'finalErrors', 'retryOn']);
     if (value['maxAttempts'] === undefined) this.fault(at(path, 'maxAttempts'), 'is required: 1 to 100');
     this.integer(at(path, 'maxAttempts'), value['maxAttempts'], 1, 100);
     this.oneOf(at(path, 'backoff'), value['backoff'], ['fixed', 'linear', 'exponential']);
     this.integer(at(path, 'delayMs'), value['delayMs'], 0, MAX_DURATION_MS);
     this.integer(at(path, 'maxDelayMs'), value['maxDelayMs'], 0, MAX_DURATION_MS);
+    const { jitter = 0, finalErrors, retryOn } = value;
+    if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) this.fault(at(path, 'jitter'), 'must be a number from 0 to 1');
+    this.errorCodes(at(path, 'finalErrors'), finalErrors, undefined);
+    this.errorCodes(at(path, 'retryOn'), retryOn, finalErrors);
+  }
+
+  errorCodes(path: string, value: unknown, others: unknown): void {
+    if (value === undefined) return;
+    if (!Array.isArray(value) || value.length > MAX_CODES) return this.fault(path, `must be a list of at most ${MAX_CODES} error codes`);
+    value.forEach((code: unknown, index) => {
+      if (typeof code !== 'string' || !errorCode.test(code)) this.fault(at(path, index), `must be an error code: ${errorCode.source}`);
+      else if (Array.isArray(others) && others.includes(code)) this.fault(at(path, index), 'stands in finalErrors, too');
+    });
   }
 
   input(path: string, runner: unknown, value: unknown): void {

@@ -19,6 +19,8 @@ export type State = {
   readonly dialect: string;
   /** Of the request; what the owner does for it carries the same. */
   readonly correlationId: string;
+  /** The cause of its request, which no other execution of its tenant has. */
+  readonly seed: string;
   readonly tasks: TaskTable;
   /** Tasks that have not ended, and of those the ones that run. */
   readonly open: number;
@@ -53,6 +55,7 @@ export const initial: State = {
   input: {},
   dialect: '',
   correlationId: '',
+  seed: '',
   tasks: TaskTable.of([]),
   open: 0,
   running: 0,

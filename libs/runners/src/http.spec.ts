@@ -224,3 +224,11 @@ describe('a redirect', () => {
     expect(seen).toEqual([method, body ? 'application/json' : undefined, body]);
   });
 });
+
+it('hands on how long the server wants to be left alone, with a failure only', async () => {
+  const url = await serve((message, response) => {
+    response.writeHead(message.url === '/busy' ? 429 : 200, { 'retry-after': '7' }).end();
+  });
+  expect(await request({ url: `${url}/busy` })).toMatchObject({ ok: false, retryAfterMs: 7_000 });
+  expect(await request({ url: `${url}/fine` })).not.toHaveProperty('retryAfterMs');
+});

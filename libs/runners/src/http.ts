@@ -5,6 +5,7 @@ import { failed, invalidInput } from './failed.js';
 import { exchange, type HostResolver, type Reply } from './http-exchange.js';
 import { type HttpInput, httpInputProblems, MAX_RESPONSE_BYTES, urlFault } from './http-input.js';
 import { httpResult } from './http-result.js';
+import { retryAfter } from './retry-after.js';
 import type { Attempt, Outcome, Runner } from './runner.js';
 
 export type HttpOptions = {
@@ -133,7 +134,9 @@ function outcome(reply: Reply, { expectStatus }: HttpInput, durationMs: number, 
   const result = httpResult(reply, durationMs, redaction);
   const expected = expectStatus ? expectStatus.includes(status) : status >= 200 && status <= 299;
   if (expected) return { ok: true, result };
-  return failed('HTTP_STATUS', `answered ${status}`, status >= 500 || status === 429, result);
+  const failure = failed('HTTP_STATUS', `answered ${status}`, status >= 500 || status === 429, result);
+  const retryAfterMs = retryAfter(reply.headers, Date.now());
+  return { ...failure, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }
 
 function reason(error: unknown): string {

@@ -7,7 +7,13 @@ export type InputProblem = { readonly path: string; readonly message: string };
 /** How an attempt ended. `error.retryable` says whether another attempt may help. */
 export type Outcome =
   | { readonly ok: true; readonly result: JsonObject }
-  | { readonly ok: false; readonly error: Failure; readonly result?: JsonObject };
+  | {
+      readonly ok: false;
+      readonly error: Failure;
+      readonly result?: JsonObject;
+      /** Milliseconds that the other side wants to be left alone. */
+      readonly retryAfterMs?: number;
+    };
 
 /** Progress inside a task. A started step closes the open one as completed. */
 export type StepReport =

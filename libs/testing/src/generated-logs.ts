@@ -14,6 +14,8 @@ const plans: fc.Arbitrary<Plan> = fc
       runner: fc.constantFrom('command', 'command', 'wait'),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
+      jitter: fc.constantFrom(0, 1),
+      finalErrors: fc.constantFrom([], ['FATAL']),
       timeoutMs: fc.option(fc.integer({ min: 1, max: 500 }), { nil: undefined }),
       onFailure: fc.constantFrom('skip' as const, 'stop' as const, 'continue' as const),
       onLost: fc.constantFrom('retry' as const, 'fail' as const),
@@ -24,12 +26,12 @@ const plans: fc.Arbitrary<Plan> = fc
     fc.record({
       tasks: fc.constant(
         drafts.map(
-          ({ runner, edges, maxAttempts, timeoutMs, onFailure, onLost }, i): PlanTask => ({
+          ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, onFailure, onLost }, i): PlanTask => ({
             id: ids[i]!,
             runner,
             input: runner === 'wait' ? { durationMs: 50 } : {},
             dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
-            retry: { maxAttempts, backoff: 'fixed', delayMs: 20 },
+            retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
             ...(timeoutMs !== undefined && { timeoutMs }),
             onFailure,
             onLost,
@@ -48,7 +50,7 @@ const plans: fc.Arbitrary<Plan> = fc
   }));
 
 const moves = fc.constantFrom(
-  ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
+  ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
   ...(['pause', 'resume', 'graceful', 'immediate', 'late'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
@@ -89,16 +91,18 @@ export class World {
     const { start, wakeAt } = next(this.state, this.now);
     const running = this.attempts();
     const { taskId = 'a', attempt = 1 } = running[pick % Math.max(1, running.length)] ?? {};
-    const failed = (retryable: boolean): Command => ({
+    const failed = (retryable: boolean, code = 'BROKEN', retryAfterMs = 0): Command => ({
       type: 'RecordOutcome',
       taskId,
       attempt,
-      outcome: { ok: false, error: { code: 'BROKEN', message: 'it broke', retryable } },
+      outcome: { ok: false, error: { code, message: 'it broke', retryable }, retryAfterMs },
     });
     const waiting = start[pick % Math.max(1, start.length)];
     if (kind === 'start' && waiting !== undefined) this.tell({ type: 'StartTask', taskId: waiting, executor });
     if (kind === 'succeed') this.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: { n: pick } } });
     if (kind === 'fail') this.tell(failed(true));
+    if (kind === 'fatal') this.tell(failed(true, 'FATAL'));
+    if (kind === 'busy') this.tell(failed(true, 'BUSY', 200));
     if (kind === 'crash') this.tell(failed(false));
     if (kind === 'late') this.tell({ type: 'RecordOutcome', taskId: 'a', attempt: 1, outcome: { ok: true, result: {} } });
     if (kind === 'lose') this.tell({ type: 'RecordLostAttempt', taskId, attempt });

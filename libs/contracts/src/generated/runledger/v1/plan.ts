@@ -8,7 +8,7 @@
 
 /**
  * Plan is what a client wants done: a graph of tasks. It is data, never code, so that an old
- * history folds alike in every later version.
+ * history folds alike in every later version. Durations are milliseconds, at most 366 days, written as JSON numbers.
  */
 export interface Plan {
   /** Shown to people; 1 to 200 characters. */
@@ -64,6 +64,16 @@ export interface RetryPolicy {
   delayMs?:
     | number
     | undefined;
-  /** No wait is longer than this; default 300000. */
-  maxDelayMs?: number | undefined;
+  /** No wait is longer than this; default 300000, or delayMs where that is longer. */
+  maxDelayMs?:
+    | number
+    | undefined;
+  /** The part of a wait that may be taken off it, 0 to 1, so that what failed together is not tried again together; default 0. */
+  jitter?:
+    | number
+    | undefined;
+  /** Codes of errors that are final whatever the runner says of them. */
+  finalErrors: string[];
+  /** Where it names any, errors of these codes are retried whatever the runner says, and all others are final. */
+  retryOn: string[];
 }
