@@ -7,7 +7,7 @@
 export const reaperProgram = String.raw`
 import { readdirSync, readFileSync } from 'node:fs';
 
-for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => {});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
 
 const marker = '\0RUNLEDGER_EXECUTOR=' + process.argv[1] + '\0';
 const groups = new Set();
