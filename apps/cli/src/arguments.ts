@@ -44,5 +44,15 @@ export const time = (text: string): string => {
   throw new InvalidArgumentError('A time is RFC 3339 with its zone, such as 2026-11-20T12:00:00Z.');
 };
 
+export const jsonObject = (text: string): object => {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // Told below.
+  }
+  throw new InvalidArgumentError('It is no JSON object, such as {"version":"1.2"}.');
+};
+
 /** A log sequence or a time. */
 export const moment = (text: string): string => (/^\d{1,15}$/.test(text) ? text : time(text));

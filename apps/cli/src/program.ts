@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { permissions, roles } from '#libs/access';
-import { integer, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
+import { integer, jsonObject, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
 import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
 import type { EventsOptions } from './commands/events.js';
@@ -10,6 +10,7 @@ import type { NatsConfigOptions } from './commands/nats-config.js';
 import type { OutputOptions } from './commands/output.js';
 import type { ReplayOptions } from './commands/replay.js';
 import type { RunOptions } from './commands/run.js';
+import type { SignalOptions } from './commands/signal.js';
 import type { AsOfOptions } from './commands/show.js';
 import type { VerifyOptions } from './commands/verify.js';
 import { EXIT, EXIT_HELP, type ExitCode } from './exit-codes.js';
@@ -115,6 +116,11 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   control('cancel', 'end an execution; what runs is ended at once')
     .option('--immediate', 'end what runs: TERM, then KILL (the default)')
     .addOption(new Option('--graceful', 'let what runs finish').conflicts('immediate'));
+
+  ofOne('signal', 'send a signal: the task that has waited longest for its name takes it')
+    .argument('<name>', 'what the task waits for', token)
+    .option('--payload <json>', 'an object; it becomes part of the result of the task', jsonObject)
+    .action((id: string, name: string, options: SignalOptions) => on(options, async (session) => (await import('./commands/signal.js')).signal(session, id, name, options)));
 
   ofOne('output', 'what the tasks wrote')
     .option('--task <id>', 'of this task only', token)

@@ -4,6 +4,7 @@ import {
   type State,
   type TaskOutcome,
   isTerminal,
+  isWait,
   mustStop,
   next,
   runningAttempts,
@@ -256,7 +257,7 @@ export class ExecutionDriver {
   }
 
   private mayStart(task: PlanTask): boolean {
-    if (task.runner === 'wait' || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
+    if (isWait(task) || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
     if (!this.around.slots.take(this)) return false;
     this.slotsHeld.add(task.id);
     return true;

@@ -49,6 +49,7 @@ const task = object({
   retryAt: orNull(time),
   result: orNull(anObject),
   error: failure,
+  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
   steps: listOf(step),
 });
@@ -79,7 +80,7 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'retry', 'executor', 'concurrency', 'dependencies'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'retry', 'executor', 'concurrency', 'dependencies'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),

@@ -10,8 +10,8 @@ import { type Caller, Executions } from './executions.js';
 import { idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
-import { parseControlRequest, parseExecutionRequest } from './request-body.js';
-import { TENANT, correlationOf, executionRef, tenantOf } from './request-context.js';
+import { parseControlRequest, parseExecutionRequest, parseSignalRequest } from './request-body.js';
+import { TENANT, correlationOf, executionRef, signalName, tenantOf } from './request-context.js';
 import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
 import { actsIn, mustSee, within } from './workspaces.js';
 
@@ -177,6 +177,21 @@ export class ExecutionsController {
     return await this.control(id, request, reply, { type: 'ResumeExecution', ...(reason !== undefined && { reason }) });
   }
 
+  @Post(':id/signals/:name')
+  @Allow('executions.control', { workspaces: true })
+  @HttpCode(200)
+  @describe.signal()
+  async signal(
+    @Param('id') id: string,
+    @Param('name') given: string,
+    @Body() body: unknown,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    const name = signalName(given);
+    return await this.control(id, request, reply, { type: 'SendSignal', name, ...parseSignalRequest(body) }, `SendSignal ${name}`);
+  }
+
   @Post(':id/cancel')
   @Allow('executions.control', { workspaces: true })
   @HttpCode(200)
@@ -197,8 +212,9 @@ export class ExecutionsController {
     return ref;
   }
 
-  private async control(id: string, request: FastifyRequest, reply: FastifyReply, command: ClientCommand): Promise<object> {
-    const caller = callerOf(request, command.type, request.body);
+  /** `verb`: all of what is asked for that does not stand in the body. */
+  private async control(id: string, request: FastifyRequest, reply: FastifyReply, command: ClientCommand, verb: string = command.type): Promise<object> {
+    const caller = callerOf(request, verb, request.body);
     const { replayed, ...answer } = await this.executions.control(await this.ref(id, request), command, caller);
     if (replayed) void reply.header('idempotency-replayed', 'true');
     return answer;

@@ -103,6 +103,31 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
+const signal = (): MethodDecorator =>
+  applyDecorators(
+    executions,
+    tenant,
+    workspace,
+    keyed,
+    id,
+    ApiParam({ name: 'name', description: 'What the task that takes it waits for.', schema: { ...token, example: 'go' } }),
+    ApiOperation({ summary: 'Send a signal: the task that has waited longest for its name takes it; where none does, it waits for one' }),
+    ApiBody({
+      required: false,
+      schema: {
+        type: 'object',
+        additionalProperties: false,
+        properties: { payload: { type: 'object', description: "Becomes part of the task's result; at most 16 KiB of JSON." } },
+      },
+    }),
+    ok(answers.controlled, 'Durable.'),
+    invalid,
+    elsewhere,
+    unknown,
+    refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING, IDEMPOTENCY_KEY_REUSED; SIGNALS_FULL: 100 wait for a task to take them'),
+    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
+  );
+
 const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string', example: 'status' } });
 
 const projection = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
@@ -191,6 +216,7 @@ export const describe = {
       query('format', 'json, or raw: the bytes as they were written, also with Accept: text/plain.'),
     ),
   control,
+  signal,
   cancel: () =>
     control('Cancel: the rest is skipped', {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },

@@ -63,6 +63,11 @@ const waitInput = input('wait', 'Exactly one of the two.', {
   until: { type: 'string', format: 'date-time', description: 'RFC 3339 with its zone.' },
 });
 
+const signalInput: Schema = {
+  ...input('signal', 'Waits for a signal; its result is { payload, receivedAt, by }.', { name: { ...token, description: 'Each signal of this name is taken by one task.' } }),
+  required: ['name'],
+};
+
 const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
 
 const errorCodes = (description: string): Schema => ({
@@ -93,8 +98,8 @@ const task: Schema = {
   additionalProperties: false,
   properties: {
     id: { ...token, description: 'Unique in the plan.' },
-    runner: { type: 'string', enum: ['command', 'http', 'wait', 'noop'] },
-    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, noopInput] },
+    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'noop'] },
+    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, signalInput, noopInput] },
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
     timeoutMs: duration('One attempt.'),

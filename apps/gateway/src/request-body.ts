@@ -1,5 +1,5 @@
 import type { CancelMode, JsonObject, Plan } from '#libs/contracts';
-import { parsePlan } from '#libs/execution';
+import { MAX_SIGNAL_BYTES, parsePlan } from '#libs/execution';
 import { runnerInputs } from '#libs/runners';
 import { secretNames } from '#libs/secrets';
 import { type Fault, Problem } from './problem.js';
@@ -85,6 +85,19 @@ export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
     labels: labels as Record<string, string>,
     input: input as JsonObject,
   };
+};
+
+/** The optional body of a signal. Throws Problem BODY_INVALID. */
+export const parseSignalRequest = (value: unknown): { readonly payload: JsonObject } => {
+  const body = value === undefined ? {} : bodyOf(value);
+  const { payload = {} } = body;
+  const faults = unknownFields(body, ['payload']);
+  if (!isObject(payload)) faults.push({ path: '/payload', message: 'must be an object' });
+  const bytes = Buffer.byteLength(JSON.stringify(payload));
+  if (bytes > MAX_SIGNAL_BYTES) faults.push({ path: '/payload', message: `has ${bytes} bytes of JSON; at most ${MAX_SIGNAL_BYTES} are kept` });
+  refuseFaults(faults, 'BODY_INVALID');
+  refuseFaults(inputFaults(payload).map((fault) => ({ ...fault, path: fault.path.replace('/input', '/payload') })), 'BODY_INVALID');
+  return { payload: payload as JsonObject };
 };
 
 export type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };

@@ -52,6 +52,12 @@ export const tenantOf = (request: FastifyRequest, configured: string): string =>
   throw new Problem(400, 'TENANT_INVALID', 'X-Tenant-ID must be given once and match ^[A-Za-z0-9_-]{1,64}$');
 };
 
+/** Throws Problem ID_INVALID. */
+export const signalName = (name: string): string => {
+  if (isToken(name)) return name;
+  throw new Problem(400, 'ID_INVALID', 'the name of a signal matches ^[A-Za-z0-9_-]{1,64}$; take the one that the task waits for');
+};
+
 /** Throws Problem ID_INVALID before the id comes near a subject. */
 export const executionRef = (tenant: string, execution: string): ExecutionRef => {
   if (isToken(execution)) return { tenant, execution };

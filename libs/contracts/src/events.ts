@@ -16,6 +16,7 @@ export type EventData = {
   ExecutionCancelled: Wire<wire.ExecutionCancelled>;
   ExecutionCompleted: Wire<wire.ExecutionCompleted>;
   ExecutionFailed: Wire<wire.ExecutionFailed>;
+  SignalReceived: Wire<wire.SignalReceived>;
   TaskStarted: Wire<wire.TaskStarted>;
   TaskCompleted: Wire<wire.TaskCompleted>;
   TaskFailed: Wire<wire.TaskFailed>;
@@ -56,6 +57,7 @@ const types: Record<EventType, true> = {
   ExecutionCancelled: true,
   ExecutionCompleted: true,
   ExecutionFailed: true,
+  SignalReceived: true,
   TaskStarted: true,
   TaskCompleted: true,
   TaskFailed: true,

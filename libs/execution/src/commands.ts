@@ -13,7 +13,8 @@ export type ClientCommand =
     }
   | { readonly type: 'PauseExecution'; readonly reason?: string }
   | { readonly type: 'ResumeExecution'; readonly reason?: string }
-  | { readonly type: 'CancelExecution'; readonly mode: CancelMode; readonly reason?: string };
+  | { readonly type: 'CancelExecution'; readonly mode: CancelMode; readonly reason?: string }
+  | { readonly type: 'SendSignal'; readonly name: string; readonly payload: JsonObject };
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =

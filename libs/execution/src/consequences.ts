@@ -1,6 +1,7 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
 import { timeOut } from './outcome.js';
+import { deliveries } from './signals.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
 
@@ -78,13 +79,15 @@ const end = (state: State, ending: Ending | undefined): Fact => {
 const isLive = (state: State): boolean => state.status !== undefined && !isTerminal(state.status);
 
 /**
- * What follows from the state alone: tasks to skip or cancel, at most `limit` of them, and once all have ended, the end. Empty when settled.
+ * What follows from the state alone: signals that tasks wait for, tasks to skip or cancel, at most `limit` of them, and once all have ended, the end. Empty when settled.
  * `now` counts only for the execution's own deadline.
  */
 export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES): readonly Fact[] => {
   if (!isLive(state)) return [];
   const ending = endingOf(state, now);
   if (state.open === 0) return [end(state, ending)];
+  const delivered = ending ? [] : deliveries(state, limit);
+  if (delivered.length > 0) return delivered;
   if (!ending && state.orphans === 0) return [];
   const facts: Fact[] = [];
   for (const task of ending ? state.tasks.values() : state.tasks.actionable()) {

@@ -3,12 +3,13 @@ import { fingerprintOf } from './applied-keys.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
-import { MAX_CONSEQUENCES } from './limits.js';
+import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
 import { startable } from './next.js';
 import { recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
 import type { State } from './state.js';
 import { isTerminal } from './task-state.js';
+import { waitOf } from './waits.js';
 
 const reasonOf = (command: { readonly reason?: string }): { reason?: string } =>
   command.reason === undefined ? {} : { reason: command.reason };
@@ -53,6 +54,14 @@ const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' }>, 
       if (state.cancel && !stronger) return satisfied(command, context);
       return [{ type: 'ExecutionCancelRequested', data: { mode: command.mode, ...reasonOf(command) } }];
     }
+    case 'SendSignal': {
+      if (isTerminal(state.status)) return refuseEnded(state, 'signalled');
+      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled: no task of it waits for a signal any more");
+      if (state.signals.length >= MAX_SIGNALS) {
+        throw new Refused('SIGNALS_FULL', `the execution has ${MAX_SIGNALS} signals that no task has taken; send this one once tasks have`);
+      }
+      return [{ type: 'SignalReceived', data: { name: command.name, payload: command.payload } }];
+    }
   }
 };
 
@@ -71,16 +80,11 @@ const startTask = (state: State, taskId: string, executor: string, now: number):
     });
   }
   const attempt = task.attempt + 1;
-  const wait = plan.runner === 'wait' ? { executor: '', wakeAt: wakeAt(plan.input, now) } : { executor };
+  const wait = waitOf(plan, now) ?? { executor };
   const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
   facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
   return facts;
 };
-
-const wakeAt = (input: { readonly [key: string]: unknown }, now: number): string =>
-  typeof input['until'] === 'string'
-    ? new Date(Date.parse(input['until'])).toISOString()
-    : new Date(now + Number(input['durationMs'] ?? 0)).toISOString();
 
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
@@ -95,6 +99,7 @@ const respond = (command: Command, state: State, context: Context, now: number):
     case 'PauseExecution':
     case 'ResumeExecution':
     case 'CancelExecution':
+    case 'SendSignal':
       return isRepeated(state, context) ? [] : control(command, state, context);
     case 'StartTask':
       return startTask(state, command.taskId, command.executor, now);

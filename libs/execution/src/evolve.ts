@@ -2,6 +2,7 @@ import type { Event, PlanTask } from '#libs/contracts';
 import { withKey } from './applied-keys.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
+import { relisten, withoutFirst } from './signals.js';
 import { type State, graphOf } from './state.js';
 import { type TaskState, endedWell, isOrphan, isTerminal } from './task-state.js';
 import { TaskTable } from './task-table.js';
@@ -21,6 +22,7 @@ const pendingTask = (task: PlanTask): TaskState => ({
   executor: '',
   deadlineAt: undefined,
   wakeAt: undefined,
+  signal: undefined,
   retryAt: undefined,
   result: undefined,
   error: undefined,
@@ -34,6 +36,7 @@ const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, a
     draft.open += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
     draft.running += Number(after.status === 'running') - Number(before.status === 'running');
     draft.orphans += Number(isOrphan(after)) - Number(isOrphan(before));
+    if (after.signal !== before.signal) draft.listeners = relisten(draft.listeners, after);
   }
   draft.tasks = draft.tasks.with(changed.map(([, after]) => after));
 };
@@ -57,7 +60,7 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
   if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
 };
 
-const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, openStep: undefined } as const;
+const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, signal: undefined, openStep: undefined } as const;
 
 const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
   change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
@@ -114,6 +117,12 @@ const apply = (draft: Draft, event: Event): void => {
       draft.status = 'failed';
       draft.reason = event.data.reason;
       return;
+    case 'SignalReceived': {
+      const { name, payload } = event.data;
+      draft.signals = [...draft.signals, { name, payload, receivedAt: event.at, by: event.actor }];
+      remember(draft, event);
+      return;
+    }
     case 'TaskStarted':
       change(draft, event.data.taskId, {
         status: 'running',
@@ -121,14 +130,18 @@ const apply = (draft: Draft, event: Event): void => {
         executor: event.data.executor,
         deadlineAt: timeOf(event.data.deadlineAt),
         wakeAt: timeOf(event.data.wakeAt),
+        signal: event.data.signal,
         retryAt: undefined,
         steps: 0,
         openStep: undefined,
       });
       return;
-    case 'TaskCompleted':
-      change(draft, event.data.taskId, { ...idle, status: 'completed', result: event.data.result, error: undefined });
+    case 'TaskCompleted': {
+      const { taskId, result } = event.data;
+      draft.signals = withoutFirst(draft.signals, draft.tasks.get(taskId)?.signal);
+      change(draft, taskId, { ...idle, status: 'completed', result, error: undefined });
       return;
+    }
     case 'TaskFailed': {
       const { taskId, error, final, result } = event.data;
       const task = draft.tasks.get(taskId);

@@ -10,9 +10,11 @@ export {
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';
-export { MAX_DURATION_MS, MAX_EVENTS, MAX_TASKS } from './limits.js';
+export { MAX_DURATION_MS, MAX_EVENTS, MAX_SIGNALS, MAX_SIGNAL_BYTES, MAX_TASKS } from './limits.js';
 export { type Next, mustStop, next, runningAttempts, startable } from './next.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
+export { type Signal } from './signals.js';
 export { type State, initial } from './state.js';
 export { type TaskState, isTerminal } from './task-state.js';
+export { isWait } from './waits.js';

@@ -1,5 +1,5 @@
 import type { Event, Fact } from '#libs/contracts';
-import { T0, cancel, fail, given, iso, pause, request, start, succeed, task } from '#libs/testing';
+import { T0, cancel, fail, given, iso, pause, request, signal, start, succeed, task } from '#libs/testing';
 import { type State, illegality, initial } from './index.js';
 
 const event = (fact: Fact, at = 10): Event => ({ ...fact, at: iso(at), cause: 'c', actor: 'a', correlationId: 'k' });
@@ -11,6 +11,7 @@ const ignored: Fact = { type: 'TaskResultIgnored', data: { taskId: 'a', attempt:
 
 const requested = given(request([task('a'), task('b', { dependsOn: ['a'] })])).state;
 const running = given(request([task('a'), task('b', { dependsOn: ['a'] })]), start('a')).state;
+const listening = given(request([task('a', { runner: 'signal', input: { name: 'go' } })]), signal('stop'), start('a')).state;
 const over = given(request([task('a')]), start('a'), succeed('a')).state;
 const again = given(request([task('a', { retry: { maxAttempts: 2, delayMs: 1_000, backoff: 'fixed' } })]), start('a'), fail('a')).state;
 
@@ -28,6 +29,7 @@ describe('what may not follow', () => {
     ['an attempt that is left out', again, event(started('a', 3), 1_500), /attempt 3 follows attempt 1/],
     ['an end of what does not run', requested, event(done('a')), /attempt 1.*pending/],
     ['an end of another attempt', running, event(done('a', 2)), /attempt 2.*running in attempt 1/],
+    ['the end of a wait for a signal that has not come', listening, event(done('a')), /'go'.*not come/],
     ['a retry of what runs', running, event({ type: 'TaskRetryScheduled', data: { taskId: 'a', attempt: 2, at: iso(0) } }), /running/],
     ['a skipped task that runs', running, event({ type: 'TaskSkipped', data: { taskId: 'a', why: 'x' } }), /running/],
     ['the end of a step that is not open', running, event({ type: 'StepCompleted', data: { taskId: 'a', stepId: 'a.1.1' } }), /a\.1\.1/],

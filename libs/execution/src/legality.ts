@@ -12,6 +12,9 @@ const runs = (task: TaskState, attempt: number): string | undefined =>
 
 const isOpen = (task: TaskState, stepId: string): string | undefined => unless(task.openStep === stepId, `step ${stepId} is not open`);
 
+const isSignalled = ({ signals }: State, { signal }: TaskState): string | undefined =>
+  unless(signal === undefined || signals.some(({ name }) => name === signal), `signal '${signal}', which it waits for, has not come`);
+
 const allEnded = ({ open }: State): string | undefined => unless(open === 0, `${open} of its tasks have not ended`);
 
 const starts = (state: State, task: TaskState, attempt: number, at: string): string | undefined =>
@@ -43,6 +46,7 @@ const faultOf = (state: State, event: Exclude<Event, TaskEvent>): string | undef
     case 'ExecutionFailed':
       return allEnded(state);
     case 'ExecutionCommandSatisfied':
+    case 'SignalReceived':
       return undefined;
   }
 };
@@ -52,6 +56,7 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
     case 'TaskStarted':
       return starts(state, task, event.data.attempt, event.at);
     case 'TaskCompleted':
+      return runs(task, event.data.attempt) ?? isSignalled(state, task);
     case 'TaskFailed':
     case 'TaskTimedOut':
     case 'TaskCancelled':

@@ -10,6 +10,10 @@ export const MAX_LOSSES = 10;
 export const MAX_STEPS = 1_000;
 /** TaskResultIgnored events of one execution. */
 export const MAX_IGNORED = 20;
+/** Signals of one execution that no task has taken yet. */
+export const MAX_SIGNALS = 100;
+/** Bytes of JSON that one signal may carry. */
+export const MAX_SIGNAL_BYTES = 16 * 1024;
 /** Bytes of JSON that ExecutionCompleted carries of its tasks' results. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 /** Longest wait that a Retry-After brings about where the plan sets no maximum. */

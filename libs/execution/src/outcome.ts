@@ -82,7 +82,8 @@ export const recordOutcome = (
   now: number,
 ): readonly Fact[] => {
   const task = current(state, taskId, attempt);
-  if (!task) return isRecorded(state, taskId, attempt, outcome) ? [] : ignore(state, taskId, attempt);
+  // Nothing runs in a wait, so nothing comes of it but what the core says itself.
+  if (!task || task.executor === '') return isRecorded(state, taskId, attempt, outcome) ? [] : ignore(state, taskId, attempt);
   if (outcome.ok) {
     return [...closeStep(task, undefined), { type: 'TaskCompleted', data: { taskId, attempt, result: outcome.result } }];
   }

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { Event } from '#libs/contracts';
 import { type Log, World, generatedLogs as logs } from '#libs/testing';
 import { type State, fold, illegality, initial, isTerminal, next } from './index.js';
 
@@ -14,6 +15,7 @@ const recover = (prefix: Log): World => {
     for (const { taskId, attempt } of world.attempts()) {
       world.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: {} } });
     }
+    for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
     if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
   }
   return world;
@@ -103,6 +105,25 @@ describe('every generated log', () => {
           }
         }
         expect(stepwise).toEqual(fold(initial, log.flat()));
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  it('gives each signal to one task at most, in the order they came, and leaves no task waiting for one that is there', () => {
+    fc.assert(
+      fc.property(logs, (log) => {
+        const [sent, taken]: Event[][] = [[], []];
+        let state = initial;
+        for (const event of log.flat()) {
+          if (event.type === 'SignalReceived' && event.data.name === 'go') sent?.push(event);
+          if (event.type === 'TaskCompleted' && state.tasks.get(event.data.taskId)?.signal !== undefined) taken?.push(event);
+          state = fold(state, [event]);
+        }
+        const payloads = (events: Event[] = []): unknown[] => events.map(({ data }) => ('payload' in data ? data.payload : 'result' in data && data.result?.['payload']));
+        expect(payloads(taken)).toEqual(payloads(sent).slice(0, taken?.length));
+        const waiting = state.listeners.some(({ name }) => state.signals.some((signal) => signal.name === name));
+        expect(waiting && next(state, state.at).advance === false).toBe(false);
       }),
       { numRuns: 600 },
     );

@@ -1,5 +1,6 @@
 import type { CancelMode, ExecutionStatus, Failure, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import type { AppliedKeys } from './applied-keys.js';
+import type { Listener, Signal } from './signals.js';
 import { TaskTable } from './task-table.js';
 
 /** The plan's edges, computed once. */
@@ -38,6 +39,9 @@ export type State = {
   readonly stoppedBy: string | undefined;
   /** Fingerprints of the client commands applied so far, by their keys: a repeated one changes nothing. See parseCause. */
   readonly applied: AppliedKeys;
+  /** Signals that no task has taken yet, oldest first, and the tasks that wait for one, longest first. */
+  readonly signals: readonly Signal[];
+  readonly listeners: readonly Listener[];
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
@@ -67,6 +71,8 @@ export const initial: State = {
   failedTask: undefined,
   stoppedBy: undefined,
   applied: undefined,
+  signals: [],
+  listeners: [],
   events: 0,
   ignored: 0,
   reason: undefined,

@@ -18,6 +18,8 @@ export type TaskState = {
   readonly executor: string;
   readonly deadlineAt: number | undefined;
   readonly wakeAt: number | undefined;
+  /** While running: the name of the signal that ends it. */
+  readonly signal: string | undefined;
   /** While pending after a failed attempt: not before. */
   readonly retryAt: number | undefined;
   readonly result: JsonObject | undefined;

@@ -22,6 +22,7 @@ export {
   type StepView,
   type TaskView,
   type UsageAnswer,
+  type WaitsFor,
   queries,
 } from './queries.js';
 export { type Row, detailOf, summaryOf, tasksOf } from './rows.js';

@@ -54,6 +54,9 @@ export type StepView = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
+/** What a running task in which nothing runs waits for: a time (RFC 3339), or a signal of a name. */
+export type WaitsFor = { readonly kind: 'time' | 'signal'; readonly name: string };
+
 export type TaskView = {
   readonly id: string;
   readonly runner: string;
@@ -66,6 +69,8 @@ export type TaskView = {
   readonly retryAt: string | null;
   readonly result: JsonObject | null;
   readonly error: Failure | null;
+  /** While it runs and nothing runs in it. */
+  readonly waitsFor: WaitsFor | null;
   /** Why it was skipped. */
   readonly why: string | null;
   readonly steps: readonly StepView[];

@@ -54,6 +54,7 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     retryAt: textOrNull(row, 'retry_at'),
     result: json(row, 'result'),
     error: json(row, 'error'),
+    waitsFor: json(row, 'waits_for'),
     why: textOrNull(row, 'why'),
     steps: stepsByTask.get(text(row, 'id')) ?? [],
   }));

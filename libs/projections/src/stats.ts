@@ -109,6 +109,7 @@ export const countEvent = (store: StatsStore, event: Event): void => {
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
     case 'ExecutionCommandSatisfied':
+    case 'SignalReceived':
     case 'StepStarted':
     case 'StepCompleted':
     case 'StepFailed':

@@ -1,4 +1,5 @@
-import type { Event, Failure, JsonObject } from '#libs/contracts';
+import type { Event, EventData, Failure, JsonObject } from '#libs/contracts';
+import type { WaitsFor } from './queries.js';
 
 type Value = string | number | null;
 type Columns = Readonly<Record<string, Value>>;
@@ -11,7 +12,7 @@ export type StatusChange =
   /** Running again, or pending where it had never started. */
   | { readonly op: 'resume' };
 
-const json = (value: JsonObject | Failure | readonly string[] | undefined): string | null =>
+const json = (value: JsonObject | Failure | WaitsFor | readonly string[] | undefined): string | null =>
   value === undefined ? null : JSON.stringify(value);
 
 const execution = (set: Columns, add?: Columns): StatusChange =>
@@ -22,10 +23,15 @@ const step = (id: string, set: Columns): StatusChange => ({ op: 'update', table:
 
 const ended = (failed: boolean): StatusChange => execution({}, { tasks_ended: 1, ...(failed && { tasks_failed: 1 }) });
 
+const waitsForOf = ({ wakeAt, signal }: EventData['TaskStarted']): WaitsFor | undefined => {
+  if (wakeAt !== undefined) return { kind: 'time', name: wakeAt };
+  return signal === undefined ? undefined : { kind: 'signal', name: signal };
+};
+
 const failedAttempt = (id: string, final: boolean, at: string, set: Columns): StatusChange[] =>
   final
-    ? [task(id, { status: 'failed', ended_at: at, retry_at: null, ...set }), ended(true)]
-    : [task(id, { status: 'pending', ...set })];
+    ? [task(id, { status: 'failed', ended_at: at, retry_at: null, waits_for: null, ...set }), ended(true)]
+    : [task(id, { status: 'pending', waits_for: null, ...set })];
 
 /** The rows that an event changes. Every event carries enough: nothing is looked up, so a rebuild ends in the same rows. */
 export const statusChanges = (event: Event): readonly StatusChange[] => {
@@ -72,11 +78,11 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       return [execution({ status: 'failed', ended_at: at, reason: json(event.data.reason) })];
     case 'TaskStarted': {
       const { taskId, attempt } = event.data;
-      return [task(taskId, { status: 'running', attempt, started_at: at, retry_at: null })];
+      return [task(taskId, { status: 'running', attempt, started_at: at, retry_at: null, waits_for: json(waitsForOf(event.data)) })];
     }
     case 'TaskCompleted': {
       const { taskId, result } = event.data;
-      return [task(taskId, { status: 'completed', ended_at: at, result: json(result), error: null }), ended(false)];
+      return [task(taskId, { status: 'completed', ended_at: at, result: json(result), error: null, waits_for: null }), ended(false)];
     }
     case 'TaskFailed': {
       const { taskId, error, final, result } = event.data;
@@ -93,10 +99,11 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       return [task(event.data.taskId, { status: 'skipped', ended_at: at, why: event.data.why, retry_at: null }), ended(false)];
     case 'TaskCancelled': {
       const { taskId, result } = event.data;
-      return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result) }), ended(false)];
+      return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result), waits_for: null }), ended(false)];
     }
     case 'TaskResultIgnored':
     case 'ExecutionCommandSatisfied':
+    case 'SignalReceived':
       return [];
     case 'StepStarted': {
       const { stepId, taskId, name, metadata } = event.data;

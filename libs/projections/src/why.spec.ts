@@ -1,7 +1,7 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { type Command, decide } from '#libs/execution';
 import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
-import { T0, at, cancel, fail, iso, pause, request, resume, start, succeed, task, type Step } from '#libs/testing';
+import { T0, at, cancel, fail, iso, pause, request, resume, signal, start, succeed, task, type Step } from '#libs/testing';
 import { type Wait, type Why, whyOf } from './why.js';
 
 const ref: ExecutionRef = { tenant: 't', execution: 'x' };
@@ -73,6 +73,14 @@ describe('why an execution does not go on', () => {
     const waiting = request([task('a', { runner: 'wait', input: { durationMs: 1_000 } })]);
     const [wait] = await waitsOf([waiting, at(10, start('a'))], 20);
     expect(wait).toMatchObject({ kind: 'timer', task: 'a', since: { sequence: 2 }, until: iso(1_010), endedBy: [time(1_010), call('cancel')] });
+  });
+
+  it('a wait for a signal ends with the call that sends it, by its deadline or with the execution', async () => {
+    const listening = (more = {}): Step[] => [request([task('a', { runner: 'signal', input: { name: 'go' }, ...more })]), signal('stop'), at(10, start('a'))];
+    const [wait] = await waitsOf(listening({ timeoutMs: 500 }), 20, []);
+    expect(wait).toMatchObject({ kind: 'signal', task: 'a', since: { time: iso(10), sequence: 3 }, until: iso(510) });
+    expect(wait?.endedBy).toEqual([call('signals/go'), time(510), call('cancel')]);
+    expect((await waitsOf(listening(), 20))[0]).toMatchObject({ until: null, text: "waits for signal 'go', without a time limit", endedBy: [call('signals/go'), call('cancel')] });
   });
 
   it('a retry waits since its attempt failed; once its time has come, for an executor', async () => {

@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, retry: 3, executor: 4, concurrency: 5, dependencies: 6 };
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, retry: 4, executor: 5, concurrency: 6, dependencies: 7 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -114,7 +114,10 @@ const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
 });
 
 const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, alive?: Alive): Wait | undefined => {
-  if (task.status === 'running') return task.wakeAt === undefined ? attemptWait(id, state, task, moments, alive) : timerWait(id, state, task, moments, now, alive);
+  if (task.status === 'running') {
+    if (task.wakeAt !== undefined) return timerWait(id, state, task, moments, now, alive);
+    return task.signal === undefined ? attemptWait(id, state, task, moments, alive) : signalWait(id, state, task, task.signal, moments);
+  }
   // A paused execution's tasks wait for nothing but the resume.
   if (task.status !== 'pending' || (state.status !== 'running' && state.status !== 'pending')) return undefined;
   return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, alive);
@@ -131,6 +134,13 @@ const timerWait = (id: string, state: State, { id: task, wakeAt = 0 }: TaskState
   const text = `${isDue ? 'waited' : 'waits'} until ${iso(wakeAt)}${who}${cancellingOf(state)}`;
   const endedBy: EndedBy[] = [isDue ? anyExecutor : { kind: 'time', name: iso(wakeAt) }, call(id, 'cancel')];
   return { kind: 'timer', task, text, since: moments.started.get(task) ?? moments.first, until: iso(wakeAt), endedBy };
+};
+
+const signalWait = (id: string, state: State, { id: task, deadlineAt }: TaskState, name: string, moments: Moments): Wait => {
+  const until = deadlineAt === undefined ? null : iso(deadlineAt);
+  const endedBy: EndedBy[] = [call(id, `signals/${name}`), ...(until === null ? [] : [{ kind: 'time' as const, name: until }]), call(id, 'cancel')];
+  const text = `waits for signal '${name}'${until === null ? ', without a time limit' : ''}${cancellingOf(state)}`;
+  return { kind: 'signal', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy };
 };
 
 const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt }: TaskState, moments: Moments, alive?: Alive): Wait => {

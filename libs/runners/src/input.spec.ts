@@ -8,13 +8,14 @@ const noSecret =
   'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
 
 it('knows the input of every runner a plan may name', () => {
-  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'command', 'http']);
+  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'command', 'http']);
 });
 
 it.each<[string, JsonObject]>([
   ['noop', {}],
   ['noop', { result: { a: [1] } }],
   ['wait', { durationMs: 0 }],
+  ['signal', { name: 'go_1-a' }],
   ['wait', { durationMs: 366 * 86_400_000 }],
   ['wait', { until: '2026-11-20T12:00:00Z' }],
   ['wait', { until: '2028-02-29T23:59:59.123456+05:30' }],
@@ -38,6 +39,8 @@ it.each<[string, JsonObject, readonly string[]]>([
     '/__proto__: unknown field; allowed: result',
     '/a~1b~0c: unknown field; allowed: result',
   ]],
+  ['signal', {}, ['/name: is required']],
+  ['signal', { name: 'a.b' }, ['/name: must match ^[A-Za-z0-9_-]{1,64}$']],
   ['wait', {}, [': needs exactly one of durationMs and until']],
   ['wait', { durationMs: 1, until: '2026-11-20T12:00:00Z' }, [': needs exactly one of durationMs and until']],
   ['wait', { durationMs: -1 }, ['/durationMs: must be an integer from 0 to 31622400000']],

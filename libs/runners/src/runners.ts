@@ -11,7 +11,7 @@ export type RunnerOptions = CommandOptions & HttpOptions & {
   readonly secrets?: SecretSource;
 };
 
-/** The runners of one executor process by their names; `wait` is the core's own. Throws RangeError on bad options. */
+/** The runners of one executor process by their names; those in which nothing runs are the core's own. Throws RangeError on bad options. */
 export function createRunners(options: RunnerOptions): ReadonlyMap<string, Runner> {
   // It becomes part of environments and of the reaper's arguments.
   if (!/^[A-Za-z0-9._-]{1,128}$/.test(options.incarnation)) {

@@ -7,11 +7,13 @@ export type Log = readonly (readonly Event[])[];
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 
+const inputs: Readonly<Record<string, PlanTask['input']>> = { wait: { durationMs: 50 }, signal: { name: 'go' } };
+
 /** Graphs of up to eight tasks; each may depend on tasks before it. */
 const plans: fc.Arbitrary<Plan> = fc
   .array(
     fc.record({
-      runner: fc.constantFrom('command', 'command', 'wait'),
+      runner: fc.constantFrom('command', 'command', 'wait', 'signal'),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
       jitter: fc.constantFrom(0, 1),
@@ -29,7 +31,7 @@ const plans: fc.Arbitrary<Plan> = fc
           ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, onFailure, onLost }, i): PlanTask => ({
             id: ids[i]!,
             runner,
-            input: runner === 'wait' ? { durationMs: 50 } : {},
+            input: inputs[runner] ?? {},
             dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
             retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
             ...(timeoutMs !== undefined && { timeoutMs }),
@@ -51,7 +53,7 @@ const plans: fc.Arbitrary<Plan> = fc
 
 const moves = fc.constantFrom(
   ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
-  ...(['pause', 'resume', 'graceful', 'immediate', 'late'] as const),
+  ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
 
@@ -110,6 +112,8 @@ export class World {
     if (kind === 'sleep') this.now = Math.max(this.now + 1, wakeAt ?? 0);
     if (kind === 'rewind') this.now -= 10_000;
     if (kind === 'advance') this.tell({ type: 'Advance' });
+    if (kind === 'signal') this.tell({ type: 'SendSignal', name: 'go', payload: { n: pick } });
+    if (kind === 'stray') this.tell({ type: 'SendSignal', name: 'gone', payload: {} });
     if (kind === 'pause') this.tell({ type: 'PauseExecution' });
     if (kind === 'resume') this.tell({ type: 'ResumeExecution' });
     if (kind === 'graceful' || kind === 'immediate') this.tell({ type: 'CancelExecution', mode: kind });

@@ -16,6 +16,7 @@ export {
   pause,
   request,
   resume,
+  signal,
   start,
   succeed,
   task,

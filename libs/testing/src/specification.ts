@@ -92,4 +92,5 @@ export const lose = (taskId: string, attempt = 1): Command => ({ type: 'RecordLo
 export const pause: Command = { type: 'PauseExecution' };
 export const resume: Command = { type: 'ResumeExecution' };
 export const cancel = (mode: 'graceful' | 'immediate'): Command => ({ type: 'CancelExecution', mode });
+export const signal = (name: string, payload = {}): Command => ({ type: 'SendSignal', name, payload });
 export const advance: Command = { type: 'Advance' };

@@ -8,9 +8,10 @@ import { type Cell, heading, printTable } from '../terminal/table.js';
 
 export type AsOfOptions = ClientOptions & { readonly asOf?: string };
 
-const noteOf = ({ status, error, why, retryAt, steps }: TaskView): string => {
+const noteOf = ({ status, error, why, waitsFor, retryAt, steps }: TaskView): string => {
   const step = steps[steps.length - 1];
   if (why !== null) return why;
+  if (waitsFor !== null) return waitsFor.kind === 'time' ? `until ${clock(waitsFor.name)}` : `waits for ${waitsFor.kind} ${waitsFor.name}`;
   if (status === 'pending' && retryAt !== null) return `again at ${clock(retryAt)}${error ? ` after ${error.code}: ${error.message}` : ''}`;
   if (error !== null) return `${error.code}: ${error.message}`;
   return status === 'running' && step?.status === 'running' ? `step ${step.name}` : '';

@@ -7,6 +7,12 @@ import { printable } from '../terminal/screen.js';
 import { type Cell, heading, printTable } from '../terminal/table.js';
 import type { AsOfOptions } from './show.js';
 
+/** A call of the API as the command that makes it. */
+const commandOf = (call: string): string => {
+  const [verb = '', name] = call.slice(call.lastIndexOf('executions/')).split('/').slice(2);
+  return name === undefined ? verb : `${verb.replace(/s$/, '')} … ${name}`;
+};
+
 /** For whoever sits at this command line. */
 const whoEnds = ({ kind, name }: EndedBy): string => {
   switch (kind) {
@@ -17,7 +23,7 @@ const whoEnds = ({ kind, name }: EndedBy): string => {
     case 'executor':
       return 'an executor';
     case 'client':
-      return `runledger ${name.slice(name.lastIndexOf('/') + 1)}`;
+      return `runledger ${commandOf(name)}`;
   }
 };
 

@@ -39,10 +39,12 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(execution, 'completed', 'green');
     case 'ExecutionFailed':
       return say(execution, `failed, ${failure(event.data.reason)}`, 'red');
+    case 'SignalReceived':
+      return say(execution, `signal ${event.data.name} from ${event.actor}`);
     case 'TaskStarted': {
-      const { taskId, attempt, wakeAt } = event.data;
+      const { taskId, attempt, wakeAt, signal } = event.data;
       const wait = wakeAt === undefined ? '' : `, waits ${duration(Date.parse(wakeAt) - Date.parse(event.at))}`;
-      return say(taskId, `started${tryOf(attempt)}${wait}`);
+      return say(taskId, `started${tryOf(attempt)}${wait}${signal === undefined ? '' : `, waits for signal ${signal}`}`);
     }
     case 'TaskCompleted':
       return say(event.data.taskId, 'completed', 'green');

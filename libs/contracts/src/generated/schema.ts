@@ -27,6 +27,8 @@ export const messages = {
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   ResumeExecution: { reason: 'string?' },
   RetryPolicy: { maxAttempts: 'uint32', backoff: 'string?', delayMs: 'uint64?', maxDelayMs: 'uint64?', jitter: 'double?', finalErrors: 'string[]?', retryOn: 'string[]?' },
+  SendSignal: { payload: 'Struct?' },
+  SignalReceived: { name: 'string', payload: 'Struct' },
   StepCompleted: { taskId: 'string', stepId: 'string' },
   StepFailed: { taskId: 'string', stepId: 'string', error: 'string' },
   StepSkipped: { taskId: 'string', stepId: 'string', why: 'string' },
@@ -37,6 +39,6 @@ export const messages = {
   TaskResultIgnored: { taskId: 'string', attempt: 'uint32', why: 'string' },
   TaskRetryScheduled: { taskId: 'string', attempt: 'uint32', at: 'Timestamp' },
   TaskSkipped: { taskId: 'string', why: 'string' },
-  TaskStarted: { taskId: 'string', attempt: 'uint32', executor: 'string', deadlineAt: 'Timestamp?', wakeAt: 'Timestamp?' },
+  TaskStarted: { taskId: 'string', attempt: 'uint32', executor: 'string', deadlineAt: 'Timestamp?', wakeAt: 'Timestamp?', signal: 'string?' },
   TaskTimedOut: { taskId: 'string', attempt: 'uint32', timeoutMs: 'uint64', final: 'bool' },
 } as const;

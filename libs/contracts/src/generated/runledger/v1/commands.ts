@@ -39,6 +39,12 @@ export interface CancelExecution {
   reason?: string | undefined;
 }
 
+/** The name is part of the path. */
+export interface SendSignal {
+  /** At most 16 KiB of JSON; default {}. */
+  payload?: { [key: string]: any } | undefined;
+}
+
 /**
  * OutputChunk is one message of output.<tenant>.<execution>.<task>; the bytes themselves are the message's body. These
  * travel as headers: Runledger-Attempt, Runledger-Stream, Runledger-Chunk, Runledger-Time, Runledger-Truncated.

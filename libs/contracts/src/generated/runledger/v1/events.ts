@@ -69,6 +69,13 @@ export interface ExecutionFailed {
   reason: Failure | undefined;
 }
 
+/** A client's word for the execution. It is kept until a task that waits for its name takes it, one each, in order. */
+export interface SignalReceived {
+  name: string;
+  /** At most 16 KiB of JSON. */
+  payload: { [key: string]: any } | undefined;
+}
+
 export interface TaskStarted {
   taskId: string;
   /** 1, 2, 3 … over all tries, lost ones included. */
@@ -80,7 +87,11 @@ export interface TaskStarted {
     | string
     | undefined;
   /** The attempt ends well by itself at this time (a wait). */
-  wakeAt?: string | undefined;
+  wakeAt?:
+    | string
+    | undefined;
+  /** The attempt ends well by itself with the next signal of this name. */
+  signal?: string | undefined;
 }
 
 export interface TaskCompleted {

@@ -1,0 +1,60 @@
+import { eventually } from '#libs/testing';
+import { cli } from './cli.js';
+import { type Platform, startPlatform } from './platform.js';
+import { untilStatus } from './until-status.js';
+
+const executions = '/api/v1/executions';
+
+type Task = { readonly id: string; readonly status: string; readonly attempt: number; readonly result: Record<string, unknown> | null; readonly waitsFor: unknown };
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await startPlatform();
+}, 90_000);
+afterAll(() => platform.stop());
+
+const request = async (tasks: readonly object[]): Promise<string> => {
+  const { status, body } = await platform.post(executions, { plan: { name: 'waiting', tasks } });
+  expect(status).toBe(202);
+  return String(body['id']);
+};
+
+const tasksOf = async (id: string): Promise<ReadonlyMap<string, Task>> => {
+  const { body } = await platform.get(`${executions}/${id}/tasks`);
+  return new Map((body['tasks'] as Task[]).map((task) => [task.id, task]));
+};
+
+const untilWaiting = (id: string, task: string): Promise<unknown> =>
+  eventually(async () => ((await tasksOf(id)).get(task)?.waitsFor ?? null) !== null, { timeoutMs: 30_000, what: `${task} waiting` });
+
+const run = (...args: readonly string[]): ReturnType<typeof cli> => cli(platform, args);
+
+/** SIGKILLs every process of the platform but the one that brings them back, one after the other. */
+const killEverything = async (): Promise<void> => {
+  for (const app of ['apps/executor/', 'apps/projector/', 'apps/gateway/', 'nats-server']) await platform.killAndAwaitReturn(app);
+  await eventually(async () => (await fetch(`${platform.url}/readyz`).catch(() => undefined))?.status === 200, { timeoutMs: 60_000, what: 'the platform to be ready again' });
+};
+
+describe('signals', () => {
+  it('are waited for while every process is killed, and what came early is taken after that', async () => {
+    const id = await request([
+      { id: 'go', runner: 'signal', input: { name: 'go' } },
+      { id: 'next', runner: 'command', input: { argv: ['echo', 'next'] }, dependsOn: ['go'] },
+      { id: 'early', runner: 'signal', input: { name: 'early' }, dependsOn: ['next'] },
+    ]);
+    await untilWaiting(id, 'go');
+    expect(await run('signal', id, 'early', '--payload', '{"n":1}').ended).toMatchObject({ code: 0, out: expect.stringContaining('signal early') as string });
+    await killEverything();
+    expect((await run('why', id).ended).out).toContain('runledger signal … go');
+    expect((await run('show', id).ended).out).toContain('waits for signal go');
+    expect(await run('signal', id, 'go', '--payload', 'nothing').ended).toMatchObject({ code: 2 });
+    expect(await run('signal', id, 'go').ended).toMatchObject({ code: 0 });
+    await untilStatus(platform, id, 'completed');
+    const tasks = await tasksOf(id);
+    expect([...tasks.values()].map(({ attempt }) => attempt)).toEqual([1, 1, 1]);
+    expect(tasks.get('early')?.result).toMatchObject({ payload: { n: 1 } });
+    expect(await run('signal', id, 'go').ended).toMatchObject({ code: 4, err: expect.stringContaining('EXECUTION_TERMINAL') as string });
+    expect((await run('events', id).ended).out).toMatch(/signal early from anonymous[\s\S]*waits for signal early/);
+    expect((await run('verify', id).ended).code).toBe(0);
+  }, 120_000);
+});
