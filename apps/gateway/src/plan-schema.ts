@@ -1,4 +1,5 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { limitBounds, plannedLimits } from '#libs/runners';
 
 type AnySchema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 export type Schema = Exclude<AnySchema, { $ref: string }>;
@@ -44,6 +45,13 @@ const commandInput = input('command', 'A process. Either argv, run without a she
   maxOutputBytes: { type: 'integer', minimum: 0, description: 'Kept of both streams together.' },
   graceMs: { type: 'integer', minimum: 0, maximum: 600_000, description: 'Milliseconds between TERM and KILL.' },
   markers: { type: 'boolean', description: 'Whether STEP_START: and its like on standard output become steps.' },
+  network: { type: 'boolean', description: 'Asks for the network, where the policy leaves that to the plan.' },
+  limits: {
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(plannedLimits.map((name) => [name, { type: 'integer', minimum: limitBounds[name][0], maximum: limitBounds[name][1] }])),
+    description: "Tighter than the policy's, of each process; processes: of the attempt, in a sandbox.",
+  },
 });
 
 const httpInput: Schema = {

@@ -15,6 +15,7 @@ export { runnerInputs } from './runner-inputs.js';
 export { type SecretSource } from './with-secrets.js';
 export { createRunners, type RunnerOptions } from './runners.js';
 export { waitInput } from './wait-input.js';
+export { limitBounds, plannedLimits } from './command-limits.js';
 export { type CommandPolicy } from './command-policy.js';
 export { policiesFrom, policyProblems } from './command-policies.js';
 export { type Sandbox } from './sandbox.js';
