@@ -35,7 +35,8 @@ COPY --from=production /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE ./
 RUN ln -s /app/dist/apps/cli/src/main.js /usr/local/bin/runledger && \
-    install -d -o 1000 -g 1000 /var/lib/runledger /workspace
+    install -d -o 1000 -g 1000 /var/lib/runledger /workspace /config && \
+    install -d -o 1000 -g 1000 -m 700 /keys/provisioner /keys/gateway /keys/executor /keys/projector /keys/operator /keys/observer
 ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps RUNLEDGER_HOME=/var/lib/runledger RUNLEDGER_ROOTS=/workspace
 # By number, so that an orchestrator can see that it is not root. The base image names this user node.
 USER 1000:1000

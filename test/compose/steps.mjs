@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { jetstream } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { connect, nkeyAuthenticator } from '@nats-io/transport-node';
 
 const HEALTH = '/app/dist/apps/health/src/main.js';
 const APPS = ['gateway', 'executor', 'projector'];
@@ -90,13 +90,24 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `nats, gateway, projector and two executors are healthy, unprivileged, on ${url}`;
   };
 
+  const users = async () => {
+    const keys = await Promise.all(APPS.map((app) => within(app, 'cat /run/nats/nkey; find / -name nkey -not -path "/proc/*" 2>/dev/null | wc -l')));
+    for (const key of keys) assert.match(key, /^SU[A-Z2-7]{56}\n1\n$/);
+    assert.equal(new Set(keys).size, APPS.length);
+    await assert.rejects(connect({ servers: await publishedPort('nats', 4222), maxReconnectAttempts: 0 }), /Authorization Violation/);
+    const said = await compose('logs', '--no-color');
+    for (const key of keys) assert.ok(!said.includes(key.slice(0, 58)), 'a key in a log');
+    return 'each app has its own key of NATS and no other, and nobody gets in without one';
+  };
+
   const followFeed = async () => {
     const servers = await publishedPort('nats', 4222);
-    const connection = await connect({ servers });
+    const seed = new TextEncoder().encode((await compose('run', '--rm', '-T', 'users', 'cat', '/keys/observer/nkey')).trim());
+    const connection = await connect({ servers, authenticator: nkeyAuthenticator(seed), inboxPrefix: '_INBOX_observer' });
     endings.push(() => connection.close());
     const consumer = await jetstream(connection).consumers.get('FEED', { filter_subjects: 'events.>' });
     await consumer.consume({ callback: (message) => fed.push(message.json()) });
-    return `a plain NATS consumer listens to events.> on ${servers}`;
+    return `a plain NATS consumer with the key of the observer listens to events.> on ${servers}`;
   };
 
   const runPlan = async () => {
@@ -207,6 +218,7 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
   return [
     { name: 'build', take: build },
     { name: 'up', take: up },
+    { name: 'users', take: users },
     { name: 'feed', take: followFeed },
     { name: 'plan', take: runPlan },
     { name: 'cli', take: commandLine },
