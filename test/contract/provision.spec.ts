@@ -164,6 +164,12 @@ describe('a server that will not do', () => {
       await expect(refused).rejects.toThrow(/2\.12\.9 .* 2\.14/);
     }));
 
+  it('is not taken for one that is too old once the connection is closed', () =>
+    greeted({ jetstream: true }, async (nats) => {
+      await nats.close();
+      await expect(provision(nats)).rejects.toMatchObject({ code: 'LOG_UNAVAILABLE', message: expect.stringContaining('closed') });
+    }));
+
   it('is one without JetStream', () =>
     greeted({}, async (nats) => {
       await expect(provision(nats)).rejects.toMatchObject({ code: 'JETSTREAM_MISSING', message: expect.stringContaining('-js') });

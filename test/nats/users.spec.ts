@@ -1,5 +1,5 @@
 import { DeliverPolicy, jetstream } from '@nats-io/jetstream';
-import { type NatsConnection, connect } from '@nats-io/transport-node';
+import { type NatsConnection, connect, nkeys } from '@nats-io/transport-node';
 import { FeedStream, NatsError, type NatsUser, authorization, awaitStreams, connectNats, connectionOptions, passwordUsers, provision, serverUsers } from '#libs/jetstream';
 import { eventually, natsServers, startNatsServer } from '#libs/testing';
 import { type Guarded, startGuarded } from './users.js';
@@ -100,6 +100,30 @@ describe('who gets in', () => {
       expect(wrong).toMatchObject({ code: 'NATS_UNAUTHORIZED', retryable: false, message: expect.stringContaining('RUNLEDGER_NATS_PASSWORD_FILE') });
       expect(String(wrong)).not.toContain('hunter2');
       await expect(connectNats({ url, name: 'test' })).rejects.toMatchObject({ code: 'NATS_UNAUTHORIZED' });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('is who has the JWT of an operator, with the seed that goes with it', async () => {
+    const [operator, account, system, user] = [nkeys.createOperator(), nkeys.createAccount(), nkeys.createAccount(), nkeys.createUser()];
+    const encode = (part: object | Uint8Array): string => Buffer.from(part instanceof Uint8Array ? part : JSON.stringify(part)).toString('base64url');
+    const token = (issuer: nkeys.KeyPair, subject: nkeys.KeyPair, claims: object): string => {
+      const body = `${encode({ typ: 'JWT', alg: 'ed25519-nkey' })}.${encode({ iat: 1, iss: issuer.getPublicKey(), sub: subject.getPublicKey(), name: 'test', nats: { version: 2, ...claims } })}`;
+      return `${body}.${encode(issuer.sign(Buffer.from(body)))}`;
+    };
+    const unlimited = { subs: -1, data: -1, payload: -1, imports: -1, exports: -1, wildcards: true, conn: -1, leaf: -1 };
+    const accounts = [account, system].map((each) => `${each.getPublicKey()}: ${token(operator, each, { type: 'account', limits: unlimited })}`);
+    const server = await startNatsServer({
+      config: `operator: ${token(operator, operator, { type: 'operator' })}, system_account: ${system.getPublicKey()}, resolver: MEMORY, resolver_preload: { ${accounts.join(', ')} }`,
+    });
+    try {
+      const jwt = token(account, user, { type: 'user', pub: {}, sub: {}, subs: -1, data: -1, payload: -1 });
+      const creds = (seed: Uint8Array): string =>
+        `-----BEGIN NATS USER JWT-----\n${jwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n${new TextDecoder().decode(seed)}\n------END USER NKEY SEED------\n`;
+      await (await connectNats({ url: server.url, credentials: { creds: creds(user.getSeed()) }, name: 'test' })).close();
+      const other = connectNats({ url: server.url, credentials: { creds: creds(nkeys.createUser().getSeed()) }, name: 'test' });
+      await expect(other).rejects.toMatchObject({ code: 'NATS_UNAUTHORIZED', message: expect.stringContaining('RUNLEDGER_NATS_CREDS_FILE') });
     } finally {
       await server.stop();
     }
