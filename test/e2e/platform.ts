@@ -112,7 +112,10 @@ export const startPlatform = async (environment: Readonly<Record<string, string>
     stop: async () => {
       up.kill('SIGTERM');
       const code = await exited;
+      // What the apps may do at their broker is all that they do.
+      const refusals = readFileSync(join(home, 'logs/nats-server.log'), 'utf8').match(/^.*violation.*$/gim);
       rmSync(own, { recursive: true, force: true });
+      if (refusals) throw new Error(`the broker has refused: ${refusals.join('\n')}`);
       return code;
     },
   };

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
+import type { Environment } from '#libs/platform';
 import type { Home } from './home.js';
 import { worthShowing, ProcessLog } from './process-log.js';
 import type { ProcessRef } from './process-ref.js';
 import type { ProcessSpec, ReadyDetails } from './process-spec.js';
 import { SupervisedProcess } from './supervised-process.js';
-import type { Environment } from './up-settings.js';
 import { WatchdogProcess } from './watchdog-process.js';
 
 const READY_MS = 60_000;

@@ -1,7 +1,6 @@
-import { type NatsSettings, readSettings } from '#libs/platform';
+import { type Environment, type NatsSettings, readSettings } from '#libs/platform';
 import { UpError } from './up-error.js';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type UpSettings = {
   /** Absolute. */

@@ -1,4 +1,4 @@
-import { EXIT_MISCONFIGURED, SettingsError } from '#libs/platform';
+import { EXIT_MISCONFIGURED, type Environment, SettingsError } from '#libs/platform';
 import { apps } from './apps.js';
 import { broker } from './broker.js';
 import { greeting } from './greeting.js';
@@ -9,7 +9,7 @@ import { makeSecretsKey } from './secrets-key.js';
 import { onStopSignals } from './stop-signals.js';
 import { Supervisor } from './supervisor.js';
 import { UpError } from './up-error.js';
-import { readUpSettings, type Environment, type UpSettings } from './up-settings.js';
+import { readUpSettings, type UpSettings } from './up-settings.js';
 
 /**
  * Brings everything up, keeps it running, and stops it at INT, TERM or HUP. Resolves with the exit code: 0 when it was
