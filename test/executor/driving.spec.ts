@@ -306,3 +306,43 @@ describe('a runner', () => {
     expect((await stage.ended(ref)).state.status).toBe('completed');
   });
 });
+
+describe('a heartbeat', () => {
+  it('that is missed ends the attempt, as a failure that another one may follow', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { heartbeatMs: 50, retry: { maxAttempts: 2, delayMs: 1 } })]);
+    const second = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the second attempt' });
+    second.end({ ok: true, result: {} });
+    const { state } = await stage.ended(ref);
+    expect(state.status).toBe('completed');
+    const failed = (await log.history(ref)).flatMap(({ commit }) => commit.events).find(({ type }) => type === 'TaskFailed');
+    expect(failed?.data).toMatchObject({ attempt: 1, final: false, error: { code: 'TASK_HEARTBEAT_MISSED', message: 'no sign of life for 50 ms' } });
+    expect(held.get(`${ref.execution}/a/1`)?.attempt.signal.aborted).toBe(true);
+  });
+
+  it('that a step is keeps the attempt alive', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { heartbeatMs: 400 })]);
+    const { attempt, end } = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the attempt' });
+    const startedAt = performance.now();
+    await eventually(() => {
+      attempt.step({ kind: 'completed' });
+      return performance.now() - startedAt > 800;
+    }, { what: 'twice the time it may be silent' });
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+});
+
+it('a task that nobody was there to start in time fails when somebody is', async () => {
+  const ref = await stage.request([task('a', 'held', { scheduleToStartMs: 1 })]);
+  const requestedAt = Date.now();
+  await eventually(() => Date.now() > requestedAt + 5, { what: 'the time it had to pass' });
+  const { runner, starts } = heldRunner();
+  await stage.startOwner(cluster().join('one'), 'one', [runner]);
+  const { state } = await stage.ended(ref);
+  expect(state.tasks.get('a')?.error?.code).toBe('TASK_START_TIMED_OUT');
+  expect(starts).toEqual([]);
+});

@@ -289,7 +289,7 @@ export class ExecutionDriver {
       this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
       return;
     }
-    const run = startRun(this.around.host, this.ref, task, attempt, this.state.input, {
+    const run = startRun(this.around, this.ref, task, attempt, this.state.input, {
       step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
       ended: (outcome) => this.ended(run, outcome),
     });

@@ -1,6 +1,8 @@
 import type { ExecutionRef, Failure, JsonObject, PlanTask } from '#libs/contracts';
 import type { TaskOutcome } from '#libs/execution';
 import type { Attempt, OutputChunk, Runner, StepReport } from '#libs/runners';
+import type { Clock } from './clock.js';
+import { watchHeartbeat } from './heartbeat.js';
 
 const MAX_RESULT_BYTES = 32 * 1024;
 const MAX_MESSAGE_LENGTH = 2_000;
@@ -92,9 +94,16 @@ export const runOnTheSpot = (
   }
 };
 
+const withoutHeartbeat = ({ heartbeatMs }: PlanTask, outcome: TaskOutcome): TaskOutcome => {
+  // It was done before it could be ended.
+  if (outcome.ok) return outcome;
+  const error = { code: 'TASK_HEARTBEAT_MISSED', message: `no sign of life for ${heartbeatMs} ms`, retryable: true };
+  return { ...outcome, error };
+};
+
 /** Starts an attempt whose start is committed. Reports exactly one outcome, never before this call has returned. */
 export const startRun = (
-  host: RunnerHost,
+  { host, clock }: { readonly host: RunnerHost; readonly clock: Clock },
   ref: ExecutionRef,
   task: PlanTask,
   attempt: number,
@@ -102,21 +111,30 @@ export const startRun = (
   reports: RunReports,
 ): Run => {
   const controller = new AbortController();
+  const silent = new AbortController();
   const runner = host.runners.get(task.runner);
+  const heartbeat = task.heartbeatMs === undefined ? undefined : watchHeartbeat(clock, task.heartbeatMs, () => silent.abort());
   const run = async (): Promise<TaskOutcome> => {
     if (!runner) return failed('RUNNER_UNKNOWN', `this executor has no runner ${task.runner}`, false);
     return await runner.run({
       ...identify(ref, task, attempt, executionInput),
-      signal: controller.signal,
+      signal: heartbeat ? AbortSignal.any([controller.signal, silent.signal]) : controller.signal,
       output: (chunk) => host.output(ref, task.id, chunk),
-      step: reports.step,
+      step: (step) => {
+        heartbeat?.beat();
+        reports.step(step);
+      },
+      ...(heartbeat && { heartbeat }),
     });
   };
   void Promise.resolve()
     .then(run)
     .then(bounded)
     .catch((error: unknown) => broken(task, error))
-    .then(reports.ended);
+    .then((outcome) => {
+      heartbeat?.end();
+      reports.ended(silent.signal.aborted ? withoutHeartbeat(task, outcome) : outcome);
+    });
   return {
     taskId: task.id,
     attempt,

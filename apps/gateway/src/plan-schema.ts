@@ -111,6 +111,8 @@ const task: Schema = {
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
     timeoutMs: duration('One attempt.'),
+    scheduleToStartMs: duration('A task that is due fails when no attempt of it has started so long after, pauses apart.'),
+    heartbeatMs: duration('An attempt fails that gives no sign of life for so long: output of a command, bytes of an answer.'),
     onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
     onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
   },

@@ -2,6 +2,7 @@ import type { Fact, Failure, JsonObject } from '#libs/contracts';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
 import { timeOut } from './outcome.js';
 import { deliveries } from './signals.js';
+import { startBy } from './starting.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
 
@@ -98,13 +99,20 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
   return facts;
 };
 
-/** What the time alone brings about: waits that are over and attempts past their deadline. */
+const notStarted = (state: State, { id: taskId, attempt }: TaskState): Fact => {
+  const message = `not started within ${state.graph.task.get(taskId)?.scheduleToStartMs ?? 0} ms of being due`;
+  // Another attempt would wait in the same line.
+  return { type: 'TaskFailed', data: { taskId, attempt, error: { code: 'TASK_START_TIMED_OUT', message, retryable: false }, final: true } };
+};
+
+/** What the time alone brings about: waits that are over, attempts past their deadline, and tasks that nobody started in time. */
 export const due = (state: State, now: number): readonly Fact[] => {
-  if (!isLive(state) || state.running === 0) return [];
+  if (!isLive(state) || (state.running === 0 && !state.graph.limitsStarts)) return [];
   const facts: Fact[] = [];
   for (const task of state.tasks.actionable()) {
-    if (task.status !== 'running') continue;
-    if (task.wakeAt !== undefined && now >= task.wakeAt) {
+    if (task.status !== 'running') {
+      if (now >= (startBy(state, task) ?? Infinity)) facts.push(notStarted(state, task));
+    } else if (task.wakeAt !== undefined && now >= task.wakeAt) {
       facts.push({ type: 'TaskCompleted', data: { taskId: task.id, attempt: task.attempt, result: {} } });
     } else if (task.deadlineAt !== undefined && now >= task.deadlineAt) {
       facts.push(...timeOut(state, task, now));

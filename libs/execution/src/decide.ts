@@ -4,9 +4,9 @@ import { type ClientCommand, type Command, type Context, parseCause, stamp } fro
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
-import { startable } from './next.js';
 import { recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
+import { startable } from './starting.js';
 import type { State } from './state.js';
 import { isTerminal } from './task-state.js';
 import { waitOf } from './waits.js';

@@ -11,7 +11,7 @@ type Draft = { -readonly [K in keyof State]: State[K] };
 
 const timeOf = (value: string | undefined): number | undefined => (value === undefined ? undefined : Date.parse(value));
 
-const pendingTask = (task: PlanTask): TaskState => ({
+const pendingTask = (task: PlanTask, at: number): TaskState => ({
   id: task.id,
   status: 'pending',
   attempt: 0,
@@ -19,6 +19,7 @@ const pendingTask = (task: PlanTask): TaskState => ({
   losses: 0,
   waitingFor: task.dependsOn.length,
   brokenBy: undefined,
+  dueAt: task.dependsOn.length === 0 ? at : undefined,
   executor: '',
   deadlineAt: undefined,
   wakeAt: undefined,
@@ -41,6 +42,12 @@ const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, a
   draft.tasks = draft.tasks.with(changed.map(([, after]) => after));
 };
 
+/** The task, waiting for one fewer. */
+const released = (task: TaskState, at: number): TaskState => {
+  const waitingFor = task.waitingFor - 1;
+  return { ...task, waitingFor, dueAt: waitingFor === 0 ? at : undefined };
+};
+
 /** Changes one task; what depends on it waits for one fewer, or for ever. */
 const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => {
   const before = draft.tasks.get(id);
@@ -50,11 +57,11 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
   const plan = draft.graph.task.get(id);
   const isWell = endedWell(after, plan);
   const dependents = (draft.graph.dependents.get(id) ?? []).flatMap((name) => draft.tasks.get(name) ?? []);
-  const released = dependents.map((task): [TaskState, TaskState] => [
+  const changed = dependents.map((task): [TaskState, TaskState] => [
     task,
-    isWell ? { ...task, waitingFor: task.waitingFor - 1 } : { ...task, brokenBy: task.brokenBy ?? id },
+    isWell ? released(task, draft.at) : { ...task, brokenBy: task.brokenBy ?? id },
   ]);
-  replace(draft, [[before, after], ...released]);
+  replace(draft, [[before, after], ...changed]);
   if (isWell || after.status !== 'failed') return;
   draft.failedTask ??= id;
   if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
@@ -78,7 +85,7 @@ const apply = (draft: Draft, event: Event): void => {
       const { plan, name, labels, input, dialect } = event.data;
       draft.status = 'pending';
       Object.assign(draft, { plan, name, labels, input, dialect, graph: graphOf(plan) });
-      draft.tasks = TaskTable.of(plan.tasks.map(pendingTask));
+      draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
       draft.seed = event.cause;
@@ -96,6 +103,7 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     case 'ExecutionResumed':
       draft.status = draft.startedAt === undefined ? 'pending' : 'running';
+      draft.resumedAt = draft.at;
       remember(draft, event);
       return;
     case 'ExecutionCancelRequested':
@@ -156,9 +164,11 @@ const apply = (draft: Draft, event: Event): void => {
       attemptFailed(draft, taskId, final, { failures: (draft.tasks.get(taskId)?.failures ?? 0) + 1, error });
       return;
     }
-    case 'TaskRetryScheduled':
-      change(draft, event.data.taskId, { retryAt: Date.parse(event.data.at) });
+    case 'TaskRetryScheduled': {
+      const retryAt = Date.parse(event.data.at);
+      change(draft, event.data.taskId, { retryAt, dueAt: retryAt });
       return;
+    }
     case 'TaskSkipped':
       change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined });
       return;

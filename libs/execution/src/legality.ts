@@ -1,5 +1,5 @@
 import type { Event } from '#libs/contracts';
-import { startable } from './next.js';
+import { startable } from './starting.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
 
@@ -55,9 +55,12 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
   switch (event.type) {
     case 'TaskStarted':
       return starts(state, task, event.data.attempt, event.at);
+    case 'TaskFailed': {
+      const { attempt, final } = event.data;
+      return task.status === 'pending' && final ? unless(attempt === task.attempt, `it is about attempt ${attempt}, and ${about(task)}`) : runs(task, attempt);
+    }
     case 'TaskCompleted':
       return runs(task, event.data.attempt) ?? isSignalled(state, task);
-    case 'TaskFailed':
     case 'TaskTimedOut':
     case 'TaskCancelled':
     case 'StepStarted':

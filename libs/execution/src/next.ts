@@ -1,6 +1,7 @@
 import { consequences, due } from './consequences.js';
+import { startBy, startable } from './starting.js';
 import type { State } from './state.js';
-import { type TaskState, isTerminal } from './task-state.js';
+import { isTerminal } from './task-state.js';
 
 /** What has to happen next with an execution. Never stored: it follows from the state and the time. */
 export type Next = {
@@ -11,14 +12,6 @@ export type Next = {
   /** Milliseconds since the epoch when to look again; undefined when no timer is set. */
   readonly wakeAt: number | undefined;
 };
-
-/** True when the task may start now. */
-export const startable = (state: State, task: TaskState, now: number): boolean =>
-  (state.status === 'running' || state.status === 'pending') &&
-  state.stoppedBy === undefined &&
-  task.status === 'pending' &&
-  task.waitingFor === 0 &&
-  (task.retryAt === undefined || task.retryAt <= now);
 
 /** What the state calls for at `now` (milliseconds since the epoch). */
 export const next = (state: State, clock: number): Next => {
@@ -33,7 +26,11 @@ export const next = (state: State, clock: number): Next => {
     if (task.status === 'running') {
       if (task.wakeAt !== undefined) timers.push(task.wakeAt);
       if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
-    } else if (mayStart && room > 0 && startable(state, task, now)) {
+      continue;
+    }
+    const limit = startBy(state, task);
+    if (limit !== undefined) timers.push(limit);
+    if (mayStart && room > 0 && startable(state, task, now)) {
       start.push(task.id);
       room -= 1;
     } else if (mayStart && task.status === 'pending' && task.retryAt !== undefined && task.retryAt > now) {

@@ -107,7 +107,7 @@ class Parser {
 
   task(path: string, value: unknown): void {
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'onFailure', 'onLost'];
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'onFailure', 'onLost'];
     this.only(path, value, known);
     const { id: taskId, runner, input = {}, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
     if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
@@ -118,6 +118,8 @@ class Parser {
     if (!Array.isArray(dependsOn)) this.fault(at(path, 'dependsOn'), 'must be a list of task ids');
     this.retry(at(path, 'retry'), retry);
     this.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
+    this.integer(at(path, 'scheduleToStartMs'), value['scheduleToStartMs'], 1, MAX_DURATION_MS);
+    this.integer(at(path, 'heartbeatMs'), value['heartbeatMs'], 1, MAX_DURATION_MS);
     this.oneOf(at(path, 'onFailure'), onFailure, ['skip', 'stop', 'continue']);
     this.oneOf(at(path, 'onLost'), onLost, ['retry', 'fail']);
   }
@@ -164,7 +166,7 @@ type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 
 
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
-  const { retry, timeoutMs, onFailure, onLost } = task;
+  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
@@ -172,6 +174,8 @@ const normalTask = (task: LooseTask): PlanTask => {
     dependsOn,
     ...(retry && { retry }),
     ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
+    ...(heartbeatMs !== undefined && { heartbeatMs }),
     ...(onFailure && { onFailure }),
     ...(onLost && { onLost }),
   };

@@ -7,6 +7,8 @@ import { TaskTable } from './task-table.js';
 export type Graph = {
   readonly task: ReadonlyMap<string, PlanTask>;
   readonly dependents: ReadonlyMap<string, readonly string[]>;
+  /** True where a task may wait for its start for so long only. */
+  readonly limitsStarts: boolean;
 };
 
 /** An execution as its events tell it. `status` is undefined before the first event. */
@@ -31,6 +33,7 @@ export type State = {
   /** Time of the last event; no later event is older. */
   readonly at: number;
   readonly startedAt: number | undefined;
+  readonly resumedAt: number | undefined;
   readonly deadlineAt: number | undefined;
   readonly cancel: { readonly mode: CancelMode; readonly reason: string | undefined } | undefined;
   /** The task whose failure decides the execution's: the first that failed and was not to be passed over. */
@@ -53,7 +56,7 @@ const nothing: Plan = { name: '', tasks: [] };
 export const initial: State = {
   status: undefined,
   plan: nothing,
-  graph: { task: new Map(), dependents: new Map() },
+  graph: { task: new Map(), dependents: new Map(), limitsStarts: false },
   name: '',
   labels: {},
   input: {},
@@ -66,6 +69,7 @@ export const initial: State = {
   orphans: 0,
   at: 0,
   startedAt: undefined,
+  resumedAt: undefined,
   deadlineAt: undefined,
   cancel: undefined,
   failedTask: undefined,
@@ -89,5 +93,6 @@ export const graphOf = (plan: Plan): Graph => {
       else dependents.set(dependency, [task.id]);
     }
   }
-  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents };
+  const limitsStarts = plan.tasks.some(({ scheduleToStartMs }) => scheduleToStartMs !== undefined);
+  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts };
 };

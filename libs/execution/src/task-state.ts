@@ -20,6 +20,8 @@ export type TaskState = {
   readonly wakeAt: number | undefined;
   /** While running: the name of the signal that ends it. */
   readonly signal: string | undefined;
+  /** When it, or its next attempt, comes or came due; undefined while it waits for others. */
+  readonly dueAt: number | undefined;
   /** While pending after a failed attempt: not before. */
   readonly retryAt: number | undefined;
   readonly result: JsonObject | undefined;

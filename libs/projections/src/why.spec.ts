@@ -101,6 +101,15 @@ describe('why an execution does not go on', () => {
     expect(waits.find((wait) => wait.task === 'b')).toMatchObject({ kind: 'concurrency', endedBy: [ofTask('a')] });
   });
 
+  it('a task that may not wait for ever for its start says until when', async () => {
+    const [wait, behind] = await waitsOf([request([task('b'), task('a', { scheduleToStartMs: 100 })], { concurrency: 1 })], 0, ['e1']);
+    expect(wait).toMatchObject({ kind: 'executor', task: 'b', until: null });
+    expect(behind).toMatchObject({ kind: 'executor', task: 'a', until: iso(100), endedBy: [{ kind: 'executor', name: 'any' }, time(100)] });
+    expect(behind?.text).toContain(`or fails at ${iso(100)}`);
+    const waits = await waitsOf([request([task('b'), task('a', { scheduleToStartMs: 100 })], { concurrency: 1 }), start('b')], 0);
+    expect(waits.find(({ task: name }) => name === 'a')).toMatchObject({ kind: 'concurrency', until: iso(100), endedBy: [ofTask('b'), time(100)] });
+  });
+
   it('a paused execution waits for its resume, and nothing of it for anything else', async () => {
     expect(await waitsOf([request([task('a')]), at(7, pause)], 9)).toMatchObject([
       { kind: 'resume', task: null, since: { time: iso(7), sequence: 2 }, until: null, endedBy: [call('resume'), call('cancel')] },

@@ -1,5 +1,5 @@
 import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
-import { type State, type TaskState, isTerminal } from '#libs/execution';
+import { type State, type TaskState, isTerminal, startBy } from '#libs/execution';
 
 /** A moment in the log. */
 export type Moment = { readonly time: string; readonly sequence: number };
@@ -165,11 +165,12 @@ const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moment
 const startWait = (
   id: string,
   state: State,
-  { id: task, retryAt, attempt, error }: TaskState,
+  waiting: TaskState,
   moments: Moments,
   now: number,
   alive?: Alive,
 ): Wait => {
+  const { id: task, retryAt, attempt, error } = waiting;
   if (retryAt !== undefined && retryAt > now) {
     const endedBy: EndedBy[] = [{ kind: 'time', name: iso(retryAt) }, call(id, 'cancel')];
     const since = moments.retried.get(task) ?? moments.first;
@@ -179,12 +180,17 @@ const startWait = (
   }
   const dependencies = (state.graph.task.get(task)?.dependsOn ?? []).map((name) => moments.ended.get(name));
   const since = [...dependencies, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
+  const limit = startBy(state, waiting);
+  const until = limit === undefined ? null : iso(limit);
+  const inTime: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];
+  const orFails = until === null ? '' : `, or fails at ${until}`;
   const { concurrency } = state.plan;
   if (concurrency !== undefined && state.running >= concurrency) {
     const running = [...state.tasks.values()].filter(({ status }) => status === 'running').slice(0, 20);
-    const text = `the plan lets ${concurrency} ${concurrency === 1 ? 'task' : 'tasks'} run at once`;
-    return { kind: 'concurrency', task, text, since, until: null, endedBy: running.map(({ id: name }) => ({ kind: 'task', name })) };
+    const text = `the plan lets ${concurrency} ${concurrency === 1 ? 'task' : 'tasks'} run at once${orFails}`;
+    const endedBy = [...running.map(({ id: name }): EndedBy => ({ kind: 'task', name })), ...inTime];
+    return { kind: 'concurrency', task, text, since, until, endedBy };
   }
-  const text = `is due${nobodyOf(alive) || '; an executor with a free slot will start it'}`;
-  return { kind: 'executor', task, text, since, until: null, endedBy: [anyExecutor] };
+  const text = `is due${nobodyOf(alive) || '; an executor with a free slot will start it'}${orFails}`;
+  return { kind: 'executor', task, text, since, until, endedBy: [anyExecutor, ...inTime] };
 };

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import type { Redaction } from '#libs/secrets';
 import type { Child } from './launch.js';
 import { Output } from './output.js';
 import type { Attempt } from './runner.js';
@@ -33,6 +32,8 @@ export function readOutput(
   { maxBytes, markers }: { readonly maxBytes: number; readonly markers: boolean },
 ): Reading {
   const output = new Output(attempt, maxBytes, (paused) => {
+    if (paused) attempt.heartbeat?.suspend();
+    else attempt.heartbeat?.beat();
     for (const pipe of [stdout, stderr]) {
       if (paused) pipe.pause();
       else pipe.resume();
@@ -42,11 +43,11 @@ export function readOutput(
   let tail = Buffer.alloc(0);
   // Before anything is cut: of a secret cut in two, neither part would be found.
   const endings = [
-    passOn(stdout, attempt.redaction, (bytes) => {
+    passOn(stdout, attempt, (bytes) => {
       output.write('stdout', bytes);
       steps?.read(bytes);
     }),
-    passOn(stderr, attempt.redaction, (bytes) => {
+    passOn(stderr, attempt, (bytes) => {
       output.write('stderr', bytes);
       tail = Buffer.concat([tail, bytes.subarray(-STDERR_TAIL_BYTES)]).subarray(-STDERR_TAIL_BYTES);
     }),
@@ -74,7 +75,8 @@ export function readOutput(
 }
 
 /** Hands on what a pipe brings, without secrets; returns what hands on the rest of it at its end. */
-function passOn(pipe: Readable, redaction: Redaction | undefined, take: (bytes: Buffer) => void): () => void {
+function passOn(pipe: Readable, { redaction, heartbeat }: Attempt, take: (bytes: Buffer) => void): () => void {
+  if (heartbeat) pipe.on('data', () => heartbeat.beat());
   const secretless = redaction?.stream();
   if (!secretless) {
     pipe.on('data', take);

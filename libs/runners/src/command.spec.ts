@@ -357,3 +357,30 @@ describe('output', () => {
     expect(silent.steps).toEqual([]);
   });
 });
+
+describe('signs of life', () => {
+  const counted = () => {
+    let beats = 0;
+    let suspended = 0;
+    return { heartbeat: { beat: () => (beats += 1), suspend: () => (suspended += 1) }, beats: () => beats, suspended: () => suspended };
+  };
+
+  it('are what a command writes, to either stream', async () => {
+    const silent = counted();
+    expect(await output(node(''), { heartbeat: silent.heartbeat })).toBe('');
+    expect(silent.beats()).toBe(0);
+    const talkative = counted();
+    await output(node('process.stderr.write("a")'), { heartbeat: talkative.heartbeat });
+    expect(talkative.beats()).toBeGreaterThan(0);
+  });
+
+  it('are not asked for while nobody reads what it writes', async () => {
+    const { heartbeat, suspended } = counted();
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const running = output(node('process.stdout.write("x".repeat(1 << 20))'), { heartbeat, output: () => held });
+    await eventually(() => suspended() > 0, { what: 'reading to pause' });
+    release();
+    await running;
+  });
+});

@@ -13,6 +13,8 @@ export type Exchange = {
   readonly body?: string;
   readonly maxBytes: number;
   readonly signal: AbortSignal;
+  /** Called whenever something of the answer has come. */
+  readonly arrived: () => void;
   /** What the body is to be free of. */
   readonly redaction?: Redaction | undefined;
   /** Addresses that are not public and may be reached all the same. */
@@ -40,7 +42,7 @@ export type Reply = {
  * AbortError, or with what the network said.
  */
 export async function exchange(wanted: Exchange): Promise<Reply> {
-  const { url, method, headers, body, maxBytes, signal, redaction, allowAddress, resolve: resolver } = wanted;
+  const { url, method, headers, body, maxBytes, signal, arrived, redaction, allowAddress, resolve: resolver } = wanted;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const allowed = (address: string): boolean => isPublicAddress(address) || allowAddress(address);
   // An address in the URL is connected to without any lookup.
@@ -52,10 +54,12 @@ export async function exchange(wanted: Exchange): Promise<Reply> {
       // As bytes: a text would be sent together with the headers, and make them UTF-8.
       .end(body === undefined ? undefined : Buffer.from(body));
   });
+  arrived();
   const parts: Buffer[] = [];
   const secretless = redaction?.stream();
   let size = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
+    arrived();
     parts.push(secretless?.write(part) ?? part);
     size += part.length;
     if (size > maxBytes) break; // Leaving the loop closes the connection.

@@ -232,3 +232,14 @@ it('hands on how long the server wants to be left alone, with a failure only', a
   expect(await request({ url: `${url}/busy` })).toMatchObject({ ok: false, retryAfterMs: 7_000 });
   expect(await request({ url: `${url}/fine` })).not.toHaveProperty('retryAfterMs');
 });
+
+it('shows life with everything that comes of an answer', async () => {
+  let beats = 0;
+  const url = await serve((_, response) => {
+    response.write('one');
+    setImmediate(() => response.end('two'));
+  });
+  const attempt = { ...attemptOf({ url }), heartbeat: { beat: () => (beats += 1), suspend: () => undefined } };
+  await httpRunner({ allowAddress: () => true }).run(attempt);
+  expect(beats).toBeGreaterThanOrEqual(2);
+});

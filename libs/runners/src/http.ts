@@ -35,7 +35,8 @@ const HARMLESS = new Set([
   'user-agent',
 ]);
 
-type Within = Required<Omit<HttpOptions, 'httpTimeoutMs'>> & Pick<Attempt, 'signal'> & { readonly redaction: Redaction | undefined };
+type Within = Required<Omit<HttpOptions, 'httpTimeoutMs'>> &
+  Pick<Attempt, 'signal'> & { readonly arrived: () => void; readonly redaction: Redaction | undefined };
 type Request = { url: URL; method: string; headers: Record<string, string>; body?: string };
 
 /** Sends a request, follows redirects, and reports the answer. */
@@ -57,7 +58,7 @@ export function httpRunner({
       const timer = setTimeout(() => late.abort(), httpTimeoutMs);
       const signal = AbortSignal.any([attempt.signal, late.signal]);
       try {
-        const within = { allowAddress, resolveHost, signal, redaction: attempt.redaction };
+        const within = { allowAddress, resolveHost, signal, arrived: () => attempt.heartbeat?.beat(), redaction: attempt.redaction };
         const reply = await follow(firstRequest(input, attempt), input, within);
         return outcome(reply, input, Math.round(performance.now() - startedAt), attempt.redaction);
       } catch (error) {
@@ -95,11 +96,11 @@ function firstRequest({ url, method = 'GET', headers = {}, body }: HttpInput, { 
 async function follow(
   first: Request,
   { expectStatus = [], maxResponseBytes: maxBytes = MAX_RESPONSE_BYTES }: HttpInput,
-  { allowAddress, resolveHost: resolve, signal, redaction }: Within,
+  { allowAddress, resolveHost: resolve, signal, arrived, redaction }: Within,
 ): Promise<Reply> {
   let request = first;
   for (let redirects = 0; ; redirects++) {
-    const reply = await exchange({ ...request, maxBytes, signal, redaction, allowAddress, resolve });
+    const reply = await exchange({ ...request, maxBytes, signal, arrived, redaction, allowAddress, resolve });
     const { location } = reply.headers;
     const redirected = [301, 302, 303, 307, 308].includes(reply.status) && !expectStatus.includes(reply.status);
     if (!redirected || location === undefined) return reply;

@@ -1,5 +1,6 @@
 export {
   type Attempt,
+  type Heartbeat,
   type InputProblem,
   type Outcome,
   type OutputChunk,

@@ -37,6 +37,13 @@ export type OutputChunk = {
 /** Where output goes. Resolves once stored; rejects when it can't be, which never fails the task. */
 export type OutputSink = (chunk: OutputChunk) => Promise<void>;
 
+/** Where signs of life go: without any for as long as the plan allows, the attempt is ended. */
+export type Heartbeat = {
+  beat(): void;
+  /** Until the next beat nobody can tell: what would show life is not being read. */
+  suspend(): void;
+};
+
 /** One attempt of one task, as a runner sees it. */
 export type Attempt = {
   readonly ref: ExecutionRef;
@@ -57,6 +64,8 @@ export type Attempt = {
    */
   readonly redaction?: Redaction;
   readonly step: (report: StepReport) => void;
+  /** Where the plan asks for signs of life. Steps are some without the runner's doing. */
+  readonly heartbeat?: Heartbeat;
 };
 
 /** What a task can be. */

@@ -19,6 +19,7 @@ const plans: fc.Arbitrary<Plan> = fc
       jitter: fc.constantFrom(0, 1),
       finalErrors: fc.constantFrom([], ['FATAL']),
       timeoutMs: fc.option(fc.integer({ min: 1, max: 500 }), { nil: undefined }),
+      scheduleToStartMs: fc.option(fc.integer({ min: 1, max: 500 }), { nil: undefined, freq: 2 }),
       onFailure: fc.constantFrom('skip' as const, 'stop' as const, 'continue' as const),
       onLost: fc.constantFrom('retry' as const, 'fail' as const),
     }),
@@ -28,13 +29,14 @@ const plans: fc.Arbitrary<Plan> = fc
     fc.record({
       tasks: fc.constant(
         drafts.map(
-          ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, onFailure, onLost }, i): PlanTask => ({
+          ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask => ({
             id: ids[i]!,
             runner,
             input: inputs[runner] ?? {},
             dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
             retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
             ...(timeoutMs !== undefined && { timeoutMs }),
+            ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
             onFailure,
             onLost,
           }),

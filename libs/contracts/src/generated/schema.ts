@@ -23,7 +23,7 @@ export const messages = {
   OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool' },
   PauseExecution: { reason: 'string?' },
   Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?' },
-  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?' },
+  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?' },
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   ResumeExecution: { reason: 'string?' },
   RetryPolicy: { maxAttempts: 'uint32', backoff: 'string?', delayMs: 'uint64?', maxDelayMs: 'uint64?', jitter: 'double?', finalErrors: 'string[]?', retryOn: 'string[]?' },

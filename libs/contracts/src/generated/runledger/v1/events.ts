@@ -101,7 +101,10 @@ export interface TaskCompleted {
   result: { [key: string]: any } | undefined;
 }
 
-/** One attempt has failed. When it is not final, TaskRetryScheduled follows in the same commit. */
+/**
+ * One attempt has failed. When it is not final, TaskRetryScheduled follows in the same commit. Also, and then final, of a task
+ * that could not be started: attempt is the one before, 0 where there was none.
+ */
 export interface TaskFailed {
   taskId: string;
   attempt: number;

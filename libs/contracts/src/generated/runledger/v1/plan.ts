@@ -50,7 +50,15 @@ export interface PlanTask {
     | string
     | undefined;
   /** When its executor died in the middle of an attempt. retry: another attempt (default). fail: at most once. */
-  onLost?: string | undefined;
+  onLost?:
+    | string
+    | undefined;
+  /** A task that is due fails when no attempt of it has started this long after, pauses apart; absent: no limit. */
+  scheduleToStartMs?:
+    | number
+    | undefined;
+  /** An attempt fails that gives no sign of life for this long: output of a command, bytes of an answer; absent: none is asked for. */
+  heartbeatMs?: number | undefined;
 }
 
 export interface RetryPolicy {

@@ -1,0 +1,69 @@
+import { T0, advance, at, cancel, fail, given, lose, pause, request, resume, start, succeed, task } from '#libs/testing';
+import { next } from './next.js';
+
+const chain = request([task('a'), task('b', { dependsOn: ['a'], scheduleToStartMs: 100 })]);
+const due = [chain, start('a'), at(10, succeed('a'))] as const;
+
+describe('a task with a limit on its start', () => {
+  it('fails by itself when nobody starts it in time, counted from when it came due', () => {
+    expect(next(given(...due).state, T0 + 10)).toEqual({ start: ['b'], advance: false, wakeAt: T0 + 110 });
+    given(...due).when(at(109, advance)).decides();
+    const error = { code: 'TASK_START_TIMED_OUT', message: 'not started within 100 ms of being due', retryable: false };
+    given(...due).when(at(110, advance)).decides(
+      { type: 'TaskFailed', data: { taskId: 'b', attempt: 0, error, final: true } },
+      {
+        type: 'ExecutionFailed',
+        data: { reason: { code: 'TASK_FAILED', message: "task 'b' failed: not started within 100 ms of being due", retryable: false } },
+      },
+    );
+  });
+
+  it('is not started any more by who comes too late, though nobody looked meanwhile', () => {
+    given(...due).when(at(500, start('b'))).refuses('TASK_NOT_STARTABLE');
+    expect(next(given(...due).state, T0 + 500)).toMatchObject({ start: [], advance: true });
+  });
+
+  it('has all the time it needs once it has started', () => {
+    given(...due, at(109, start('b'))).when(at(500, advance)).decides();
+  });
+
+  it('waits for nothing in a pause, and has its whole time after it', () => {
+    given(...due, at(20, pause)).when(at(500, advance)).decides();
+    const resumed = given(...due, at(20, pause), at(500, resume));
+    expect(next(resumed.state, T0 + 500)).toMatchObject({ start: ['b'], wakeAt: T0 + 600 });
+    resumed.when(at(600, advance)).decidesTypes('TaskFailed', 'ExecutionFailed');
+  });
+
+  it('waits in the line of its plan, too', () => {
+    const line = request([task('a'), task('b', { scheduleToStartMs: 100 })], { concurrency: 1 });
+    given(line, start('a')).when(at(100, advance)).decidesTypes('TaskFailed');
+  });
+
+  it('has its whole time again for every attempt, from when that is due', () => {
+    const retried = request([task('a', { scheduleToStartMs: 100, retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1_000 } })]);
+    const failed = given(retried, start('a'), at(50, fail('a')));
+    expect(next(failed.state, T0 + 1_050).wakeAt).toBe(T0 + 1_150);
+    failed.when(at(1_150, advance)).decides(
+      {
+        type: 'TaskFailed',
+        data: { taskId: 'a', attempt: 1, error: { code: 'TASK_START_TIMED_OUT', message: 'not started within 100 ms of being due', retryable: false }, final: true },
+      },
+      {
+        type: 'ExecutionFailed',
+        data: { reason: { code: 'TASK_FAILED', message: "task 'a' failed: not started within 100 ms of being due", retryable: false } },
+      },
+    );
+    given(retried, start('a'), at(50, lose('a'))).when(at(149, start('a'))).decidesTypes('TaskStarted');
+  });
+
+  it('is passed over, or stops the execution, as any other that failed', () => {
+    const passed = request([task('a', { scheduleToStartMs: 10, onFailure: 'continue' }), task('b', { dependsOn: ['a'] })]);
+    expect(next(given(passed, at(10, advance)).state, T0 + 10).start).toEqual(['b']);
+    const stopped = request([task('a', { scheduleToStartMs: 10, onFailure: 'stop' }), task('b')]);
+    given(stopped).when(at(10, advance)).decidesTypes('TaskFailed', 'TaskSkipped', 'ExecutionFailed');
+  });
+
+  it('is skipped with the execution it is part of, whatever time it has', () => {
+    given(...due).when(at(500, cancel('graceful'))).decidesTypes('ExecutionCancelRequested', 'TaskSkipped', 'ExecutionCancelled');
+  });
+});
