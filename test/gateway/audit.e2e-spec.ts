@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import type { AuditRecord } from '#libs/contracts';
 import { readSettings } from '#libs/platform';
 import { eventually } from '#libs/testing';
@@ -19,6 +20,10 @@ const records = async (service: Service, count: number, query: string, headers: 
   await eventually(async () => (found = (await pageOf(service, query, headers)).records).length >= count, { what: `${count} audit records` });
   return found;
 };
+
+/** The record of one request, once it is there. */
+const recordOf = (service: Service, correlationId: string, headers: Headers): Promise<AuditRecord> =>
+  eventually(async () => (await pageOf(service, '', headers)).records.find((record) => record.correlationId === correlationId), { what: `the record of ${correlationId}` });
 
 describe('the audit, with authentication', () => {
   let service: Service;
@@ -93,8 +98,7 @@ describe('the audit, with authentication', () => {
     const [acme, operator] = [await keys.of('admin', { tenant: 'mine' }), await keys.of('admin', { tenant: 'operator' })];
     await service.post(executions, { plan }, acme);
     await service.post(executions, { plan }, { 'x-correlation-id': 'stranger', 'x-tenant-id': 'mine' });
-    const [refused] = await records(service, 1, '?actor=anonymous', operator);
-    expect(refused).toMatchObject({ tenant: 'operator', status: 401, code: 'CREDENTIALS_MISSING', correlationId: 'stranger' });
+    expect(await recordOf(service, 'stranger', operator)).toMatchObject({ tenant: 'operator', actor: 'anonymous', status: 401, code: 'CREDENTIALS_MISSING' });
     const own = await records(service, 1, '', acme);
     expect(own.map(({ tenant, status }) => [tenant, status])).toEqual([['mine', 202]]);
     expect(JSON.stringify(await pageOf(service, '', operator))).not.toContain('mine');
@@ -107,6 +111,21 @@ describe('the audit, with authentication', () => {
     expect(first?.userAgent).toBe(`??${'x'.repeat(198)}`);
     await Promise.all(Array.from({ length: 100 }, () => service.post(executions, {}, viewer)));
     expect(await records(service, 60, '?limit=1000', admin)).toHaveLength(60);
+  });
+
+  it('misses no client that hangs up before it is answered', async () => {
+    const admin = await keys.of('admin', { tenant: 'gone' });
+    const body = JSON.stringify({ plan });
+    const { hostname, port } = new URL(service.url);
+    for (let n = 0; n < 10; n++) {
+      const socket = connect(Number(port), hostname);
+      const head = `POST ${executions} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: ${String(admin['authorization'])}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+      await new Promise<void>((resolve) => void socket.write(head + body, () => resolve()));
+      socket.resetAndDestroy();
+    }
+    const made = async (): Promise<number> => ((await service.get(executions, admin)).body['executions'] as unknown[]).length;
+    await eventually(async () => (await made()) > 0, { what: 'an execution of a client that is gone' });
+    await eventually(async () => (await records(service, 1, '', admin)).length === (await made()), { what: 'a record of each' });
   });
 
   it('forged X-Forwarded-For gains nothing', async () => {
@@ -126,6 +145,19 @@ describe('the audit, behind a trusted proxy', () => {
         await service.post(executions, { plan }, { ...admin, 'x-forwarded-for': forwarded });
         expect(await records(service, 1, '', admin)).toMatchObject([{ address, status: 202 }]);
       }
+    } finally {
+      keys.stop();
+      await service.stop();
+    }
+  }, 30_000);
+
+  it('forged X-Forwarded-For gains nothing from where there is none', async () => {
+    const service = await startService({ RUNLEDGER_AUTH_ENABLED: 'true', RUNLEDGER_TRUSTED_PROXIES: '10.0.0.0/8', RUNLEDGER_TENANT: 'operator' });
+    const keys = await Keys.open(service);
+    try {
+      const admin = await keys.of('admin', { tenant: 'operator' });
+      await service.post(executions, { plan }, { 'x-forwarded-for': '203.0.113.9, 10.0.0.1', 'x-correlation-id': 'forged' });
+      expect(await recordOf(service, 'forged', admin)).toMatchObject({ address: '127.0.0.1', status: 401 });
     } finally {
       keys.stop();
       await service.stop();

@@ -19,7 +19,7 @@ beforeAll(async () => {
   // Windows of an hour: none ends while a test counts.
   const environment = {
     RUNLEDGER_AUTH_ENABLED: 'true',
-    RUNLEDGER_RATE_LIMITS: 'start=5/h,control=2/h,workspace.start=2/h,unauthenticated=30/h',
+    RUNLEDGER_RATE_LIMITS: 'start=5/h,control=2/h,workspace.start=2/h,unauthenticated=100/h',
     RUNLEDGER_TENANTS: file,
   };
   service = await startService(environment);
@@ -83,9 +83,12 @@ describe('rates of requests', () => {
   it('bound what comes without credentials that count, by address; those that count go on', async () => {
     const valid = await keys.of('viewer', { tenant: 'valid' });
     const answers: Answer[] = [];
-    for (let n = 0; n < 31; n++) answers.push(await service.get(executions, n % 2 === 0 ? {} : { authorization: 'Bearer rlk_nonsense' }));
+    while (answers.at(-1)?.status !== 429 && answers.length < 101) {
+      answers.push(await service.get(executions, answers.length % 2 === 0 ? {} : { authorization: 'Bearer rlk_nonsense' }));
+    }
     const last = answers.at(-1);
-    expect(answers[0]?.status).toBe(401);
+    expect(answers.length).toBeGreaterThan(1);
+    expect(new Set(answers.slice(0, -1).map(({ status }) => status))).toEqual(new Set([401]));
     expect(last).toMatchObject({ status: 429, body: { code: 'TOO_MANY_REQUESTS' } });
     expect(Number(last?.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await service.get(executions, { 'x-forwarded-for': '203.0.113.7' })).status).toBe(429);

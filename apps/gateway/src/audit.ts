@@ -17,10 +17,15 @@ type Options = {
   readonly tenant: string;
 };
 
-/** Hook onResponse: what was to change something is recorded, and what was refused for who asks; reads that were answered are not. */
-export const auditHook = (options: Options): ((request: FastifyRequest, reply: FastifyReply, done: () => void) => void) => {
+type Hook = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void) => void;
+
+/**
+ * Hook onSend: what was to change something is recorded, and what was refused for who asks; reads that were answered are not. Not
+ * onResponse, which never comes for a client that has hung up.
+ */
+export const auditHook = (options: Options): Hook => {
   const refusals = new Refusals();
-  return (request, reply, done) => {
+  return (request, reply, _payload, done) => {
     done();
     const { statusCode: status } = reply;
     const isRefused = whoAsks.includes(status);

@@ -109,7 +109,7 @@ export const createHttpApp = async (
   if (authenticator) {
     fastify.addHook('onRequest', accessHook(authenticator, unauthenticatedLimit(settings.tenants.unauthenticated)));
     // Where everybody is anonymous a record would say nothing that the log does not.
-    fastify.addHook('onResponse', auditHook({ trail, tenant: settings.tenant }));
+    fastify.addHook('onSend', auditHook({ trail, tenant: settings.tenant }));
   }
   const { tenants: policies, tenant } = settings;
   if (policies.hasRates) fastify.addHook('onRequest', await rateHook({ storage, policies, tenant }));

@@ -92,14 +92,17 @@ const throttler = (name: string, rateFor: (asked: Asked) => Rate | undefined, tr
   generateKey: (context) => keyOf(askedIn(context)),
 });
 
-/** A workspace's come first: what it is refused does not count against its tenant. `default` makes headers without a suffix. */
+/** A workspace's come first: what it is refused does not count against its tenant. Of both, only the tenant's are shown in headers. */
 const throttlers = (): ThrottlerOptions[] => [
-  throttler(
-    'workspace',
-    ({ workspace, rates, verb }) => (workspace === undefined ? undefined : rates[`workspace.${verb}`]),
-    ({ workspace }) => workspace ?? '',
-    ({ verb, tenant, workspace }) => `${verb}.${tenant}.${workspace}`,
-  ),
+  {
+    ...throttler(
+      'workspace',
+      ({ workspace, rates, verb }) => (workspace === undefined ? undefined : rates[`workspace.${verb}`]),
+      ({ workspace }) => workspace ?? '',
+      ({ verb, tenant, workspace }) => `${verb}.${tenant}.${workspace}`,
+    ),
+    setHeaders: false,
+  },
   throttler(
     'default',
     ({ rates, verb }) => rates[verb],
