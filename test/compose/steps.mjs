@@ -186,6 +186,12 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     return `${fed.length} events of ${ended.length} executions, each once and in the order of the log`;
   };
 
+  const refusals = async () => {
+    const refused = (await compose('logs', '--no-color', 'nats')).match(/^.*(Publish|Subscription) Violation.*$/gm);
+    assert.equal(refused, null);
+    return 'NATS has refused nothing to anybody who has a key';
+  };
+
   const loseBroker = async () => {
     await docker('rm', '--force', (await compose('ps', '-q', 'nats')).trim());
     await bringUp();
@@ -226,8 +232,10 @@ export const steps = ({ root, project, env, docker, endings, signal }) => {
     { name: 'crash', take: crashApps },
     { name: 'health', take: health },
     { name: 'feed', take: compareFeed },
+    { name: 'refusals', take: refusals },
     { name: 'broker', take: loseBroker },
     { name: 'verify', take: verify },
     { name: 'replay', take: replay },
+    { name: 'refusals', take: refusals },
   ];
 };
