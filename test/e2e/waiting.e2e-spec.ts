@@ -58,3 +58,35 @@ describe('signals', () => {
     expect((await run('verify', id).ended).code).toBe(0);
   }, 120_000);
 });
+
+describe('approvals', () => {
+  it('are asked for while every process is killed; an answer, a delegation and an expiry find their tasks after that', async () => {
+    const ask = (id: string, input: object, more: object = {}): object => ({ id, runner: 'approval', input: { title: `${id}?`, ...input }, ...more });
+    const id = await request([
+      ask('release', {}),
+      ask('sign', { approvers: ['role:admin'], delegable: true }),
+      ask('silent', { expiresInMs: 3_000, onExpiry: 'approve' }),
+      ask('refused', {}, { onFailure: 'continue' }),
+      { id: 'publish', runner: 'command', input: { argv: ['echo', 'published'] }, dependsOn: ['release', 'silent', 'refused'] },
+    ]);
+    for (const task of ['release', 'sign', 'refused']) await untilWaiting(id, task);
+    expect((await run('delegate', id, 'sign', 'user:grace').ended).out).toContain('left to user:grace');
+    await killEverything();
+    const listed = (await run('approvals').ended).out;
+    for (const task of ['release', 'sign', 'refused']) expect(listed).toMatch(new RegExp(`${id} +${task} `));
+    expect((await run('show', id).ended).out).toContain('waits for approval release?');
+    expect((await run('why', id).ended).out).toContain('runledger approve … release');
+    expect(await run('approve', id, 'sign').ended).toMatchObject({ code: 4, err: expect.stringContaining('user:grace') as string });
+    expect((await run('approve', id, 'release', '--reason', 'tried').ended).out).toContain('release is approved by you');
+    expect((await run('approve', id, 'release').ended).out).toContain('already');
+    expect((await run('reject', id, 'refused').ended).code).toBe(0);
+    await eventually(async () => (await tasksOf(id)).get('publish')?.status === 'completed', { timeoutMs: 30_000, what: 'publish completed' });
+    expect((await tasksOf(id)).get('silent')).toMatchObject({ status: 'completed', attempt: 1, result: { decision: 'approved', expired: true } });
+    expect((await run('events', id).ended).out).toMatch(/asks for approval: release\? \(1 by whoever may\)[\s\S]*approved by anonymous: tried/);
+    await run('cancel', id).ended;
+    await untilStatus(platform, id, 'cancelled');
+    expect((await run('approvals').ended).err).toContain('nothing waits');
+    expect((await run('verify', id).ended).code).toBe(0);
+    expect((await run('rebuild', 'status').ended).code).toBe(0);
+  }, 120_000);
+});

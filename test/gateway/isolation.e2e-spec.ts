@@ -162,7 +162,7 @@ const perform = async (wanted: Step): Promise<void> => {
   };
   const query = operation.queries.filter((name, index) => valueOf[name] && (wanted.queries >> index) & 1).map((name) => `${name}=${encodeURIComponent(valueOf[name]?.() ?? '')}`);
   const kindOfId: Kind = operation.path.includes('/keys/') ? 'key' : 'execution';
-  const pathWith = (id: string, name: string): string => operation.path.replace('{id}', id).replace('{name}', name);
+  const pathWith = (id: string, name: string): string => operation.path.replace('{id}', id).replace('{name}', name).replace('{task}', 'a');
   const name = operation.path.includes('/secrets/') ? take('secret') : 'status';
   const id = take(kindOfId);
   const url = `${pathWith(id, name)}${query.length > 0 ? `?${query.join('&')}` : ''}`;
@@ -183,6 +183,8 @@ const perform = async (wanted: Step): Promise<void> => {
     }
     if (isNewKey) return { name: `key ${party.mark}`, roles: ['viewer'] };
     if (operation.method === 'PUT') return { value: `value ${party.mark}` };
+    if (operation.path.endsWith('/respond')) return { decision: 'approve', reason: `reason ${party.mark}` };
+    if (operation.path.endsWith('/delegate')) return { to: `user:${party.mark}` };
     if (operation.path.includes('/signals/')) return { payload: { given: party.mark } };
     return operation.method === 'POST' && !operation.path.includes('rebuild') ? { reason: `reason ${party.mark}` } : undefined;
   })();

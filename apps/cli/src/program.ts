@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { permissions, roles } from '#libs/access';
 import { integer, jsonObject, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
+import type { AnswerOptions, ApprovalsOptions } from './commands/approvals.js';
 import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
 import type { EventsOptions } from './commands/events.js';
@@ -121,6 +122,25 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .argument('<name>', 'what the task waits for', token)
     .option('--payload <json>', 'an object; it becomes part of the result of the task', jsonObject)
     .action((id: string, name: string, options: SignalOptions) => on(options, async (session) => (await import('./commands/signal.js')).signal(session, id, name, options)));
+
+  client('approvals', 'what waits for an answer of somebody, longest first')
+    .option('--limit <n>', 'at most so many', integer(1, 200))
+    .option('--cursor <cursor>', 'go on where an earlier answer ended')
+    .action((options: ApprovalsOptions) => on(options, async (session) => (await import('./commands/approvals.js')).approvals(session, options)));
+  for (const [verb, description] of [['approve', 'approve what a task asks'], ['reject', 'reject it: the task fails']] as const) {
+    ofOne(verb, description)
+      .argument('<task>', 'the task that asks', token)
+      .option('--reason <text>', 'why, for the record')
+      .action((id: string, task: string, options: AnswerOptions) =>
+        on(options, async (session) => (await import('./commands/approvals.js')).respond(session, verb, id, task, options)),
+      );
+  }
+  ofOne('delegate', 'leave your answer to somebody else')
+    .argument('<task>', 'the task that asks', token)
+    .argument('<to>', 'an actor, such as user:ada')
+    .action((id: string, task: string, to: string, options: ClientOptions) =>
+      on(options, async (session) => (await import('./commands/approvals.js')).delegate(session, id, task, to)),
+    );
 
   ofOne('output', 'what the tasks wrote')
     .option('--task <id>', 'of this task only', token)

@@ -49,7 +49,7 @@ const task = object({
   retryAt: orNull(time),
   result: orNull(anObject),
   error: failure,
-  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
+  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
   steps: listOf(step),
 });
@@ -80,7 +80,7 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'retry', 'executor', 'concurrency', 'dependencies'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'retry', 'executor', 'concurrency', 'dependencies'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),
@@ -96,6 +96,26 @@ const why = object({
   deadlineAt: orNull({ ...time, description: 'When it fails by itself.' }),
   ended: orNull(object({ ...moment, reason: failure })),
   asOfSeq,
+});
+
+const clarification = object({
+  execution: token,
+  task: token,
+  attempt: integer,
+  title: text,
+  description: orNull(text),
+  status: { type: 'string', enum: ['pending', 'approved', 'rejected', 'expired', 'withdrawn'], description: 'withdrawn: its attempt has ended otherwise.' },
+  approvers: { ...listOf(text), description: 'Who may answer; empty: whoever has the permission.' },
+  required: { ...integer, description: 'Approvals that it takes.' },
+  approvals: { ...integer, description: 'Approvals that it has.' },
+  delegable: { type: 'boolean' },
+  requestedAt: time,
+  expiresAt: orNull(time),
+  onExpiry: { type: 'string', enum: ['reject', 'approve', 'fail'] },
+  endedAt: orNull(time),
+  answers: listOf(
+    object({ by: text, decision: orNull({ type: 'string', enum: ['approve', 'reject'] }), to: orNull({ ...text, description: 'Whom they have left it to.' }), reason: orNull(text), at: time }),
+  ),
 });
 
 const hash: Schema = { ...text, description: 'SHA-256, base64url.' };
@@ -170,6 +190,8 @@ export const answers = {
   list: object({ executions: listOf(object(summary)), next, asOfSeq }),
   detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), asOfSeq }),
   tasks: object({ tasks: listOf(task), asOfSeq }),
+  clarifications: object({ clarifications: listOf(clarification), asOfSeq }),
+  pending: object({ clarifications: listOf(clarification), next, asOfSeq }),
   why,
   events: object({ events: listOf(event), next }),
   output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),

@@ -14,6 +14,7 @@ const fromStart = { sequence: 0, index: 0 };
 const everyRead = (of: ExecutionRef, at: ReadAt): readonly (() => Promise<unknown>)[] => [
   () => reads.detail(of, at),
   () => reads.tasks(of, at),
+  () => reads.clarifications(of, at),
   () => reads.why(of, at),
   () => reads.events(of, fromStart, 10, at),
 ];
@@ -22,6 +23,7 @@ const everyRead = (of: ExecutionRef, at: ReadAt): readonly (() => Promise<unknow
 const behind = {
   execution: () => Promise.resolve({ asOfSeq: 0, found: undefined }),
   tasks: () => Promise.resolve({ asOfSeq: 0, found: undefined }),
+  clarifications: () => Promise.resolve({ asOfSeq: 0, found: undefined }),
 };
 
 let now: number;
@@ -62,7 +64,7 @@ describe('reading now', () => {
   it('goes on while the projector is away', async () => {
     const away = (): Promise<never> => Promise.reject(new Problem(503, 'PROJECTION_UNAVAILABLE', 'away'));
     await tell(ref, request([task('a')]));
-    const alone = new ExecutionReads(log, { execution: away, tasks: away }, () => Promise.resolve(new Set(['e1'])));
+    const alone = new ExecutionReads(log, { execution: away, tasks: away, clarifications: away }, () => Promise.resolve(new Set(['e1'])));
     expect(await alone.detail(ref)).toMatchObject({ status: 'pending', asOfSeq: 1 });
     expect(await alone.tasks(ref)).toMatchObject({ tasks: [{ id: 'a' }] });
   });

@@ -1,6 +1,6 @@
 import { type ExecutionRef, eventId } from '#libs/contracts';
 import { type LogStore, type StoredCommit, checked, replay, unborn } from '#libs/ledger';
-import { type ExecutionDetail, ExecutionView, type TaskView, type Why, whyOf } from '#libs/projections';
+import { type ClarificationView, type ExecutionDetail, ExecutionView, type TaskView, type Why, whyOf } from '#libs/projections';
 import { Problem } from './problem.js';
 import type { ReadModels } from './read-models.js';
 import type { AsOf, EventPosition, ReadAt } from './request-query.js';
@@ -28,7 +28,7 @@ type Past = Known & { readonly history: readonly StoredCommit[] };
 export class ExecutionReads {
   constructor(
     private readonly log: LogStore,
-    private readonly readModels: Pick<ReadModels, 'execution' | 'tasks'>,
+    private readonly readModels: Pick<ReadModels, 'execution' | 'tasks' | 'clarifications'>,
     /** Incarnations of the executors that are alive, for the answer to why nothing happens. */
     private readonly executors: () => Promise<ReadonlySet<string>>,
   ) {}
@@ -47,6 +47,13 @@ export class ExecutionReads {
     if (known) return { tasks: known.found, asOfSeq: known.asOfSeq };
     const { view, asOfSeq } = await this.folded(ref, at);
     return { tasks: view.taskViews, asOfSeq };
+  }
+
+  async clarifications(ref: ExecutionRef, at: ReadAt = {}): Promise<{ readonly clarifications: readonly ClarificationView[] } & Known> {
+    const known = at.asOf ? undefined : await this.projected(this.readModels.clarifications(ref), at);
+    if (known) return { clarifications: known.found, asOfSeq: known.asOfSeq };
+    const { view, asOfSeq } = await this.folded(ref, at);
+    return { clarifications: view.clarificationViews, asOfSeq };
   }
 
   async why(ref: ExecutionRef, at: ReadAt = {}): Promise<Why & Known> {

@@ -4,16 +4,16 @@ import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
 import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
-import { Allow, principalOf } from './access.js';
+import { Allow } from './access.js';
 import { ExecutionReads } from './execution-reads.js';
-import { type Caller, Executions } from './executions.js';
-import { idempotencyOf } from './idempotency-key.js';
+import { callerOf, control, visibleRef } from './execution-control.js';
+import { Executions } from './executions.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest, parseSignalRequest } from './request-body.js';
-import { TENANT, correlationOf, executionRef, signalName, tenantOf } from './request-context.js';
+import { TENANT, signalName, tenantOf } from './request-context.js';
 import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
-import { actsIn, mustSee, within } from './workspaces.js';
+import { actsIn, within } from './workspaces.js';
 
 const base = '/api/v1/executions';
 
@@ -37,13 +37,6 @@ const nextPage = (url: string, cursor: string): string => {
   params.set('cursor', cursor);
   return `${base}?${params.toString()}`;
 };
-
-/** The same verb and body under the same key are the same request. */
-const callerOf = (request: FastifyRequest, verb: string, body: unknown): Caller => ({
-  actor: principalOf(request).actor,
-  correlationId: correlationOf(request),
-  idempotency: idempotencyOf(request, verb, body),
-});
 
 const contentType = { text: 'text/plain; charset=utf-8', bytes: 'application/octet-stream' } as const;
 
@@ -205,18 +198,11 @@ export class ExecutionsController {
     return await this.control(id, request, reply, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
   }
 
-  /** Throws Problem ID_INVALID, TENANT_INVALID, TENANT_NOT_FOUND, WORKSPACE_FORBIDDEN. */
-  private async ref(id: string, request: FastifyRequest): Promise<ExecutionRef> {
-    const ref = executionRef(tenantOf(request, this.tenant), id);
-    await mustSee(request, ref, (seen) => this.reads.labels(seen));
-    return ref;
+  private ref(id: string, request: FastifyRequest): Promise<ExecutionRef> {
+    return visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
   }
 
-  /** `verb`: all of what is asked for that does not stand in the body. */
   private async control(id: string, request: FastifyRequest, reply: FastifyReply, command: ClientCommand, verb: string = command.type): Promise<object> {
-    const caller = callerOf(request, verb, request.body);
-    const { replayed, ...answer } = await this.executions.control(await this.ref(id, request), command, caller);
-    if (replayed) void reply.header('idempotency-replayed', 'true');
-    return answer;
+    return await control(this.executions, await this.ref(id, request), request, reply, command, verb);
   }
 }

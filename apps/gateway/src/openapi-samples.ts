@@ -1,6 +1,7 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { apiKeyIdFor } from '#libs/access';
 import { idOf } from './idempotency-key.js';
+import type { ExampleName } from './plan-schema.js';
 
 type Sample = { readonly lang: 'Shell'; readonly label: string; readonly source: string };
 type Examples = Readonly<Record<string, { readonly value: unknown }>>;
@@ -14,7 +15,12 @@ const keyOf = (example: string): string => `example-${example}`;
 
 /** Ids of what the samples before have made; what is read of executions has ended soon, what is commanded has not. */
 const idFor = (path: string, method: string, tenant: string): string =>
-  path.startsWith('/api/v1/keys') ? apiKeyIdFor(tenant, keyOf('worker')) : idOf(tenant, keyOf(method === 'post' ? 'nap' : 'hello'));
+  path.startsWith('/api/v1/keys') ? apiKeyIdFor(tenant, keyOf('worker')) : idOf(tenant, keyOf(exampleFor(path, method)));
+
+const exampleFor = (path: string, method: string): ExampleName => {
+  if (path.includes('/clarifications')) return 'release';
+  return method === 'post' ? 'nap' : 'hello';
+};
 
 /**
  * A curl command for every operation, each of which runs as it stands, those with a body first: their idempotency keys make the ids

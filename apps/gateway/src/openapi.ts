@@ -5,7 +5,7 @@ import type { Settings } from '#libs/platform';
 import { answers } from './answer-schema.js';
 import { exampleKey, newKeySchema } from './api-key-schema.js';
 import { addSamples } from './openapi-samples.js';
-import { type Schema, exampleRequests, exampleSecret, requestSchema, secretSchema, token } from './plan-schema.js';
+import { type Schema, delegationSchema, exampleDelegation, exampleRequests, exampleResponse, responseSchema, exampleSecret, requestSchema, secretSchema, token } from './plan-schema.js';
 import { serveRedoc } from './redoc.js';
 
 /** Where a client on this machine finds a server that listens there. */
@@ -128,6 +128,27 @@ const signal = (): MethodDecorator =>
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
+const clarifications = ApiTags('clarifications') as MethodDecorator;
+const taskOf = (example: string): MethodDecorator => ApiParam({ name: 'task', description: 'The task that asks.', schema: { ...token, example } }) as MethodDecorator;
+
+const answerTo = (summary: string, task: string, schema: Schema, examples: Readonly<Record<string, { summary: string; value: object }>>): MethodDecorator =>
+  applyDecorators(
+    clarifications,
+    tenant,
+    workspace,
+    keyed,
+    id,
+    taskOf(task),
+    ApiOperation({ summary }),
+    ApiBody({ schema, examples }),
+    ok(answers.controlled, 'Durable.'),
+    invalid,
+    refusal(403, 'FORBIDDEN, WORKSPACE_FORBIDDEN, NOT_AN_APPROVER, SELF_APPROVAL'),
+    refusal(404, 'EXECUTION_NOT_FOUND, CLARIFICATION_NOT_FOUND'),
+    refusal(409, 'CLARIFICATION_CLOSED, ALREADY_ANSWERED, DELEGATION_REFUSED, IDEMPOTENCY_KEY_REUSED'),
+    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
+  );
+
 const projectionName = ApiParam({ name: 'name', description: '`name` in the list of projections.', schema: { type: 'string', example: 'status' } });
 
 const projection = (summary: string, ...more: MethodDecorator[]): MethodDecorator =>
@@ -164,6 +185,7 @@ export const describe = {
         examples: {
           hello: { summary: 'A command and what follows it', value: exampleRequests.hello },
           diamond: { summary: 'A graph: two tasks side by side, one that fails and is tried again', value: exampleRequests.diamond },
+          release: { summary: 'Two approvals', value: exampleRequests.release },
           nap: { summary: 'Something to pause, resume and cancel', value: exampleRequests.nap },
         },
       }),
@@ -221,6 +243,27 @@ export const describe = {
     control('Cancel: the rest is skipped', {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },
     }),
+  clarifications: () => read('Its clarifications, in the order they were asked', answers.clarifications, clarifications),
+  pending: () =>
+    applyDecorators(
+      clarifications,
+      tenant,
+      workspace,
+      ApiOperation({ summary: 'Clarifications that wait for an answer, longest first' }),
+      query('limit', '1 to 200, default 50.', 'integer'),
+      query('cursor', '`next` of the page before.'),
+      minSeq,
+      ok(answers.pending),
+      refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, QUERY_INVALID, CURSOR_INVALID'),
+      elsewhere,
+      unavailable,
+    ),
+  respond: () =>
+    answerTo('Approve or reject: one rejection ends it, and so does the last approval that it takes', 'approve', responseSchema, {
+      approve: { summary: 'An approval', value: exampleResponse },
+    }),
+  delegate: () =>
+    answerTo('Leave your answer to somebody else', 'sign', delegationSchema, { delegate: { summary: 'To a person', value: exampleDelegation } }),
   projections: () => projection('The read models: how far each knows the log, its rebuild and losses of the log it has met', ok(answers.projections)),
   projection: () => projection('One read model', ok(answers.projection), projectionName, refusal(404, 'PROJECTION_UNKNOWN')),
   rebuild: () =>

@@ -76,6 +76,24 @@ const signalInput: Schema = {
   required: ['name'],
 };
 
+const approvalInput: Schema = {
+  ...input('approval', 'Asks people; its result is { decision, answers }. One rejection fails it with REJECTED.', {
+    title: { type: 'string', minLength: 1, maxLength: 200 },
+    description: { type: 'string', maxLength: 4_000 },
+    approvers: {
+      type: 'array',
+      maxItems: 100,
+      items: { type: 'string' },
+      description: 'Who may answer: user:ada, key:<id>, user:* (a prefix), role:approver. Without it whoever has the permission. Who requested the execution may not, unless they are named here.',
+    },
+    required: { oneOf: [{ type: 'string', enum: ['any', 'all'] }, { type: 'integer', minimum: 1, maximum: 100 }], description: 'Approvals that it takes, each of another person; default any: one.' },
+    expiresInMs: duration('From its start.'),
+    onExpiry: { type: 'string', enum: ['reject', 'approve', 'fail'], description: 'Default reject; fail can be tried again.' },
+    delegable: { type: 'boolean', default: false, description: 'Whether who may answer may leave it to somebody else.' },
+  }),
+  required: ['title'],
+};
+
 const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
 
 const errorCodes = (description: string): Schema => ({
@@ -106,8 +124,8 @@ const task: Schema = {
   additionalProperties: false,
   properties: {
     id: { ...token, description: 'Unique in the plan.' },
-    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'noop'] },
-    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, signalInput, noopInput] },
+    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'noop'] },
+    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, noopInput] },
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
     timeoutMs: duration('One attempt.'),
@@ -157,6 +175,24 @@ export const secretSchema: Schema = {
   properties: { value: { type: 'string', writeOnly: true, minLength: 4, description: 'At most 16 KiB.' } },
 };
 
+/** The body that a clarification is answered with. */
+export const responseSchema: Schema = {
+  type: 'object',
+  required: ['decision'],
+  additionalProperties: false,
+  properties: { decision: { type: 'string', enum: ['approve', 'reject'] }, reason: { type: 'string', minLength: 1, maxLength: 500 } },
+};
+
+export const delegationSchema: Schema = {
+  type: 'object',
+  required: ['to'],
+  additionalProperties: false,
+  properties: { to: { type: 'string', description: 'An actor: user:ada, key:<id>.' } },
+};
+
+export const exampleResponse = { decision: 'approve', reason: 'read and tried' } as const;
+export const exampleDelegation = { to: 'user:grace' } as const;
+
 /** Runs as it stands. */
 export const exampleSecret = { value: 'correct-horse-battery-staple' } as const;
 
@@ -188,6 +224,17 @@ export const exampleRequests = {
           dependsOn: ['left', 'right'],
           retry: { maxAttempts: 3, backoff: 'exponential', delayMs: 200 },
         },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  release: {
+    plan: {
+      name: 'release',
+      tasks: [
+        { id: 'approve', runner: 'approval', input: { title: 'Release 1.2?', description: 'The notes are in the wiki.' } },
+        { id: 'sign', runner: 'approval', input: { title: 'Sign 1.2?', approvers: ['role:admin'], delegable: true, expiresInMs: 86_400_000 } },
+        { id: 'publish', runner: 'command', input: { argv: ['echo', 'published'] }, dependsOn: ['approve', 'sign'] },
       ],
     },
     labels: { team: 'docs' },

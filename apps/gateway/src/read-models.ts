@@ -4,9 +4,12 @@ import type { ExecutionRef } from '#libs/contracts';
 import {
   type Answer,
   type AtLeast,
+  type ClarificationView,
   type ExecutionDetail,
   type ListAnswer,
   type ListQuery,
+  type PendingAnswer,
+  type PendingQuery,
   type ProjectionsAnswer,
   type QueryRefusal,
   type Rebuild,
@@ -50,6 +53,14 @@ export class ReadModels {
 
   tasks(ref: ExecutionRef): Promise<Answer<readonly TaskView[]>> {
     return this.ask(queries.tasks, ref);
+  }
+
+  clarifications(ref: ExecutionRef): Promise<Answer<readonly ClarificationView[]>> {
+    return this.ask(queries.clarifications, ref);
+  }
+
+  pending(query: PendingQuery & AtLeast): Promise<PendingAnswer> {
+    return this.ask(queries.pending, { ...query, waitMs: WAIT_MS });
   }
 
   list(query: ListQuery & AtLeast): Promise<ListAnswer> {

@@ -100,6 +100,29 @@ export const parseSignalRequest = (value: unknown): { readonly payload: JsonObje
   return { payload: payload as JsonObject };
 };
 
+const actor = /^(user|key):[^\s*]{1,200}$/;
+
+/** Throws Problem BODY_EMPTY, BODY_INVALID. */
+export const parseResponse = (value: unknown): { readonly decision: 'approve' | 'reject'; readonly reason?: string } => {
+  const body = bodyOf(value);
+  const { decision, reason } = body;
+  const faults = unknownFields(body, ['decision', 'reason']);
+  if (decision !== 'approve' && decision !== 'reject') faults.push({ path: '/decision', message: 'must be approve or reject' });
+  if (reason !== undefined && !isText(reason, 500)) faults.push({ path: '/reason', message: 'must be text of 1 to 500 printable characters' });
+  refuseFaults(faults, 'BODY_INVALID');
+  return { decision: decision as 'approve' | 'reject', ...(typeof reason === 'string' && { reason }) };
+};
+
+/** Throws Problem BODY_EMPTY, BODY_INVALID. */
+export const parseDelegation = (value: unknown): { readonly to: string } => {
+  const body = bodyOf(value);
+  const { to } = body;
+  const faults = unknownFields(body, ['to']);
+  if (!isText(to, 204) || !actor.test(to)) faults.push({ path: '/to', message: 'must be an actor, such as user:ada or key:<id>' });
+  refuseFaults(faults, 'BODY_INVALID');
+  return { to: to as string };
+};
+
 export type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };
 
 /** The optional body of pause, resume and cancel. Throws Problem BODY_INVALID. */

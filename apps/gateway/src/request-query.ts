@@ -1,5 +1,5 @@
 import { type ExecutionStatus, isToken, parseTime } from '#libs/contracts';
-import type { AtLeast, ListQuery } from '#libs/projections';
+import type { AtLeast, ListQuery, PendingQuery } from '#libs/projections';
 import { Problem } from './problem.js';
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -114,6 +114,13 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
     ...(cursor !== undefined && { cursor }),
     ...parseMinSeq(query),
   };
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parsePendingQuery = (query: Query, tenant: string): PendingQuery & AtLeast => {
+  known(query, ['limit', 'cursor', 'minSeq']);
+  const cursor = one(query, 'cursor');
+  return { tenant, limit: integer(query, 'limit', 50, 1, 200), ...(cursor !== undefined && { cursor }), ...parseMinSeq(query) };
 };
 
 /** A place among an execution's events: `<log sequence>/<index>`. */

@@ -4,11 +4,14 @@ import type { ExecutionRef } from '#libs/contracts';
 import {
   type Answer,
   type AtLeast,
+  type ClarificationView,
   type ExecutionDetail,
   type HeadsAnswer,
   type HeadsQuery,
   type ListAnswer,
   type ListQuery,
+  type PendingAnswer,
+  type PendingQuery,
   type ProjectionsAnswer,
   type QueryRefusal,
   type Rebuild,
@@ -64,6 +67,16 @@ export class QueriesController {
   @MessagePattern(queries.tasks)
   tasks(@Payload() query: ExecutionRef & AtLeast): Promise<Answer<readonly TaskView[]> | QueryRefusal> {
     return answer(this.statusProjection, query, () => ({ found: this.status.tasks(query) }));
+  }
+
+  @MessagePattern(queries.clarifications)
+  clarifications(@Payload() query: ExecutionRef & AtLeast): Promise<Answer<readonly ClarificationView[]> | QueryRefusal> {
+    return answer(this.statusProjection, query, () => ({ found: this.status.clarifications(query) }));
+  }
+
+  @MessagePattern(queries.pending)
+  pending(@Payload() query: PendingQuery & AtLeast): Promise<PendingAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => this.status.pending(query));
   }
 
   @MessagePattern(queries.list)

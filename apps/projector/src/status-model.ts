@@ -1,14 +1,18 @@
 import { type ExecutionRef, logSubject } from '#libs/contracts';
 import { type StoredCommit, hashOf } from '#libs/ledger';
 import {
+  type ClarificationView,
   type ExecutionDetail,
   type Head,
   type HeadsAnswer,
   type HeadsQuery,
   type ListAnswer,
   type ListQuery,
+  type PendingAnswer,
+  type PendingQuery,
   type Row,
   type TaskView,
+  clarificationOf,
   detailOf,
   statusChanges,
   summaryOf,
@@ -38,6 +42,16 @@ CREATE TABLE steps (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
   name TEXT NOT NULL, status TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, error TEXT, metadata TEXT NOT NULL,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
+CREATE TABLE clarifications (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, attempt INTEGER NOT NULL, title TEXT NOT NULL,
+  description TEXT, approvers TEXT NOT NULL, required INTEGER NOT NULL, delegable INTEGER NOT NULL, status TEXT NOT NULL,
+  requested_at TEXT NOT NULL, expires_at TEXT, on_expiry TEXT NOT NULL, ended_at TEXT,
+  PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
+CREATE INDEX clarifications_by_status ON clarifications (tenant, status, requested_at, execution, id);
+CREATE TABLE answers (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, clarification TEXT NOT NULL, by_actor TEXT NOT NULL,
+  decision TEXT, reason TEXT, to_actor TEXT, at TEXT NOT NULL,
+  PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 `;
 
 /** Heads of one answer: it has to fit into a message of 1 MiB, however long the ids. */
@@ -46,16 +60,16 @@ const HEADS_MAX = 3_000;
 type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
 type Insert = { readonly table: string; readonly row: Row };
-type RowUpdate = { readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Record<string, Value> };
+type RowUpdate = { readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Record<string, Value> };
 
-const encodeCursor = (row: Row): string =>
-  Buffer.from(JSON.stringify([row['requested_at'], row['execution']])).toString('base64url');
+const encodeCursor = (...place: readonly (Value | undefined)[]): string => Buffer.from(JSON.stringify(place)).toString('base64url');
 
-const decodeCursor = (cursor: string): readonly [string, string] => {
+/** Throws QueryRefused CURSOR_INVALID. */
+const decodeCursor = (cursor: string, length: number): readonly string[] => {
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string')) {
-      return value as unknown as readonly [string, string];
+    if (Array.isArray(value) && value.length === length && value.every((part) => typeof part === 'string')) {
+      return value as unknown as readonly string[];
     }
   } catch {
     // Told below.
@@ -119,6 +133,40 @@ export class StatusModel {
     return tasksOf(rows, steps);
   }
 
+  /** In the order they were asked; undefined where there is no such execution. */
+  clarifications(ref: ExecutionRef): readonly ClarificationView[] | undefined {
+    if (!this.detail(ref)) return undefined;
+    const sql = 'SELECT * FROM clarifications WHERE tenant = ? AND execution = ? ORDER BY requested_at, task';
+    const rows = this.file.prepare(sql).all(ref.tenant, ref.execution) as Row[];
+    return rows.map((row) => this.clarification(row));
+  }
+
+  /** Those that wait for an answer, longest first. Throws QueryRefused CURSOR_INVALID. */
+  pending({ tenant, labels = {}, limit, cursor }: PendingQuery): Omit<PendingAnswer, 'asOfSeq'> {
+    const where = ["tenant = ? AND status = 'pending'"];
+    const values: (string | number)[] = [tenant];
+    for (const [key, value] of Object.entries(labels)) {
+      where.push('execution IN (SELECT execution FROM labels WHERE tenant = ? AND key = ? AND value = ?)');
+      values.push(tenant, key, value);
+    }
+    if (cursor !== undefined) {
+      where.push('(requested_at, execution, id) > (?, ?, ?)');
+      values.push(...decodeCursor(cursor, 3));
+    }
+    const sql = `SELECT * FROM clarifications WHERE ${where.join(' AND ')} ORDER BY requested_at, execution, id LIMIT ?`;
+    const rows = this.file.prepare(sql).all(...values, limit + 1) as Row[];
+    const page = rows.slice(0, limit);
+    const last = page[page.length - 1];
+    const next = rows.length > limit && last ? encodeCursor(last['requested_at'], last['execution'], last['id']) : null;
+    return { clarifications: page.map((row) => this.clarification(row)), next };
+  }
+
+  private clarification(row: Row): ClarificationView {
+    const sql = 'SELECT * FROM answers WHERE tenant = ? AND execution = ? AND clarification = ?';
+    const answers = this.file.prepare(sql).all(row['tenant'], row['execution'], row['id']) as Row[];
+    return clarificationOf(String(row['execution']), row, answers);
+  }
+
   /** Newest first. Throws QueryRefused CURSOR_INVALID. */
   list(query: ListQuery): Omit<ListAnswer, 'asOfSeq'> {
     const where = ['tenant = ?'];
@@ -135,12 +183,12 @@ export class StatusModel {
     for (const [key, value] of Object.entries(query.labels ?? {})) {
       also('execution IN (SELECT execution FROM labels WHERE tenant = ? AND key = ? AND value = ?)', query.tenant, key, value);
     }
-    if (query.cursor !== undefined) also('(requested_at, execution) < (?, ?)', ...decodeCursor(query.cursor));
+    if (query.cursor !== undefined) also('(requested_at, execution) < (?, ?)', ...decodeCursor(query.cursor, 2));
     const sql = `SELECT * FROM executions WHERE ${where.join(' AND ')} ORDER BY requested_at DESC, execution DESC LIMIT ?`;
     const rows = this.file.prepare(sql).all(...values, query.limit + 1) as Row[];
     const page = rows.slice(0, query.limit);
     const last = page[page.length - 1];
-    return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last) : null };
+    return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last['requested_at'], last['execution']) : null };
   }
 
   /** The last commit of every execution, in the order of tenant and execution. */

@@ -29,6 +29,11 @@ export type EventData = {
   StepCompleted: Wire<wire.StepCompleted>;
   StepFailed: Wire<wire.StepFailed>;
   StepSkipped: Wire<wire.StepSkipped>;
+  ClarificationRequested: Wire<wire.ClarificationRequested>;
+  ClarificationResponded: Wire<wire.ClarificationResponded>;
+  ClarificationDelegated: Wire<wire.ClarificationDelegated>;
+  ClarificationExpired: Wire<wire.ClarificationExpired>;
+  ClarificationWithdrawn: Wire<wire.ClarificationWithdrawn>;
 };
 
 export type EventType = keyof EventData;
@@ -70,6 +75,11 @@ const types: Record<EventType, true> = {
   StepCompleted: true,
   StepFailed: true,
   StepSkipped: true,
+  ClarificationRequested: true,
+  ClarificationResponded: true,
+  ClarificationDelegated: true,
+  ClarificationExpired: true,
+  ClarificationWithdrawn: true,
 };
 
 /** All event types this version knows. */

@@ -14,7 +14,10 @@ export type ClientCommand =
   | { readonly type: 'PauseExecution'; readonly reason?: string }
   | { readonly type: 'ResumeExecution'; readonly reason?: string }
   | { readonly type: 'CancelExecution'; readonly mode: CancelMode; readonly reason?: string }
-  | { readonly type: 'SendSignal'; readonly name: string; readonly payload: JsonObject };
+  | { readonly type: 'SendSignal'; readonly name: string; readonly payload: JsonObject }
+  /** The context's actor answers; `roles` are theirs. */
+  | { readonly type: 'RespondToClarification'; readonly taskId: string; readonly decision: 'approve' | 'reject'; readonly reason?: string; readonly roles: readonly string[] }
+  | { readonly type: 'DelegateClarification'; readonly taskId: string; readonly to: string; readonly roles: readonly string[] };
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =

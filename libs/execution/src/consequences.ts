@@ -1,6 +1,6 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
-import { timeOut } from './outcome.js';
+import { expire, timeOut, withdraw } from './outcome.js';
 import { deliveries } from './signals.js';
 import { startBy } from './starting.js';
 import type { State } from './state.js';
@@ -35,18 +35,18 @@ const endingOf = (state: State, now: number): Ending | undefined => {
   return undefined;
 };
 
-const endTask = (task: TaskState, ending: Ending): Fact | undefined => {
-  if (task.status === 'pending') return { type: 'TaskSkipped', data: { taskId: task.id, why: ending.why } };
+const endTask = (task: TaskState, ending: Ending): readonly Fact[] => {
+  if (task.status === 'pending') return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why } }];
   // A wait has no process that could end in its own way.
   if (task.status === 'running' && (ending.abandon || task.executor === '')) {
-    return { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt } };
+    return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt } }];
   }
-  return undefined;
+  return [];
 };
 
-const skipOrphan = (state: State, { id, status, brokenBy }: TaskState): Fact | undefined => {
-  if (status !== 'pending' || brokenBy === undefined) return undefined;
-  return { type: 'TaskSkipped', data: { taskId: id, why: `dependency '${brokenBy}' ${state.tasks.get(brokenBy)?.status}` } };
+const skipOrphan = (state: State, { id, status, brokenBy }: TaskState): readonly Fact[] => {
+  if (status !== 'pending' || brokenBy === undefined) return [];
+  return [{ type: 'TaskSkipped', data: { taskId: id, why: `dependency '${brokenBy}' ${state.tasks.get(brokenBy)?.status}` } }];
 };
 
 const utf8 = new TextEncoder();
@@ -93,8 +93,7 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
   const facts: Fact[] = [];
   for (const task of ending ? state.tasks.values() : state.tasks.actionable()) {
     if (facts.length >= limit) break;
-    const fact = ending ? endTask(task, ending) : skipOrphan(state, task);
-    if (fact) facts.push(fact);
+    facts.push(...(ending ? endTask(task, ending) : skipOrphan(state, task)));
   }
   return facts;
 };
@@ -114,6 +113,8 @@ export const due = (state: State, now: number): readonly Fact[] => {
       if (now >= (startBy(state, task) ?? Infinity)) facts.push(notStarted(state, task));
     } else if (task.wakeAt !== undefined && now >= task.wakeAt) {
       facts.push({ type: 'TaskCompleted', data: { taskId: task.id, attempt: task.attempt, result: {} } });
+    } else if (task.clarification?.expiresAt !== undefined && now >= task.clarification.expiresAt) {
+      facts.push(...expire(state, task, task.clarification, now));
     } else if (task.deadlineAt !== undefined && now >= task.deadlineAt) {
       facts.push(...timeOut(state, task, now));
     }

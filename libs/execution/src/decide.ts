@@ -1,5 +1,6 @@
 import type { Event, Fact } from '#libs/contracts';
 import { fingerprintOf } from './applied-keys.js';
+import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
@@ -34,7 +35,31 @@ const isRepeated = (state: State, { cause }: Context): boolean => {
 const satisfied = (command: ClientCommand, { cause }: Context): readonly Fact[] =>
   parseCause(cause).fingerprint === '' ? [] : [{ type: 'ExecutionCommandSatisfied', data: { command: command.type } }];
 
-const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' }>, state: State, context: Context): readonly Fact[] => {
+type Answering = Extract<ClientCommand, { readonly type: 'RespondToClarification' | 'DelegateClarification' }>;
+
+/** An answer, or its delegation, while the question is open: not after it has ended, and not past its time, whoever has looked at that. */
+const clarify = (command: Answering, state: State, context: Context, now: number): readonly Fact[] => {
+  const { taskId, roles } = command;
+  const task = state.tasks.get(taskId);
+  const { clarification } = task ?? {};
+  if (!task || !clarification) throw new Refused('CLARIFICATION_NOT_FOUND', `task '${taskId}' has not asked for an approval; see what the execution waits for`);
+  const who = { actor: context.actor, roles };
+  const before = clarification.answers.find(({ by }) => by === context.actor);
+  const wanted = command.type === 'RespondToClarification' ? command.decision : undefined;
+  if (before && before.decision === wanted) return isTerminal(state.status) ? [] : satisfied(command, context);
+  if (before) throw new Refused('ALREADY_ANSWERED', `you have answered ${before.decision} at ${before.at}; an answer is final`);
+  const refusal = whyNot(clarification, who, state.requestedBy);
+  if (refusal) throw refusal;
+  const isExpired = now >= (clarification.expiresAt ?? Infinity);
+  if (task.status !== 'running' || isExpired) {
+    const why = task.status === 'running' ? `expired at ${clarification.asked.expiresAt}` : `task '${taskId}' is ${task.status}`;
+    throw new Refused('CLARIFICATION_CLOSED', `nobody is asked any more: ${why}`);
+  }
+  if (command.type === 'DelegateClarification') return [delegated(clarification, context.actor, command.to, state.requestedBy)];
+  return answered(clarification, { by: context.actor, decision: command.decision, reason: command.reason, at: new Date(now).toISOString() });
+};
+
+const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | Answering>, state: State, context: Context): readonly Fact[] => {
   switch (command.type) {
     case 'PauseExecution':
       if (isTerminal(state.status)) return refuseEnded(state, 'paused');
@@ -83,6 +108,7 @@ const startTask = (state: State, taskId: string, executor: string, now: number):
   const wait = waitOf(plan, now) ?? { executor };
   const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
   facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
+  if (plan.runner === 'approval') facts.push({ type: 'ClarificationRequested', data: questionOf(plan, attempt, now) });
   return facts;
 };
 
@@ -101,6 +127,9 @@ const respond = (command: Command, state: State, context: Context, now: number):
     case 'CancelExecution':
     case 'SendSignal':
       return isRepeated(state, context) ? [] : control(command, state, context);
+    case 'RespondToClarification':
+    case 'DelegateClarification':
+      return isRepeated(state, context) ? [] : clarify(command, state, context, now);
     case 'StartTask':
       return startTask(state, command.taskId, command.executor, now);
     case 'RecordOutcome':

@@ -24,6 +24,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   deadlineAt: undefined,
   wakeAt: undefined,
   signal: undefined,
+  clarification: undefined,
   retryAt: undefined,
   result: undefined,
   error: undefined,
@@ -88,6 +89,7 @@ const apply = (draft: Draft, event: Event): void => {
       draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
       draft.open = plan.tasks.length;
       draft.correlationId = event.correlationId;
+      draft.requestedBy = event.actor;
       draft.seed = event.cause;
       remember(draft, event);
       return;
@@ -139,6 +141,7 @@ const apply = (draft: Draft, event: Event): void => {
         deadlineAt: timeOf(event.data.deadlineAt),
         wakeAt: timeOf(event.data.wakeAt),
         signal: event.data.signal,
+        clarification: undefined,
         retryAt: undefined,
         steps: 0,
         openStep: undefined,
@@ -177,6 +180,30 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     case 'TaskResultIgnored':
       draft.ignored += 1;
+      return;
+    case 'ClarificationRequested': {
+      const { taskId, expiresAt } = event.data;
+      change(draft, taskId, { clarification: { asked: event.data, expiresAt: timeOf(expiresAt), answers: [], delegations: [] } });
+      return;
+    }
+    case 'ClarificationResponded': {
+      const { taskId, decision, reason } = event.data;
+      const { clarification } = draft.tasks.get(taskId) ?? {};
+      const answer = { by: event.actor, decision, reason, at: event.at };
+      if (clarification) change(draft, taskId, { clarification: { ...clarification, answers: [...clarification.answers, answer] } });
+      remember(draft, event);
+      return;
+    }
+    case 'ClarificationDelegated': {
+      const { taskId, to } = event.data;
+      const { clarification } = draft.tasks.get(taskId) ?? {};
+      const delegation = { from: event.actor, to };
+      if (clarification) change(draft, taskId, { clarification: { ...clarification, delegations: [...clarification.delegations, delegation] } });
+      remember(draft, event);
+      return;
+    }
+    case 'ClarificationExpired':
+    case 'ClarificationWithdrawn':
       return;
     case 'StepStarted':
       change(draft, event.data.taskId, {

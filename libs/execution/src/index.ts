@@ -7,6 +7,7 @@ export {
   type TaskOutcome,
   keyedCause,
 } from './commands.js';
+export { type Clarification, type Responder, countOf, whyNot } from './clarifications.js';
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';

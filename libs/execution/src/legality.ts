@@ -15,6 +15,11 @@ const isOpen = (task: TaskState, stepId: string): string | undefined => unless(t
 const isSignalled = ({ signals }: State, { signal }: TaskState): string | undefined =>
   unless(signal === undefined || signals.some(({ name }) => name === signal), `signal '${signal}', which it waits for, has not come`);
 
+const mayAnswer = ({ id, clarification }: TaskState, actor: string): string | undefined => {
+  if (!clarification) return `task '${id}' has asked nobody`;
+  return unless(!clarification.answers.some(({ by }) => by === actor), `${actor} has answered already`);
+};
+
 const allEnded = ({ open }: State): string | undefined => unless(open === 0, `${open} of its tasks have not ended`);
 
 const starts = (state: State, task: TaskState, attempt: number, at: string): string | undefined =>
@@ -64,7 +69,14 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
     case 'TaskTimedOut':
     case 'TaskCancelled':
     case 'StepStarted':
+    case 'ClarificationRequested':
+    case 'ClarificationWithdrawn':
       return runs(task, event.data.attempt);
+    case 'ClarificationResponded':
+    case 'ClarificationDelegated':
+      return runs(task, event.data.attempt) ?? mayAnswer(task, event.actor);
+    case 'ClarificationExpired':
+      return runs(task, event.data.attempt) ?? unless((task.clarification?.expiresAt ?? Infinity) <= Date.parse(event.at), 'its time has not come');
     case 'TaskRetryScheduled': {
       const { attempt } = event.data;
       return unless(task.status === 'pending' && attempt === task.attempt + 1, `it is about attempt ${attempt}, and ${about(task)}`);

@@ -14,6 +14,8 @@ export const MAX_IGNORED = 20;
 export const MAX_SIGNALS = 100;
 /** Bytes of JSON that one signal may carry. */
 export const MAX_SIGNAL_BYTES = 16 * 1024;
+/** Times that one clarification may be delegated. */
+export const MAX_DELEGATIONS = 100;
 /** Bytes of JSON that ExecutionCompleted carries of its tasks' results. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 /** Longest wait that a Retry-After brings about where the plan sets no maximum. */

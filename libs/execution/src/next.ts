@@ -26,6 +26,7 @@ export const next = (state: State, clock: number): Next => {
     if (task.status === 'running') {
       if (task.wakeAt !== undefined) timers.push(task.wakeAt);
       if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
+      if (task.clarification?.expiresAt !== undefined) timers.push(task.clarification.expiresAt);
       continue;
     }
     const limit = startBy(state, task);

@@ -1,4 +1,5 @@
 import type { Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
+import { type Clarification, expired } from './clarifications.js';
 import type { StepProgress, TaskOutcome } from './commands.js';
 import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
 import { backoffMs, chanceOf, isRetryable, maxAttempts } from './retry.js';
@@ -38,6 +39,17 @@ const failAttempt = (
   return [failed(false), retryAfter(task, now, backoffMs(plan, { failures, chance, retryAfterMs }))];
 };
 
+/** Nobody is asked any more what the attempt has asked. */
+export const withdraw = ({ id: taskId, attempt, clarification }: TaskState): readonly Fact[] =>
+  clarification ? [{ type: 'ClarificationWithdrawn', data: { taskId, attempt } }] : [];
+
+/** Nobody has answered in time. */
+export const expire = (state: State, task: TaskState, clarification: Clarification, now: number): readonly Fact[] =>
+  expired(clarification, (code, message) => {
+    const error: Failure = { code, message, retryable: true };
+    return failAttempt(state, task, now, (final) => ({ type: 'TaskFailed', data: { taskId: task.id, attempt: task.attempt, error, final } }), error);
+  });
+
 const TIMED_OUT = { code: 'TASK_TIMED_OUT', retryable: true } as const;
 
 /** The running attempt has passed its deadline. Whoever runs it has to end it: it is no longer the current one. */
@@ -46,6 +58,7 @@ export const timeOut = (state: State, task: TaskState, now: number): readonly Fa
   const { id: taskId, attempt } = task;
   return [
     ...closeStep(task, `no end within ${timeoutMs} ms`),
+    ...withdraw(task),
     ...failAttempt(state, task, now, (final) => ({ type: 'TaskTimedOut', data: { taskId, attempt, timeoutMs, final } }), TIMED_OUT),
   ];
 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Event } from '#libs/contracts';
 import { type Log, World, generatedLogs as logs } from '#libs/testing';
-import { type State, fold, illegality, initial, isTerminal, next } from './index.js';
+import { type State, fold, illegality, initial, isTerminal, next, whyNot } from './index.js';
 
 /** What an owner does that knows nothing but the log: whatever the dead executor ran is lost, whatever it runs itself ends. */
 const recover = (prefix: Log): World => {
@@ -15,6 +15,7 @@ const recover = (prefix: Log): World => {
     for (const { taskId, attempt } of world.attempts()) {
       world.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: {} } });
     }
+    world.approveAll();
     for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
     if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
   }
@@ -124,6 +125,30 @@ describe('every generated log', () => {
         expect(payloads(taken)).toEqual(payloads(sent).slice(0, taken?.length));
         const waiting = state.listeners.some(({ name }) => state.signals.some((signal) => signal.name === name));
         expect(waiting && next(state, state.at).advance === false).toBe(false);
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  it('takes one answer of a person to a question, none that is not theirs to give, and ends it with the last that it needs', () => {
+    fc.assert(
+      fc.property(logs, (log) => {
+        const said = new Map<string, string[]>();
+        let state = initial;
+        for (const event of log.flat()) {
+          if (event.type === 'ClarificationResponded') {
+            const { taskId, attempt, outcome, decision } = event.data;
+            const key = `${taskId}/${attempt}`;
+            const before = said.get(key) ?? [];
+            const { clarification } = state.tasks.get(taskId) ?? {};
+            expect(before).not.toContain(event.actor);
+            said.set(key, [...before, event.actor]);
+            const last = before.length + 1 === clarification?.asked.required;
+            expect(outcome).toBe(decision === 'reject' ? 'rejected' : last ? 'approved' : 'pending');
+            expect(clarification && whyNot(clarification, { actor: event.actor, roles: [] }, 'test')).toBeUndefined();
+          }
+          state = fold(state, [event]);
+        }
       }),
       { numRuns: 600 },
     );

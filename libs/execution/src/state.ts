@@ -20,6 +20,8 @@ export type State = {
   readonly labels: Readonly<Record<string, string>>;
   readonly input: JsonObject;
   readonly dialect: string;
+  /** The actor who requested it. */
+  readonly requestedBy: string;
   /** Of the request; what the owner does for it carries the same. */
   readonly correlationId: string;
   /** The cause of its request, which no other execution of its tenant has. */
@@ -61,6 +63,7 @@ export const initial: State = {
   labels: {},
   input: {},
   dialect: '',
+  requestedBy: '',
   correlationId: '',
   seed: '',
   tasks: TaskTable.of([]),

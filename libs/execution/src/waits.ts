@@ -7,6 +7,7 @@ const wakeAt = (input: JsonObject, now: number): string =>
 
 const waits: Readonly<Record<string, (input: JsonObject, now: number) => Omit<Wait, 'executor'>>> = {
   wait: (input, now) => ({ wakeAt: wakeAt(input, now) }),
+  approval: () => ({}),
   signal: (input) => ({ signal: input['name'] as string }),
 };
 

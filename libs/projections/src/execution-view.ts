@@ -1,6 +1,6 @@
 import type { Commit, ExecutionRef } from '#libs/contracts';
-import type { ExecutionDetail, TaskView } from './queries.js';
-import { type Row, detailOf, tasksOf } from './rows.js';
+import type { ClarificationView, ExecutionDetail, TaskView } from './queries.js';
+import { type Row, clarificationOf, detailOf, tasksOf } from './rows.js';
 import { type StatusChange, statusChanges } from './status.js';
 
 type Draft = Record<string, Row[string]>;
@@ -13,6 +13,8 @@ export class ExecutionView {
   private readonly own: Draft = {};
   private readonly tasks = new Map<string, Draft>();
   private readonly steps = new Map<string, Draft>();
+  private readonly clarifications = new Map<string, Draft>();
+  private readonly answers = new Map<string, Draft>();
 
   constructor(private readonly ref: ExecutionRef) {}
 
@@ -29,6 +31,14 @@ export class ExecutionView {
 
   get taskViews(): readonly TaskView[] {
     return tasksOf([...this.tasks.values()], [...this.steps.values()]);
+  }
+
+  /** In the order they were asked; of the same moment, by task. */
+  get clarificationViews(): readonly ClarificationView[] {
+    const answers = [...this.answers.values()];
+    return [...this.clarifications.values()]
+      .map((row) => clarificationOf(this.ref.execution, row, answers.filter(({ clarification }) => clarification === row['id'])))
+      .toSorted((a, b) => compare([a.requestedAt, a.task], [b.requestedAt, b.task]));
   }
 
   /** One of taskViews, without the others' making. */
@@ -51,3 +61,8 @@ export class ExecutionView {
     }
   }
 }
+
+const compare = (a: readonly string[], b: readonly string[]): number => {
+  const at = a.findIndex((part, index) => part !== b[index]);
+  return at < 0 ? 0 : (a[at] ?? '') < (b[at] ?? '') ? -1 : 1;
+};

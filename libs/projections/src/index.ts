@@ -2,7 +2,9 @@ export { type Committed, feedEvent } from './feed-event.js';
 export { ExecutionView } from './execution-view.js';
 export {
   type Answer,
+  type AnswerView,
   type AtLeast,
+  type ClarificationView,
   type Durations,
   type ExecutionDetail,
   type ExecutionSummary,
@@ -12,6 +14,8 @@ export {
   type ListAnswer,
   type ListQuery,
   type Loss,
+  type PendingAnswer,
+  type PendingQuery,
   type ProjectionInfo,
   type ProjectionsAnswer,
   type QueryRefusal,
@@ -25,7 +29,7 @@ export {
   type WaitsFor,
   queries,
 } from './queries.js';
-export { type Row, detailOf, summaryOf, tasksOf } from './rows.js';
+export { type Row, clarificationOf, detailOf, summaryOf, tasksOf } from './rows.js';
 export { type Live, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';
 export { type EndedBy, type Moment, type Wait, type Why, whyOf } from './why.js';

@@ -5,6 +5,8 @@ export const queries = {
   execution: 'runledger.query.status.execution',
   list: 'runledger.query.status.list',
   tasks: 'runledger.query.status.tasks',
+  clarifications: 'runledger.query.status.clarifications',
+  pending: 'runledger.query.status.pending',
   heads: 'runledger.query.status.heads',
   stats: 'runledger.query.stats',
   usage: 'runledger.query.usage',
@@ -54,8 +56,8 @@ export type StepView = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-/** What a running task in which nothing runs waits for: a time (RFC 3339), or a signal of a name. */
-export type WaitsFor = { readonly kind: 'time' | 'signal'; readonly name: string };
+/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, or an approval with a title. */
+export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval'; readonly name: string };
 
 export type TaskView = {
   readonly id: string;
@@ -75,6 +77,50 @@ export type TaskView = {
   readonly why: string | null;
   readonly steps: readonly StepView[];
 };
+
+/** What somebody has said: a decision, or to whom they have left it. Times are RFC 3339. */
+export type AnswerView = {
+  readonly by: string;
+  readonly decision: 'approve' | 'reject' | null;
+  readonly to: string | null;
+  readonly reason: string | null;
+  readonly at: string;
+};
+
+/** What an attempt of a task asks people. */
+export type ClarificationView = {
+  readonly execution: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly title: string;
+  readonly description: string | null;
+  /** Withdrawn: the attempt has ended otherwise. */
+  readonly status: 'pending' | 'approved' | 'rejected' | 'expired' | 'withdrawn';
+  /** Empty: whoever has the permission. */
+  readonly approvers: readonly string[];
+  /** Approvals that it needs, and has. */
+  readonly required: number;
+  readonly approvals: number;
+  readonly delegable: boolean;
+  readonly requestedAt: string;
+  readonly expiresAt: string | null;
+  readonly onExpiry: 'reject' | 'approve' | 'fail';
+  readonly endedAt: string | null;
+  /** In the order they came. */
+  readonly answers: readonly AnswerView[];
+};
+
+/** Clarifications that wait for an answer. `labels`: of their executions. */
+export type PendingQuery = {
+  readonly tenant: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** 1 to 200. */
+  readonly limit: number;
+  readonly cursor?: string;
+};
+
+/** Those that have waited longest first. */
+export type PendingAnswer = { readonly asOfSeq: number; readonly clarifications: readonly ClarificationView[]; readonly next: string | null };
 
 /** Filters are combined with and. Times are RFC 3339 and filter by requestedAt: from <= t < until. */
 export type ListQuery = {

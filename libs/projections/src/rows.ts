@@ -1,4 +1,4 @@
-import type { ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
+import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
 
 /** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
 export type Row = { readonly [column: string]: string | number | null };
@@ -58,6 +58,37 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     why: textOrNull(row, 'why'),
     steps: stepsByTask.get(text(row, 'id')) ?? [],
   }));
+};
+
+/** A row of `clarifications`, with its rows of `answers` in any order. */
+export const clarificationOf = (execution: string, row: Row, answers: readonly Row[]): ClarificationView => ({
+  execution,
+  task: text(row, 'task'),
+  attempt: count(row, 'attempt'),
+  title: text(row, 'title'),
+  description: textOrNull(row, 'description'),
+  status: row['status'] as ClarificationView['status'],
+  approvers: json<string[]>(row, 'approvers') ?? [],
+  required: count(row, 'required'),
+  approvals: answers.filter(({ decision }) => decision === 'approve').length,
+  delegable: count(row, 'delegable') === 1,
+  requestedAt: text(row, 'requested_at'),
+  expiresAt: textOrNull(row, 'expires_at'),
+  onExpiry: row['on_expiry'] as ClarificationView['onExpiry'],
+  endedAt: textOrNull(row, 'ended_at'),
+  answers: answers.toSorted(byTime).map((answer) => ({
+    by: text(answer, 'by_actor'),
+    decision: (answer['decision'] ?? null) as AnswerView['decision'],
+    to: textOrNull(answer, 'to_actor'),
+    reason: textOrNull(answer, 'reason'),
+    at: text(answer, 'at'),
+  })),
+});
+
+/** By the id where the time is the same. */
+const byTime = (a: Row, b: Row): number => {
+  const [left, right] = [`${text(a, 'at')} ${text(a, 'id')}`, `${text(b, 'at')} ${text(b, 'id')}`];
+  return left < right ? -1 : Number(left > right);
 };
 
 /** Steps of one attempt carry a number; those of a later attempt start later. */

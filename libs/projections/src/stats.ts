@@ -108,6 +108,11 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       return move(store, event.data.taskId, 'cancelled', atMs);
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
+    case 'ClarificationRequested':
+    case 'ClarificationResponded':
+    case 'ClarificationDelegated':
+    case 'ClarificationExpired':
+    case 'ClarificationWithdrawn':
     case 'ExecutionCommandSatisfied':
     case 'SignalReceived':
     case 'StepStarted':

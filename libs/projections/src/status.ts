@@ -6,9 +6,9 @@ type Columns = Readonly<Record<string, Value>>;
 
 /** One change of the status read model's rows, below one execution. Columns and tables are the projection's own names. */
 export type StatusChange =
-  | { readonly op: 'insert'; readonly table: 'executions' | 'labels' | 'tasks' | 'steps'; readonly row: Columns }
+  | { readonly op: 'insert'; readonly table: 'executions' | 'labels' | 'tasks' | 'steps' | 'clarifications' | 'answers'; readonly row: Columns }
   | { readonly op: 'update'; readonly table: 'executions'; readonly set: Columns; readonly add?: Columns }
-  | { readonly op: 'update'; readonly table: 'tasks' | 'steps'; readonly id: string; readonly set: Columns }
+  | { readonly op: 'update'; readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Columns }
   /** Running again, or pending where it had never started. */
   | { readonly op: 'resume' };
 
@@ -20,6 +20,24 @@ const execution = (set: Columns, add?: Columns): StatusChange =>
 
 const task = (id: string, set: Columns): StatusChange => ({ op: 'update', table: 'tasks', id, set });
 const step = (id: string, set: Columns): StatusChange => ({ op: 'update', table: 'steps', id, set });
+
+type OfAttempt = { readonly taskId: string; readonly attempt: number };
+
+const clarificationId = ({ taskId, attempt }: OfAttempt): string => `${taskId}.${attempt}`;
+
+const closed = (of: OfAttempt, status: string, at: string): StatusChange => ({
+  op: 'update',
+  table: 'clarifications',
+  id: clarificationId(of),
+  set: { status, ended_at: at },
+});
+
+/** At one time somebody says one thing at most. */
+const answer = (of: OfAttempt, { at, actor }: Event, said: { decision?: string; reason?: string; to?: string }): StatusChange => {
+  const { decision = null, reason = null, to = null } = said;
+  const row = { id: `${clarificationId(of)}.${at}.${actor}`, clarification: clarificationId(of), by_actor: actor, decision, reason, to_actor: to, at };
+  return { op: 'insert', table: 'answers', row };
+};
 
 const ended = (failed: boolean): StatusChange => execution({}, { tasks_ended: 1, ...(failed && { tasks_failed: 1 }) });
 
@@ -115,6 +133,26 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       return [step(event.data.stepId, { status: 'completed', ended_at: at })];
     case 'StepFailed':
       return [step(event.data.stepId, { status: 'failed', ended_at: at, error: event.data.error })];
+    case 'ClarificationRequested': {
+      const { taskId, attempt, title, description = null, approvers, required, expiresAt = null, onExpiry, delegable } = event.data;
+      const [id, list] = [clarificationId(event.data), JSON.stringify(approvers)];
+      const asked = { id, task: taskId, attempt, title, description, approvers: list, required, expires_at: expiresAt, on_expiry: onExpiry };
+      return [
+        { op: 'insert', table: 'clarifications', row: { ...asked, delegable: delegable ? 1 : 0, status: 'pending', requested_at: at } },
+        task(taskId, { waits_for: json({ kind: 'approval', name: title }) }),
+      ];
+    }
+    case 'ClarificationResponded': {
+      const { data } = event;
+      const said = answer(data, event, data);
+      return data.outcome === 'pending' ? [said] : [said, closed(data, data.outcome, at)];
+    }
+    case 'ClarificationDelegated':
+      return [answer(event.data, event, event.data)];
+    case 'ClarificationExpired':
+      return [closed(event.data, 'expired', at)];
+    case 'ClarificationWithdrawn':
+      return [closed(event.data, 'withdrawn', at)];
     case 'StepSkipped':
       return [step(event.data.stepId, { status: 'skipped', ended_at: at })];
   }

@@ -1,7 +1,7 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { type Command, decide } from '#libs/execution';
 import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
-import { T0, at, cancel, fail, iso, pause, request, resume, signal, start, succeed, task, type Step } from '#libs/testing';
+import { T0, approve, at, by, cancel, delegate, fail, iso, pause, request, resume, signal, start, succeed, task, type Step } from '#libs/testing';
 import { type Wait, type Why, whyOf } from './why.js';
 
 const ref: ExecutionRef = { tenant: 't', execution: 'x' };
@@ -13,8 +13,8 @@ const time = (ms: number): object => ({ kind: 'time', name: iso(ms) });
 const after = async (steps: readonly Step[], now: number, alive?: readonly string[]): Promise<Why> => {
   const log = new MemoryLog();
   let execution: Execution = unborn(ref);
-  for (const [index, { at: ms = 0, cause = `c${index}`, ...command }] of steps.entries()) {
-    const events = decide(command as Command, execution.state, { now: T0 + ms, cause, actor: 'test', correlationId: 'c' });
+  for (const [index, { at: ms = 0, cause = `c${index}`, actor = 'test', ...command }] of steps.entries()) {
+    const events = decide(command as Command, execution.state, { now: T0 + ms, cause, actor, correlationId: 'c' });
     const appended = await append(log, execution, events);
     if (!appended) throw new Error('nobody else writes here');
     execution = appended;
@@ -81,6 +81,18 @@ describe('why an execution does not go on', () => {
     expect(wait).toMatchObject({ kind: 'signal', task: 'a', since: { time: iso(10), sequence: 3 }, until: iso(510) });
     expect(wait?.endedBy).toEqual([call('signals/go'), time(510), call('cancel')]);
     expect((await waitsOf(listening(), 20))[0]).toMatchObject({ until: null, text: "waits for signal 'go', without a time limit", endedBy: [call('signals/go'), call('cancel')] });
+  });
+
+  it('an approval names what is asked, who may answer, and what follows when nobody does', async () => {
+    const asking = (input: object, more = {}): Step[] => [request([task('a', { runner: 'approval', input: { title: 'Go?', ...input }, ...more })]), at(10, start('a'))];
+    const [open] = await waitsOf(asking({}), 20);
+    expect(open).toMatchObject({ kind: 'approval', task: 'a', since: { time: iso(10), sequence: 2 }, until: null, endedBy: [call('clarifications/a/respond'), call('cancel')] });
+    expect(open?.text).toBe("waits for approval 'Go?': 0 of 1 by whoever may, without a time limit");
+    const all = { approvers: ['user:ada', 'user:bob'], required: 'all', delegable: true, expiresInMs: 100, onExpiry: 'approve' };
+    const steps = [...asking(all), by('user:ada', approve('a')), by('user:bob', delegate('a', 'user:eve'))];
+    const [half] = await waitsOf(steps, 20);
+    expect(half).toMatchObject({ until: iso(110), endedBy: [call('clarifications/a/respond'), time(110), call('cancel')] });
+    expect(half?.text).toBe(`waits for approval 'Go?': 1 of 2 by user:ada, user:bob; user:bob has left it to user:eve; at ${iso(110)} it is approved`);
   });
 
   it('a retry waits since its attempt failed; once its time has come, for an executor', async () => {

@@ -1,5 +1,5 @@
 import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
-import { type State, type TaskState, isTerminal, startBy } from '#libs/execution';
+import { type Clarification, type State, type TaskState, countOf, isTerminal, startBy } from '#libs/execution';
 
 /** A moment in the log. */
 export type Moment = { readonly time: string; readonly sequence: number };
@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, retry: 4, executor: 5, concurrency: 6, dependencies: 7 };
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, retry: 5, executor: 6, concurrency: 7, dependencies: 8 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -116,6 +116,7 @@ const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
 const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, alive?: Alive): Wait | undefined => {
   if (task.status === 'running') {
     if (task.wakeAt !== undefined) return timerWait(id, state, task, moments, now, alive);
+    if (task.clarification) return approvalWait(id, state, task, task.clarification, moments);
     return task.signal === undefined ? attemptWait(id, state, task, moments, alive) : signalWait(id, state, task, task.signal, moments);
   }
   // A paused execution's tasks wait for nothing but the resume.
@@ -141,6 +142,19 @@ const signalWait = (id: string, state: State, { id: task, deadlineAt }: TaskStat
   const endedBy: EndedBy[] = [call(id, `signals/${name}`), ...(until === null ? [] : [{ kind: 'time' as const, name: until }]), call(id, 'cancel')];
   const text = `waits for signal '${name}'${until === null ? ', without a time limit' : ''}${cancellingOf(state)}`;
   return { kind: 'signal', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy };
+};
+
+const approvalWait = (id: string, state: State, { id: task, deadlineAt }: TaskState, clarification: Clarification, moments: Moments): Wait => {
+  const { asked, expiresAt, delegations } = clarification;
+  const ends = [deadlineAt, expiresAt].filter((time) => time !== undefined);
+  const until = ends.length === 0 ? null : iso(Math.min(...ends));
+  const { approvers, onExpiry } = asked;
+  const who = [approvers.length === 0 ? 'whoever may' : approvers.slice(0, 5).join(', '), ...(approvers.length > 5 ? [`${approvers.length - 5} more`] : [])].join(' and ');
+  const left = delegations.slice(-3).map(({ from, to }) => `; ${from} has left it to ${to}`).join('');
+  const expiry = expiresAt === undefined ? ', without a time limit' : `; at ${iso(expiresAt)} it is ${{ reject: 'rejected', approve: 'approved', fail: 'failed' }[onExpiry] ?? 'over'}`;
+  const text = `waits for approval '${asked.title}': ${countOf(clarification)} by ${who}${left}${expiry}${cancellingOf(state)}`;
+  const endedBy: EndedBy[] = [call(id, `clarifications/${task}/respond`), ...(until === null ? [] : [{ kind: 'time' as const, name: until }]), call(id, 'cancel')];
+  return { kind: 'approval', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy };
 };
 
 const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt }: TaskState, moments: Moments, alive?: Alive): Wait => {

@@ -8,7 +8,7 @@ const noSecret =
   'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
 
 it('knows the input of every runner a plan may name', () => {
-  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'command', 'http']);
+  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'approval', 'command', 'http']);
 });
 
 it.each<[string, JsonObject]>([
@@ -16,6 +16,9 @@ it.each<[string, JsonObject]>([
   ['noop', { result: { a: [1] } }],
   ['wait', { durationMs: 0 }],
   ['signal', { name: 'go_1-a' }],
+  ['approval', { title: 'Go?' }],
+  ['approval', { title: 'Go?', approvers: ['user:ada', 'key:k1'], required: 'all', expiresInMs: 1, onExpiry: 'fail', delegable: true }],
+  ['approval', { title: 'Go?', approvers: ['role:approver', 'user:*'], required: 3 }],
   ['wait', { durationMs: 366 * 86_400_000 }],
   ['wait', { until: '2026-11-20T12:00:00Z' }],
   ['wait', { until: '2028-02-29T23:59:59.123456+05:30' }],
@@ -39,6 +42,16 @@ it.each<[string, JsonObject, readonly string[]]>([
     '/__proto__: unknown field; allowed: result',
     '/a~1b~0c: unknown field; allowed: result',
   ]],
+  ['approval', {}, ['/title: is required']],
+  ['approval', { title: 'Go?', approvers: ['ada', 'role:*', 'user:a b'] }, [0, 1, 2].map((i) => `/approvers/${i}: must be an actor (user:ada, key:<id>), a prefix of actors (user:*), or a role (role:approver)`)],
+  ['approval', { title: 'Go?', required: 'most' }, ['/required: must be "any", "all", or an integer from 1 to 100']],
+  ...[{}, { approvers: ['role:approver'] }, { approvers: ['user:ada', 'user:ada'] }].map((given): [string, JsonObject, readonly string[]] => [
+    'approval',
+    { title: 'Go?', required: 'all', ...given },
+    ['/required: "all" needs approvers, each a person of their own: who all is can not be told of roles and prefixes'],
+  ]),
+  ['approval', { title: 'Go?', approvers: ['user:ada'], required: 2 }, ['/required: asks for 2 approvals of 1 approvers, each of whom answers once']],
+  ['approval', { title: 'Go?', onExpiry: 'fail' }, ['/onExpiry: needs expiresInMs']],
   ['signal', {}, ['/name: is required']],
   ['signal', { name: 'a.b' }, ['/name: must match ^[A-Za-z0-9_-]{1,64}$']],
   ['wait', {}, [': needs exactly one of durationMs and until']],

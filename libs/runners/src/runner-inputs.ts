@@ -1,3 +1,4 @@
+import { approvalInput } from './approval-input.js';
 import { commandInputProblems } from './command-input.js';
 import { httpInputProblems } from './http-input.js';
 import type { InputCheck } from './input.js';
@@ -10,6 +11,7 @@ export const runnerInputs: ReadonlyMap<string, InputCheck> = new Map([
   ['noop', noopInputProblems],
   ['wait', waitInput],
   ['signal', signalInput],
+  ['approval', approvalInput],
   ['command', commandInputProblems],
   ['http', httpInputProblems],
 ]);

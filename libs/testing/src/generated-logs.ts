@@ -7,13 +7,21 @@ export type Log = readonly (readonly Event[])[];
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 
-const inputs: Readonly<Record<string, PlanTask['input']>> = { wait: { durationMs: 50 }, signal: { name: 'go' } };
+const people = ['user:0', 'user:1', 'user:2', 'user:3'];
+
+const inputOf = (runner: string, n: number): PlanTask['input'] => {
+  if (runner === 'wait') return { durationMs: 50 };
+  if (runner === 'signal') return { name: 'go' };
+  if (runner !== 'approval') return {};
+  const expiry = { expiresInMs: 100, onExpiry: ['reject', 'approve', 'fail'][n % 3]! };
+  return { title: '?', approvers: people.slice(0, 3), required: n, delegable: true, ...(n > 1 && expiry) };
+};
 
 /** Graphs of up to eight tasks; each may depend on tasks before it. */
 const plans: fc.Arbitrary<Plan> = fc
   .array(
     fc.record({
-      runner: fc.constantFrom('command', 'command', 'wait', 'signal'),
+      runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval'),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
       jitter: fc.constantFrom(0, 1),
@@ -32,7 +40,7 @@ const plans: fc.Arbitrary<Plan> = fc
           ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask => ({
             id: ids[i]!,
             runner,
-            input: inputs[runner] ?? {},
+            input: inputOf(runner, maxAttempts),
             dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
             retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
             ...(timeoutMs !== undefined && { timeoutMs }),
@@ -55,7 +63,7 @@ const plans: fc.Arbitrary<Plan> = fc
 
 const moves = fc.constantFrom(
   ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
-  ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray'] as const),
+  ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
 
@@ -75,8 +83,8 @@ export class World {
   }
 
   /** Decides; what comes of it is one commit. Refusals are part of the game. */
-  tell(command: Command): void {
-    const context: Context = { now: this.now, cause: `c${this.commands++}`, actor: 'test', correlationId: 'test' };
+  tell(command: Command, actor = 'test'): void {
+    const context: Context = { now: this.now, cause: `c${this.commands++}`, actor, correlationId: 'test' };
     try {
       const events = decide(command, this.state, context);
       if (events.length === 0) return;
@@ -84,6 +92,18 @@ export class World {
       this.state = fold(this.state, events);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+    }
+  }
+
+  /** Tasks that wait for people. */
+  questions(): readonly string[] {
+    return runningAttempts(this.state).flatMap(({ taskId }) => (this.state.tasks.get(taskId)?.clarification ? [taskId] : []));
+  }
+
+  /** Everybody who could approve what is asked does. */
+  approveAll(): void {
+    for (const taskId of this.questions()) {
+      for (const actor of people) this.tell({ type: 'RespondToClarification', taskId, decision: 'approve', roles: [] }, actor);
     }
   }
 
@@ -114,6 +134,10 @@ export class World {
     if (kind === 'sleep') this.now = Math.max(this.now + 1, wakeAt ?? 0);
     if (kind === 'rewind') this.now -= 10_000;
     if (kind === 'advance') this.tell({ type: 'Advance' });
+    const asking = this.questions();
+    const [asked = 'a', who] = [asking[pick % Math.max(1, asking.length)], people[pick % people.length]];
+    if (kind === 'approve' || kind === 'reject') this.tell({ type: 'RespondToClarification', taskId: asked, decision: kind, roles: [] }, who);
+    if (kind === 'delegate') this.tell({ type: 'DelegateClarification', taskId: asked, to: people[(pick + 1) % people.length]!, roles: [] }, who);
     if (kind === 'signal') this.tell({ type: 'SendSignal', name: 'go', payload: { n: pick } });
     if (kind === 'stray') this.tell({ type: 'SendSignal', name: 'gone', payload: {} });
     if (kind === 'pause') this.tell({ type: 'PauseExecution' });

@@ -6,7 +6,7 @@ export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
 
 export const iso = (ms: number): string => new Date(T0 + ms).toISOString();
 
-export type Step = Command & { readonly at?: number; readonly cause?: string };
+export type Step = Command & { readonly at?: number; readonly cause?: string; readonly actor?: string };
 
 /** A command at a time (milliseconds after T0), with a cause of its own. */
 export const at = (ms: number, command: Command, cause?: string): Step => ({
@@ -18,7 +18,7 @@ export const at = (ms: number, command: Command, cause?: string): Step => ({
 const contextOf = (step: Step, index: number): Context => ({
   now: T0 + (step.at ?? 0),
   cause: step.cause ?? `command-${index}`,
-  actor: 'specification',
+  actor: step.actor ?? 'specification',
   correlationId: 'specification',
 });
 
@@ -93,4 +93,15 @@ export const pause: Command = { type: 'PauseExecution' };
 export const resume: Command = { type: 'ResumeExecution' };
 export const cancel = (mode: 'graceful' | 'immediate'): Command => ({ type: 'CancelExecution', mode });
 export const signal = (name: string, payload = {}): Command => ({ type: 'SendSignal', name, payload });
+/** The same, by somebody. */
+export const by = (actor: string, step: Step): Step => ({ ...step, actor });
+export const approve = (taskId: string, roles: readonly string[] = []): Command => ({ type: 'RespondToClarification', taskId, decision: 'approve', roles });
+export const reject = (taskId: string, reason?: string): Command => ({
+  type: 'RespondToClarification',
+  taskId,
+  decision: 'reject',
+  roles: [],
+  ...(reason !== undefined && { reason }),
+});
+export const delegate = (taskId: string, to: string): Command => ({ type: 'DelegateClarification', taskId, to, roles: [] });
 export const advance: Command = { type: 'Advance' };

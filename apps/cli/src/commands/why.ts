@@ -10,6 +10,7 @@ import type { AsOfOptions } from './show.js';
 /** A call of the API as the command that makes it. */
 const commandOf = (call: string): string => {
   const [verb = '', name] = call.slice(call.lastIndexOf('executions/')).split('/').slice(2);
+  if (verb === 'clarifications') return `approve … ${name}`;
   return name === undefined ? verb : `${verb.replace(/s$/, '')} … ${name}`;
 };
 

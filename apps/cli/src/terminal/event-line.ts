@@ -66,6 +66,21 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(event.data.taskId, 'cancelled', 'yellow');
     case 'TaskResultIgnored':
       return say(event.data.taskId, `late result ignored, ${event.data.why}`, 'dim');
+    case 'ClarificationRequested': {
+      const { taskId, title, approvers, required, expiresAt } = event.data;
+      const until = expiresAt === undefined ? '' : `, within ${duration(Date.parse(expiresAt) - Date.parse(event.at))}`;
+      return say(taskId, `asks for approval: ${title} (${required} by ${approvers.length === 0 ? 'whoever may' : approvers.join(', ')}${until})`, 'yellow');
+    }
+    case 'ClarificationResponded': {
+      const { taskId, decision, reason } = event.data;
+      return say(taskId, `${decision === 'approve' ? 'approved' : 'rejected'} by ${event.actor}${because(reason)}`, decision === 'approve' ? 'green' : 'red');
+    }
+    case 'ClarificationDelegated':
+      return say(event.data.taskId, `left by ${event.actor} to ${event.data.to}`);
+    case 'ClarificationExpired':
+      return say(event.data.taskId, 'not answered in time', 'yellow');
+    case 'ClarificationWithdrawn':
+      return say(event.data.taskId, 'nobody is asked any more', 'dim');
     case 'StepStarted':
       return say(event.data.taskId, `step ${event.data.name}`, 'dim');
     case 'StepCompleted':

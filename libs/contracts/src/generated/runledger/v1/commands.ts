@@ -45,6 +45,18 @@ export interface SendSignal {
   payload?: { [key: string]: any } | undefined;
 }
 
+/** Task and execution are part of the path. */
+export interface RespondToClarification {
+  /** approve or reject. */
+  decision: string;
+  reason?: string | undefined;
+}
+
+export interface DelegateClarification {
+  /** An actor: user:ada, key:<id>. */
+  to: string;
+}
+
 /**
  * OutputChunk is one message of output.<tenant>.<execution>.<task>; the bytes themselves are the message's body. These
  * travel as headers: Runledger-Attempt, Runledger-Stream, Runledger-Chunk, Runledger-Time, Runledger-Truncated.

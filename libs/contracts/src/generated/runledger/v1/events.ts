@@ -179,6 +179,59 @@ export interface StepSkipped {
   why: string;
 }
 
+/** The task waits for answers from here on. */
+export interface ClarificationRequested {
+  taskId: string;
+  attempt: number;
+  title: string;
+  description?:
+    | string
+    | undefined;
+  /** Who may answer: actors (user:ada), prefixes of actors (user:*), roles (role:approver). Empty: whoever has the permission. */
+  approvers: string[];
+  /** Approvals that it takes. */
+  required: number;
+  expiresAt?:
+    | string
+    | undefined;
+  /** reject, approve or fail. */
+  onExpiry: string;
+  delegable: boolean;
+}
+
+/** The event's actor has answered, each once. With the last answer that it takes the task ends in the same commit. */
+export interface ClarificationResponded {
+  taskId: string;
+  attempt: number;
+  /** approve or reject. */
+  decision: string;
+  reason?:
+    | string
+    | undefined;
+  /** pending, approved or rejected: what it is with this answer. */
+  outcome: string;
+}
+
+/** The event's actor has left their answer to another one. */
+export interface ClarificationDelegated {
+  taskId: string;
+  attempt: number;
+  to: string;
+}
+
+export interface ClarificationExpired {
+  taskId: string;
+  attempt: number;
+  /** As it was requested with: what follows in the same commit. */
+  onExpiry: string;
+}
+
+/** Its attempt has ended otherwise: cancelled or timed out. Nobody is asked any more. */
+export interface ClarificationWithdrawn {
+  taskId: string;
+  attempt: number;
+}
+
 /** Failure is an error as data. */
 export interface Failure {
   /** Stable, upper case: COMMAND_EXITED, TASK_TIMED_OUT, ATTEMPT_LOST … */
