@@ -1,4 +1,4 @@
-import { shardOf } from '#libs/contracts';
+import { SHARDS, shardOf } from '#libs/contracts';
 import {
   type Append,
   type AppendResult,
@@ -14,7 +14,7 @@ import {
 import type { Runner } from '#libs/runners';
 import { eventually } from '#libs/testing';
 import { shardsOf } from '../../apps/executor/src/shards.js';
-import { Stage, cluster, heldRunner, noop, task } from './stage.js';
+import { MemoryCheckpoints, Stage, cluster, heldRunner, noop, task } from './stage.js';
 
 /** A log whose answers the test holds back: what is stored or read is so at the time of the call. */
 class SlowLog extends MemoryLog {
@@ -37,7 +37,8 @@ class SlowLog extends MemoryLog {
   override follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {
     const commits = async (batch: readonly StoredCommit[]): Promise<void> => {
       await this.holdDelivery?.();
-      await handler.commits(batch);
+      // What a reader fails on is delivered again.
+      await Promise.resolve(handler.commits(batch)).catch(() => handler.commits(batch));
     };
     return super.follow(from, { ...handler, commits }, shards);
   }
@@ -101,6 +102,44 @@ describe('what others commit', () => {
   });
 });
 
+describe('reads that are behind', () => {
+  it('leave no hole in what is delivered next', async () => {
+    const committing = gate();
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    let appends = 0;
+    log.holdAppend = ({ expected }) => (expected > 0 && appends++ === 0 ? committing.closed : undefined);
+    const ref = await stage.request([task('a', 'held')]);
+    await eventually(() => appends === 1, { what: 'the start to be committed' });
+    await stage.submit(ref, { type: 'PauseExecution' });
+    let reads = 0;
+    log.holdHistory = () => (reads++ === 0 ? Promise.reject(new LogError('LOG_UNAVAILABLE', 'away')) : undefined);
+    committing.open();
+    await eventually(() => reads === 1, { what: 'the pause to be looked for in vain' });
+    await stage.submit(ref, { type: 'ResumeExecution' });
+    const { end } = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the attempt' });
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.status).toBe('completed');
+  });
+
+  it('are made again when an execution is loaded for a commit that they do not show', async () => {
+    const ref = await stage.request([task('a', 'noop')]);
+    await stage.submit(ref, { type: 'PauseExecution' });
+    const known = await log.head();
+    await stage.submit(ref, { type: 'ResumeExecution' });
+    const history = log.history.bind(log);
+    let reads = 0;
+    log.history = (of, range) => history(of, reads++ === 0 ? { ...range, upTo: known.sequence } : range);
+    const position = log.position(known.sequence);
+    const checkpoints = new MemoryCheckpoints();
+    for (let shard = 0; shard < SHARDS; shard++) await checkpoints.put(`owner.${shard}`, { position, chunks: 0 });
+    const next = new Stage(log, checkpoints);
+    await next.startOwner(cluster().join('one'), 'one', [noop]);
+    expect((await next.ended(ref)).state.status).toBe('completed');
+    await next.stop();
+  });
+});
+
 describe('a start', () => {
   const movable = (): string => {
     const shards = shardsOf('two', ['one', 'two']);
@@ -121,6 +160,34 @@ describe('a start', () => {
     };
     await stage.startOwner(members.join('one'), 'one', [runner]);
     const ref = await stage.request([task('a', 'held')], execution);
+    const { end } = await eventually(() => held.get(`${execution}/a/1`), { what: 'the attempt whose start is durable' });
+    end({ ok: true, result: {} });
+    expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 1 });
+  });
+
+  it('that arrives only after it was given up happens, also when the shard is another executor’s by then', async () => {
+    const { runner, held } = heldRunner();
+    const members = cluster();
+    const execution = movable();
+    let late: Append | undefined;
+    log.faults = {
+      before: (append) => {
+        if (append.expected === 0) return;
+        late = append;
+        log.faults = {};
+        throw outcomeUnknown();
+      },
+    };
+    let reads = 0;
+    log.holdHistory = () => void reads++;
+    members.join('two');
+    members.kill('two');
+    const owner = await stage.startOwner(members.join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held')], execution);
+    const append = await eventually(() => late, { what: 'the start to be sent' });
+    members.join('two');
+    await eventually(() => owner.counts.shards < 64 && reads > 0, { what: 'the shard to go, and the start to be looked up' });
+    await log.append(append);
     const { end } = await eventually(() => held.get(`${execution}/a/1`), { what: 'the attempt whose start is durable' });
     end({ ok: true, result: {} });
     expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 1 });

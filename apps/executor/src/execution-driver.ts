@@ -59,14 +59,17 @@ export type Surroundings = {
 export class ExecutionDriver {
   private readonly runs = new Map<string, Run>();
   private readonly reports: Report[] = [];
-  /** Attempts whose start was decided here and that have not been started yet, `<task>/<attempt>`. */
+  /** Attempts whose start was decided here, is in the log, and has not happened yet, `<task>/<attempt>`. */
   private readonly decided = new Set<string>();
   /** Attempts that have ended here, `<task>/<attempt>`: until that is committed the log still says that they run. */
   private readonly over = new Set<string>();
   /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
   private readonly slotsHeld = new Set<string>();
-  /** The last append, until it is known what became of it: its commit's hash, and how many reports are in it. */
-  private unsettled: { readonly hash: string; readonly taken: number } | undefined;
+  /**
+   * Appends of which nobody knows yet what becomes of them, by the hash of the commit. All expect the same position, so that one of them
+   * at most can be stored, however late, and none any more once a commit stands behind it.
+   */
+  private readonly unsettled = new Map<string, Pick<CommitDraft, 'taken' | 'started'>>();
   /** A position known to exist beyond what is folded; Infinity when an append's outcome is unknown. */
   private behind = 0;
   /** The part of a commit's usual size that the next one may take: less after one was too large. */
@@ -97,10 +100,10 @@ export class ExecutionDriver {
     return this.execution.state;
   }
 
-  /** True while something of it runs here, is being committed, or may have been without this process knowing. */
+  /** True while something of it runs here, is being committed, or may have been, or may yet be, without this process knowing. */
   get isBusy(): boolean {
     if (this.busy || this.runs.size > 0) return true;
-    return !this.halted && (this.reports.length > 0 || this.behind > this.execution.sequence);
+    return !this.halted && (this.reports.length > 0 || this.unsettled.size > 0 || this.behind > this.execution.sequence);
   }
 
   get runningHere(): number {
@@ -110,9 +113,11 @@ export class ExecutionDriver {
   /** A commit as the log delivers it; one that was known already, being our own, changes nothing. */
   delivered(stored: StoredCommit): void {
     if (stored.sequence <= this.execution.sequence || this.halted) return;
-    if (this.busy) {
+    // What is missing in between came while it was busy, or was not in what was read when it was loaded.
+    const isHoleBefore = stored.commit.version > this.execution.version + 1;
+    if (this.busy || isHoleBefore) {
       this.behind = Math.max(this.behind, stored.sequence);
-      this.again = true;
+      this.drive();
       return;
     }
     try {
@@ -200,17 +205,22 @@ export class ExecutionDriver {
     this.behind = 0;
     try {
       this.execution = await refresh(this.around.log, this.execution, (stored) => this.settle(stored));
+      if (behind !== Infinity && behind > this.sequence) {
+        throw new LogError('LOG_UNAVAILABLE', `a read ended at ${this.sequence}, before ${behind} that was delivered`);
+      }
     } catch (error) {
-      this.behind = behind;
+      this.behind = Math.max(this.behind, behind);
       throw error;
     }
   }
 
-  /** What was reported is done with once the commit that carries it is seen in the log. */
+  /** To be called with every commit. What was reported is done with, and what was to start may, once its commit is seen in the log. */
   private settle({ hash }: { readonly hash: string }): void {
-    if (this.unsettled?.hash !== hash) return;
-    this.reports.splice(0, this.unsettled.taken);
-    this.unsettled = undefined;
+    const own = this.unsettled.get(hash);
+    this.unsettled.clear();
+    if (!own) return;
+    this.reports.splice(0, own.taken);
+    for (const key of own.started) this.decided.add(key);
   }
 
   private async commit(): Promise<void> {
@@ -222,18 +232,21 @@ export class ExecutionDriver {
   }
 
   private async append({ events, taken, started }: CommitDraft): Promise<void> {
-    for (const key of started) this.decided.add(key);
     const sealed = seal(this.execution, events, this.around.newId());
-    this.unsettled = { hash: sealed.hash, taken };
-    const appended = await append(this.around.log, this.execution, events, sealed);
+    this.unsettled.set(sealed.hash, { taken, started });
+    const appended = await append(this.around.log, this.execution, events, sealed).catch((error: unknown) => {
+      if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) this.unsettled.delete(sealed.hash);
+      throw error;
+    });
     if (appended) {
       this.execution = appended;
       this.settle(sealed);
       this.room = 1;
       return;
     }
+    this.unsettled.delete(sealed.hash);
     const { sequence } = this.execution;
-    this.execution = await refresh(this.around.log, this.execution);
+    this.execution = await refresh(this.around.log, this.execution, (stored) => this.settle(stored));
     this.again = true;
     if (this.sequence > sequence) return;
     throw new LogError('LOG_UNAVAILABLE', `refused behind ${sequence}, where no read finds anything yet`);

@@ -37,7 +37,7 @@ export type OwnerOptions = {
   readonly checkpoints: CheckpointStore;
   readonly incarnation: string;
   readonly concurrency: number;
-  readonly logger: Logger;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** The system's unless given. */
   readonly clock?: Clock;
   /** Makes unique ids; random ones unless given. */
@@ -256,7 +256,7 @@ export class Owner {
     if (stored.commit.version === 1) {
       this.activate(stored);
     } else if (!isTerminal(lastStatus(stored))) {
-      await this.loadAll([stored.ref]);
+      await this.loadAll([stored.ref], stored.sequence);
     }
   }
 
@@ -273,17 +273,21 @@ export class Owner {
     if (this.around.mayDrive(driver.ref)) driver.drive();
   }
 
-  private async loadAll(refs: readonly ExecutionRef[]): Promise<void> {
+  /** Throws LogError LOG_UNAVAILABLE also where a read ends before `atLeast`. */
+  private async loadAll(refs: readonly ExecutionRef[], atLeast = 0): Promise<void> {
     const queue = refs.filter((ref) => isToken(ref.tenant) && isToken(ref.execution) && !this.drivers.has(keyOf(ref)));
     const worker = async (): Promise<void> => {
-      for (let ref = queue.pop(); ref; ref = queue.pop()) await this.loadOne(ref);
+      for (let ref = queue.pop(); ref; ref = queue.pop()) await this.loadOne(ref, atLeast);
     };
     await Promise.all(Array.from({ length: LOADS_AT_ONCE }, worker));
   }
 
-  private async loadOne(ref: ExecutionRef): Promise<void> {
+  private async loadOne(ref: ExecutionRef, atLeast: number): Promise<void> {
     try {
       const execution = await load(this.options.log, ref);
+      if (execution.sequence < atLeast) {
+        throw new LogError('LOG_UNAVAILABLE', `a read ended at ${execution.sequence}, before ${atLeast} that was delivered`);
+      }
       this.halted.delete(keyOf(ref));
       if (execution.version === 0 || isTerminal(execution.state.status)) return;
       if (!this.drivers.has(keyOf(ref))) this.add(new ExecutionDriver(execution, 0, this.around));
