@@ -139,6 +139,12 @@ describe('roles', () => {
   });
 });
 
+it('a rebuild, which concerns all tenants, is for admins of the server’s own', async () => {
+  const rebuild = '/api/v1/projections/stats/rebuild';
+  expect(await service.post(rebuild, undefined, await keyOf('admin'))).toMatchObject({ status: 403, body: { code: 'OPERATOR_ONLY' } });
+  expect(await service.post(rebuild, undefined, await keyOf('admin', { tenant: 'default' }))).toMatchObject({ status: 202 });
+});
+
 describe('API keys', () => {
   it('are made, shown once, listed without what opens anything, and revoked on the spot', async () => {
     const admin = await keyOf('admin', { tenant: 'keys' });

@@ -278,6 +278,7 @@ export const describe = {
         description: 'Names this rebuild: sent again, it begins no other one, as long as it runs or was the last.',
       }) as MethodDecorator,
       refusal(400, 'IDEMPOTENCY_KEY_INVALID, BODY_INVALID'),
+      refusal(403, 'FORBIDDEN, OPERATOR_ONLY'),
       refusal(404, 'PROJECTION_UNKNOWN'),
     ),
   createKey: () =>

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { Body, Controller, Get, HttpCode, Param, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ProjectionInfo, ProjectionsAnswer, Rebuild } from '#libs/projections';
-import { Allow } from './access.js';
+import { Allow, principalOf } from './access.js';
 import { idOf, idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { Problem } from './problem.js';
 import { ReadModels } from './read-models.js';
+import { TENANT } from './request-context.js';
 
 const base = '/api/v1/projections';
 
@@ -18,7 +19,10 @@ const mustBeEmpty = (body: unknown): void => {
 
 @Controller(base)
 export class ProjectionsController {
-  constructor(private readonly readModels: ReadModels) {}
+  constructor(
+    private readonly readModels: ReadModels,
+    @Inject(TENANT) private readonly tenant: string,
+  ) {}
 
   @Get()
   @Allow('projections.read')
@@ -47,10 +51,18 @@ export class ProjectionsController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Rebuild> {
+    this.mustRunTheServer(request);
     mustBeEmpty(body);
     const key = idempotencyOf(request, 'RebuildProjection', body)?.key;
     const rebuild = await this.readModels.rebuild({ projection: name, id: key === undefined ? randomUUID() : idOf(name, key) });
     void reply.header('location', `${base}/${name}`);
     return rebuild;
+  }
+
+  /** Read models hold every tenant's rows. Throws Problem OPERATOR_ONLY. */
+  private mustRunTheServer(request: FastifyRequest): void {
+    const { tenant } = principalOf(request);
+    if (tenant === undefined || tenant === this.tenant) return;
+    throw new Problem(403, 'OPERATOR_ONLY', "a rebuild concerns every tenant: only admins of the server's own tenant may ask for one");
   }
 }
