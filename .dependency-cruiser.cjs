@@ -7,6 +7,7 @@ const npm = 'node_modules/';
 const libraries = {
   contracts: { libs: [] },
   execution: { libs: ['contracts'] },
+  expressions: { libs: ['contracts'], modules: [`${npm}@bufbuild/cel/`] },
   projections: { libs: ['contracts', 'execution'] },
   access: { libs: ['contracts'], modules: [`${npm}jose/`, '^(node:)?crypto$'] },
   secrets: { libs: ['contracts'], modules: ['^(node:)?crypto$'] },

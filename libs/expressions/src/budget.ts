@@ -1,0 +1,21 @@
+/** Steps of one evaluation, of a microsecond or so: a call, a turn of a loop, 64 characters or 16 members looked at. */
+export const MAX_STEPS = 50_000;
+
+/** Not an error of the language: those can be made up for in it, as by `|| true`. */
+export class BudgetSpent extends Error {
+  override readonly name = 'BudgetSpent';
+}
+
+let left = 0;
+
+/** Evaluation is synchronous: one at a time has a budget. */
+export const withBudget = <T>(evaluate: () => T): T => {
+  left = MAX_STEPS;
+  return evaluate();
+};
+
+/** Throws BudgetSpent where less is left. */
+export const spend = (steps: number): void => {
+  left -= steps;
+  if (left < 0) throw new BudgetSpent(`more than ${MAX_STEPS} steps`);
+};
