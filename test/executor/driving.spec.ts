@@ -413,3 +413,61 @@ it('a task that nobody was there to start in time fails when somebody is', async
   expect(state.tasks.get('a')?.error?.code).toBe('TASK_START_TIMED_OUT');
   expect(starts).toEqual([]);
 });
+
+describe('expressions', () => {
+  const results = async (tasks: Parameters<Stage['request']>[0]) => {
+    await stage.startOwner(cluster().join('one'), 'one', [noop]);
+    const { state } = await stage.ended(await stage.request(tasks));
+    return { state, of: (id: string) => state.tasks.get(id) };
+  };
+
+  it('put the results of earlier tasks in the input of later ones, with their types', async () => {
+    const { state, of } = await results([
+      task('a', 'noop', { input: { result: { n: 3, list: [1, 2] } } }),
+      task('b', 'noop', { dependsOn: ['a'], input: { result: { twice: '{{ tasks.a.result.n * 2 }}', list: '{{ tasks.a.result.list }}', text: 'n={{ tasks.a.result.n }}' } } }),
+    ]);
+    expect(state.status).toBe('completed');
+    expect(of('b')?.result).toEqual({ twice: 6, list: [1, 2], text: 'n=3' });
+  });
+
+  it('have a task skipped whose condition is false, and what depends on it go on', async () => {
+    const { state, of } = await results([
+      task('a', 'noop', { input: { result: { n: 3 } } }),
+      task('b', 'noop', { dependsOn: ['a'], when: 'tasks.a.result.n > 5' }),
+      task('c', 'noop', { dependsOn: ['b'], when: "tasks.b.status == 'skipped'", input: { result: { why: '{{ tasks.b.status }}' } } }),
+    ]);
+    expect([state.status, of('b')?.status, of('c')?.result]).toEqual(['completed', 'skipped', { why: 'skipped' }]);
+  });
+
+  it('say how long a wait is', async () => {
+    const { state, of } = await results([
+      task('a', 'noop', { input: { result: { ms: 1 } } }),
+      task('b', 'wait', { dependsOn: ['a'], input: { durationMs: '{{ tasks.a.result.ms }}' } }),
+    ]);
+    expect([state.status, of('b')?.status]).toEqual(['completed', 'completed']);
+  });
+
+  it.each<[string, Partial<Parameters<Stage['request']>[0][number]>, string]>([
+    ['a condition', { when: 'tasks.a.result.missing > 1' }, 'when '],
+    ['a template', { input: { result: { x: ['{{ tasks.a.result.missing }}'] } } }, 'input/result/x/0 '],
+    ['a template whose value the runner can not take', { input: { result: '{{ tasks.a.status }}' } }, "input/result results in what noop can't take"],
+    ['a template of a wait', { runner: 'wait', input: { durationMs: '{{ tasks.a.status }}' } }, "input/durationMs results in what wait can't take"],
+  ])('that fail, fail the task for good and say where: %s', async (_, more, message) => {
+    const { state, of } = await results([task('a', 'noop'), task('b', 'noop', { dependsOn: ['a'], retry: { maxAttempts: 3 }, ...more })]);
+    expect([state.status, of('b')?.status, of('b')?.error?.code]).toEqual(['failed', 'failed', 'EXPRESSION_FAILED']);
+    expect(of('b')?.error?.message).toContain(message);
+  });
+
+  it('are evaluated before a runner gets its input, and know which attempt it is', async () => {
+    const { runner, held } = heldRunner();
+    await stage.startOwner(cluster().join('one'), 'one', [runner]);
+    const ref = await stage.request([task('a', 'held', { input: { text: '{{ execution.id }}/{{ attempt }}' }, retry: { maxAttempts: 2, delayMs: 1 } })]);
+    const first = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the first attempt' });
+    expect(first.attempt.input).toEqual({ text: `${ref.execution}/1` });
+    first.end({ ok: false, error: { code: 'BROKEN', message: 'it broke', retryable: true } });
+    const second = await eventually(() => held.get(`${ref.execution}/a/2`), { what: 'the second attempt' });
+    expect(second.attempt.input).toEqual({ text: `${ref.execution}/2` });
+    second.end({ ok: true, result: {} });
+    await stage.ended(ref);
+  });
+});

@@ -16,6 +16,7 @@ const planted: readonly (readonly [string, string, readonly string[]])[] = [
     `import { eventTypes } from '#libs/contracts'; export const all = eventTypes;`,
     ['execution-takes-types-only'],
   ],
+  ['libs/expressions/src/planted-node.ts', `import 'node:vm';`, ['expressions-imports']],
   ['libs/projections/src/planted.ts', `import '#libs/ledger';`, ['projections-imports']],
   ['libs/access/src/planted-node.ts', `import 'node:fs';`, ['access-imports']],
   ['libs/secrets/src/planted-node.ts', `import 'node:fs';`, ['secrets-imports']],

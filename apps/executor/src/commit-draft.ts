@@ -1,5 +1,6 @@
 import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
 import { type OwnerCommand, type State, type TaskOutcome, decide, fold, next, startable } from '#libs/execution';
+import { verdictOf } from './expressions.js';
 import { type RunnerHost, isEffectFree, runOnTheSpot } from './runs.js';
 
 /** Events, and bytes of what runners report, decided into one commit at most. */
@@ -60,10 +61,14 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
 
   const start = (task: PlanTask, attempt: number): void => {
     const cause = attemptKey(task.id, attempt);
-    apply({ type: 'StartTask', taskId: task.id, executor: incarnation }, cause);
-    const outcome = isEffectFree(host, task) && runOnTheSpot(host, ref, task, attempt, state.input);
+    const taskId = task.id;
+    const verdict = verdictOf(ref, state, task, attempt);
+    if (verdict.kind === 'skip') return apply({ type: 'SkipTask', taskId }, cause);
+    if (verdict.kind === 'fail') return apply({ type: 'FailTask', taskId, error: verdict.error }, cause);
+    apply({ type: 'StartTask', taskId, executor: incarnation, ...(verdict.input && { input: verdict.input }) }, cause);
+    const outcome = isEffectFree(host, task) && runOnTheSpot(host, { ref, state, task, attempt });
     if (outcome) {
-      apply({ type: 'RecordOutcome', taskId: task.id, attempt, outcome }, cause);
+      apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
       bytes += sizeOf(outcome);
     } else {
       started.push(cause);

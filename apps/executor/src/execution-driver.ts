@@ -302,7 +302,7 @@ export class ExecutionDriver {
       this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
       return;
     }
-    const run = startRun(this.around, this.ref, task, attempt, this.state.input, {
+    const run = startRun(this.around, { ref: this.ref, state: this.state, task, attempt }, {
       step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
       ended: (outcome) => this.ended(run, outcome),
     });

@@ -1,7 +1,9 @@
-import type { ExecutionRef, Failure, JsonObject, PlanTask } from '#libs/contracts';
-import type { TaskOutcome } from '#libs/execution';
+import type { ExecutionRef, Failure, PlanTask } from '#libs/contracts';
+import type { State, TaskOutcome } from '#libs/execution';
+import { ExpressionError } from '#libs/expressions';
 import type { Attempt, OutputChunk, Runner, StepReport } from '#libs/runners';
 import type { Clock } from './clock.js';
+import { failureOf, inputOf } from './expressions.js';
 import { watchHeartbeat } from './heartbeat.js';
 
 const MAX_RESULT_BYTES = 32 * 1024;
@@ -44,7 +46,9 @@ const bounded = (outcome: TaskOutcome): TaskOutcome => {
 };
 
 const broken = ({ runner }: PlanTask, error: unknown): TaskOutcome =>
-  withShortMessage(failed('RUNNER_BROKEN', `runner ${runner} threw: ${String(error)}`, true));
+  error instanceof ExpressionError
+    ? withShortMessage({ ok: false, error: failureOf(error) })
+    : withShortMessage(failed('RUNNER_BROKEN', `runner ${runner} threw: ${String(error)}`, true));
 
 export type RunnerHost = {
   readonly runners: ReadonlyMap<string, Runner>;
@@ -53,12 +57,16 @@ export type RunnerHost = {
 
 type Identity = Pick<Attempt, 'ref' | 'taskId' | 'attempt' | 'input' | 'executionInput' | 'idempotencyKey'>;
 
-const identify = (ref: ExecutionRef, task: PlanTask, attempt: number, executionInput: JsonObject): Identity => ({
+/** An attempt, and the state it is made in: all of its input follows from that. */
+export type Assignment = { readonly ref: ExecutionRef; readonly state: State; readonly task: PlanTask; readonly attempt: number };
+
+/** Throws ExpressionError where a template has no value. */
+const identify = ({ ref, state, task, attempt }: Assignment): Identity => ({
   ref,
   taskId: task.id,
   attempt,
-  input: task.input ?? {},
-  executionInput,
+  input: inputOf(ref, state, task, attempt),
+  executionInput: state.input,
   // The same at every attempt, so that a service that deduplicates does the work once.
   idempotencyKey: `${ref.execution}/${task.id}`,
 });
@@ -71,16 +79,14 @@ export const isEffectFree = (host: RunnerHost, task: PlanTask): boolean => host.
  */
 export const runOnTheSpot = (
   host: RunnerHost,
-  ref: ExecutionRef,
-  task: PlanTask,
-  attempt: number,
-  executionInput: JsonObject,
+  assignment: Assignment,
 ): TaskOutcome | undefined => {
+  const { task } = assignment;
   const runner = host.runners.get(task.runner);
   if (!runner) return undefined;
   try {
     const outcome = runner.run({
-      ...identify(ref, task, attempt, executionInput),
+      ...identify(assignment),
       signal: new AbortController().signal,
       output: () => Promise.resolve(),
       step: () => undefined,
@@ -104,12 +110,10 @@ const withoutHeartbeat = ({ heartbeatMs }: PlanTask, outcome: TaskOutcome): Task
 /** Starts an attempt whose start is committed. Reports exactly one outcome, never before this call has returned. */
 export const startRun = (
   { host, clock }: { readonly host: RunnerHost; readonly clock: Clock },
-  ref: ExecutionRef,
-  task: PlanTask,
-  attempt: number,
-  executionInput: JsonObject,
+  assignment: Assignment,
   reports: RunReports,
 ): Run => {
+  const { ref, task, attempt } = assignment;
   const controller = new AbortController();
   const silent = new AbortController();
   const runner = host.runners.get(task.runner);
@@ -117,7 +121,7 @@ export const startRun = (
   const run = async (): Promise<TaskOutcome> => {
     if (!runner) return failed('RUNNER_UNKNOWN', `this executor has no runner ${task.runner}`, false);
     return await runner.run({
-      ...identify(ref, task, attempt, executionInput),
+      ...identify(assignment),
       signal: heartbeat ? AbortSignal.any([controller.signal, silent.signal]) : controller.signal,
       output: (chunk) => host.output(ref, task.id, chunk),
       step: (step) => {

@@ -125,12 +125,22 @@ const task: Schema = {
   properties: {
     id: { ...token, description: 'Unique in the plan.' },
     runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'noop'] },
-    input: { description: "The runner's own.", oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, noopInput] },
+    input: {
+      description:
+        "The runner's own. `{{ expression }}` in any text of it becomes what it results in; a text that is nothing else becomes the value itself, with its type, wherever one of that type may stand.",
+      oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, noopInput],
+    },
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
     timeoutMs: duration('One attempt.'),
     scheduleToStartMs: duration('A task that is due fails when no attempt of it has started so long after, pauses apart.'),
     heartbeatMs: duration('An attempt fails that gives no sign of life for so long: output of a command, bytes of an answer.'),
+    when: {
+      type: 'string',
+      maxLength: 2_000,
+      description:
+        'A CEL expression over input, tasks.<id>.result, tasks.<id>.status, execution.id, execution.name, execution.labels and attempt. Where it is false when the task is due, the task is skipped, and what depends on it goes on.',
+    },
     onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
     onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
   },
@@ -235,6 +245,22 @@ export const exampleRequests = {
         { id: 'approve', runner: 'approval', input: { title: 'Release 1.2?', description: 'The notes are in the wiki.' } },
         { id: 'sign', runner: 'approval', input: { title: 'Sign 1.2?', approvers: ['role:admin'], delegable: true, expiresInMs: 86_400_000 } },
         { id: 'publish', runner: 'command', input: { argv: ['echo', 'published'] }, dependsOn: ['approve', 'sign'] },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  conditional: {
+    plan: {
+      name: 'conditional',
+      tasks: [
+        { id: 'measure', runner: 'noop', input: { result: { size: 12, names: ['a', 'b'] } } },
+        {
+          id: 'report',
+          runner: 'command',
+          input: { argv: ['echo', '{{ tasks.measure.result.size }} of {{ execution.name }}:', '{{ tasks.measure.result.names.join(", ") }}'] },
+          dependsOn: ['measure'],
+        },
+        { id: 'alert', runner: 'noop', dependsOn: ['measure'], when: 'tasks.measure.result.size > 100' },
       ],
     },
     labels: { team: 'docs' },

@@ -1,5 +1,6 @@
 import type { CancelMode, JsonObject, Plan } from '#libs/contracts';
 import { MAX_SIGNAL_BYTES, parsePlan } from '#libs/execution';
+import { expressionRules } from '#libs/expressions';
 import { runnerInputs } from '#libs/runners';
 import { secretNames } from '#libs/secrets';
 import { type Fault, Problem } from './problem.js';
@@ -74,7 +75,7 @@ export const parseExecutionRequest = (value: unknown): ExecutionRequest => {
   if (!isObject(input)) faults.push({ path: '/input', message: 'must be an object' });
   refuseFaults(faults, 'BODY_INVALID');
   if (Object.keys(input as object).length > 0) refuseFaults(inputFaults(input), 'BODY_INVALID');
-  const parsed = parsePlan(plan, runnerInputs);
+  const parsed = parsePlan(plan, runnerInputs, expressionRules);
   if ('problems' in parsed) {
     refuseFaults(parsed.problems.map((fault) => ({ ...fault, path: `/plan${fault.path}` })), 'PLAN_INVALID');
     throw new Error('a plan without faults is a plan');

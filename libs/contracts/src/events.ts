@@ -22,7 +22,7 @@ export type EventData = {
   TaskFailed: Wire<wire.TaskFailed>;
   TaskTimedOut: Wire<wire.TaskTimedOut>;
   TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
-  TaskSkipped: Wire<wire.TaskSkipped>;
+  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' }>;
   TaskCancelled: Wire<wire.TaskCancelled>;
   TaskResultIgnored: Wire<wire.TaskResultIgnored>;
   StepStarted: Wire<wire.StepStarted>;

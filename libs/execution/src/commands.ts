@@ -21,7 +21,12 @@ export type ClientCommand =
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =
-  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string }
+  /** `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. */
+  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly input?: JsonObject }
+  /** A task that is due is not to run: its condition is false. */
+  | { readonly type: 'SkipTask'; readonly taskId: string }
+  /** A task that is due can't be started, and could not be later. */
+  | { readonly type: 'FailTask'; readonly taskId: string; readonly error: Failure }
   | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }

@@ -90,7 +90,11 @@ const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | 
   }
 };
 
-const startTask = (state: State, taskId: string, executor: string, now: number): Fact[] => {
+type Starting = Extract<Command, { type: 'StartTask' | 'SkipTask' | 'FailTask' }>;
+
+/** What becomes of a task that is due; the first one starts the execution. */
+const startTask = (state: State, command: Starting, now: number): Fact[] => {
+  const { taskId } = command;
   const plan = state.graph.task.get(taskId);
   const task = state.tasks.get(taskId);
   if (!plan || !task || !startable(state, task, now)) {
@@ -104,12 +108,22 @@ const startTask = (state: State, taskId: string, executor: string, now: number):
       data: timeoutMs === undefined ? {} : { deadlineAt: new Date(now + timeoutMs).toISOString() },
     });
   }
-  const attempt = task.attempt + 1;
-  const wait = waitOf(plan, now) ?? { executor };
-  const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
-  facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
-  if (plan.runner === 'approval') facts.push({ type: 'ClarificationRequested', data: questionOf(plan, attempt, now) });
-  return facts;
+  switch (command.type) {
+    case 'StartTask': {
+      const { executor, input = plan.input } = command;
+      const rendered = { ...plan, input };
+      const attempt = task.attempt + 1;
+      const wait = waitOf(rendered, now) ?? { executor };
+      const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
+      facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
+      if (plan.runner === 'approval') facts.push({ type: 'ClarificationRequested', data: questionOf(rendered, attempt, now) });
+      return facts;
+    }
+    case 'SkipTask':
+      return [...facts, { type: 'TaskSkipped', data: { taskId, why: `its condition is false: ${plan.when ?? ''}`, kind: 'condition' } }];
+    case 'FailTask':
+      return [...facts, { type: 'TaskFailed', data: { taskId, attempt: task.attempt, error: command.error, final: true } }];
+  }
 };
 
 /** What the command itself says, before what follows from it. */
@@ -131,7 +145,9 @@ const respond = (command: Command, state: State, context: Context, now: number):
     case 'DelegateClarification':
       return isRepeated(state, context) ? [] : clarify(command, state, context, now);
     case 'StartTask':
-      return startTask(state, command.taskId, command.executor, now);
+    case 'SkipTask':
+    case 'FailTask':
+      return startTask(state, command, now);
     case 'RecordOutcome':
       return recordOutcome(state, command.taskId, command.attempt, command.outcome, now);
     case 'RecordLostAttempt':

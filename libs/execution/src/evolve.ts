@@ -17,6 +17,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   attempt: 0,
   failures: 0,
   losses: 0,
+  passedOver: false,
   waitingFor: task.dependsOn.length,
   brokenBy: undefined,
   dueAt: task.dependsOn.length === 0 ? at : undefined,
@@ -173,7 +174,7 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     }
     case 'TaskSkipped':
-      change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined });
+      change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined, passedOver: event.data.kind === 'condition' });
       return;
     case 'TaskCancelled':
       change(draft, event.data.taskId, { ...idle, status: 'cancelled', result: event.data.result });

@@ -13,6 +13,7 @@ export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';
 export { MAX_DURATION_MS, MAX_EVENTS, MAX_SIGNALS, MAX_SIGNAL_BYTES, MAX_TASKS } from './limits.js';
 export { type Next, mustStop, next, runningAttempts } from './next.js';
+export { type Expression, type ExpressionRules } from './plan-expressions.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
 export { type Signal } from './signals.js';

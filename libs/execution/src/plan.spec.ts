@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { JsonObject } from '#libs/contracts';
+import type { ExpressionRules } from './plan-expressions.js';
 import { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 
 const runners: RunnerInputs = new Map<string, (input: JsonObject) => readonly PlanProblem[]>([
@@ -55,6 +56,56 @@ const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['an unknown onFailure', plan([noop('a', { onFailure: 'shrug' })]), '/tasks/0/onFailure', /one of/],
   ['a concurrency of 0', plan([noop('a')], { concurrency: 0 }), '/concurrency', /integer/],
 ];
+
+const expressions: ExpressionRules = {
+  condition: (text) => ({ path: '', length: text.length, tasks: text.startsWith('?') ? [] : [text], fault: text.startsWith('?') ? 'is no expression' : undefined }),
+  templates: (input) =>
+    Object.entries(input).flatMap(([key, value]) => (typeof value === 'string' ? [{ path: `/${key}`, length: value.length, tasks: [value], fault: undefined }] : [])),
+};
+
+describe('expressions in a plan', () => {
+  const problems = (...tasks: readonly object[]): readonly PlanProblem[] => {
+    const result = parsePlan(plan(tasks), runners, expressions);
+    return 'problems' in result ? result.problems : [];
+  };
+  const strict = (id: string, input: object, more: object = {}): object => ({ id, runner: 'strict', input, ...more });
+
+  it('may name what a task depends on, however far away', () => {
+    expect(problems(noop('a'), noop('b', { dependsOn: ['a'] }), noop('c', { dependsOn: ['b'], when: 'a', input: { x: 'b' } }))).toEqual([]);
+  });
+
+  it.each([
+    ['a task that is not there', 'z', /names task 'z', which there is not/],
+    ['a task that it does not depend on', 'other', /'b' does not depend: its result may not be there yet/],
+    ['itself', 'b', /does not depend/],
+    ['a task that depends on it, which would be a loop', 'after', /does not depend/],
+  ])('may not name %s', (_, named, message) => {
+    const tasks = [noop('a'), noop('other'), noop('b', { dependsOn: ['a'], when: named }), noop('after', { dependsOn: ['b'] })];
+    expect(problems(...tasks)).toEqual([{ path: '/tasks/2/when', message: expect.stringMatching(message) as string }]);
+    const templates = [noop('a'), noop('other'), noop('b', { dependsOn: ['a'], input: { x: named } }), noop('after', { dependsOn: ['b'] })];
+    expect(problems(...templates)).toEqual([{ path: '/tasks/2/input/x', message: expect.stringMatching(message) as string }]);
+  });
+
+  it('have their faults named with the path to them', () => {
+    expect(problems(noop('a', { when: '?' }))).toEqual([{ path: '/tasks/0/when', message: 'is no expression' }]);
+    expect(problems(noop('a', { when: 7 }))).toEqual([{ path: '/tasks/0/when', message: 'must be an expression as text' }]);
+  });
+
+  it('excuse a value that is not known yet, and nothing beside it', () => {
+    expect(problems(noop('a'), strict('b', { ok: 'a' }, { dependsOn: ['a'] }))).toEqual([]);
+    expect(problems(noop('a'), strict('b', { ok: 1, x: 'a' }, { dependsOn: ['a'] }))).toEqual([{ path: '/tasks/1/input/ok', message: 'must be true' }]);
+  });
+
+  it('are no longer in all than can be looked through in a moment', () => {
+    const long = Array.from({ length: 200 }, (_, i) => noop(`t${i}`, { when: 'a'.padEnd(1_000) }));
+    expect(problems(...long).some(({ message }) => message.includes('more than 100000 characters'))).toBe(true);
+  });
+
+  it('are not known where nobody brings them', () => {
+    const result = parsePlan(plan([noop('a', { when: 'true' })]), runners);
+    expect(result).toEqual({ problems: [{ path: '/tasks/0/when', message: 'conditions are not known here' }] });
+  });
+});
 
 it.each(faults)('refuses %s and names the path to it', (_, value, path, message) => {
   const result = parsePlan(value, runners);

@@ -1,6 +1,7 @@
 import type { JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { findCycle } from './cycle.js';
 import { MAX_DURATION_MS, MAX_TASKS } from './limits.js';
+import { type Expression, type ExpressionRules, MAX_EXPRESSIONS, comesAfter, isOfTemplate, noExpressions } from './plan-expressions.js';
 
 /** A fault in a plan. `path` is a JSON pointer from the plan, such as `/tasks/3/dependsOn/0`. */
 export type PlanProblem = { readonly path: string; readonly message: string };
@@ -26,8 +27,14 @@ const at = (path: string, key: string | number): string => `${path}/${String(key
 class Parser {
   readonly problems: PlanProblem[] = [];
   private values = 0;
+  private expressionLength = 0;
+  /** Which task names which, and where. */
+  private readonly references: { readonly path: string; readonly task: string; readonly named: string }[] = [];
 
-  constructor(private readonly runners: RunnerInputs) {}
+  constructor(
+    private readonly runners: RunnerInputs,
+    private readonly expressions: ExpressionRules,
+  ) {}
 
   fault(path: string, message: string): void {
     if (this.problems.length < MAX_PROBLEMS) this.problems.push({ path, message });
@@ -95,26 +102,43 @@ class Parser {
     });
   }
 
-  input(path: string, runner: unknown, value: unknown): void {
-    if (!isObject(value)) return this.fault(path, 'must be an object');
+  input(path: string, { id: task, runner, input = {} }: Fields): void {
+    if (!isObject(input)) return this.fault(path, 'must be an object');
     const before = this.problems.length;
-    this.json(path, value);
+    this.json(path, input);
     if (typeof runner !== 'string' || this.problems.length > before) return;
-    for (const problem of this.runners.get(runner)?.(value as JsonObject) ?? []) {
-      this.fault(path + problem.path, problem.message);
+    const templates = this.expressionLength > MAX_EXPRESSIONS ? [] : this.expressions.templates(input as JsonObject);
+    for (const template of templates) this.expression(path + template.path, task, template);
+    for (const problem of this.runners.get(runner)?.(input as JsonObject) ?? []) {
+      // What a template results in is seen when it has: then its runner has its say.
+      if (!isOfTemplate(templates, problem.path)) this.fault(path + problem.path, problem.message);
     }
+  }
+
+  when(path: string, { id: task, when }: Fields): void {
+    if (when === undefined) return;
+    if (typeof when !== 'string') return this.fault(path, 'must be an expression as text');
+    if (this.expressionLength <= MAX_EXPRESSIONS) this.expression(path, task, this.expressions.condition(when));
+  }
+
+  expression(path: string, task: unknown, { length, tasks, fault }: Expression): void {
+    this.expressionLength += length;
+    if (this.expressionLength > MAX_EXPRESSIONS) this.fault(path, `more than ${MAX_EXPRESSIONS} characters of expressions in one plan`);
+    if (fault !== undefined) this.fault(path, fault);
+    for (const named of tasks) this.references.push({ path, task: String(task), named });
   }
 
   task(path: string, value: unknown): void {
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'onFailure', 'onLost'];
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'onFailure', 'onLost'];
     this.only(path, value, known);
-    const { id: taskId, runner, input = {}, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
+    const { id: taskId, runner, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
     if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
     if (typeof runner !== 'string' || !this.runners.has(runner)) {
       this.fault(at(path, 'runner'), `unknown runner; known are ${[...this.runners.keys()].join(', ')}`);
     }
-    this.input(at(path, 'input'), runner, input);
+    this.input(at(path, 'input'), value);
+    this.when(at(path, 'when'), value);
     if (!Array.isArray(dependsOn)) this.fault(at(path, 'dependsOn'), 'must be a list of task ids');
     this.retry(at(path, 'retry'), retry);
     this.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
@@ -148,6 +172,19 @@ class Parser {
     }
   }
 
+  /** A task knows of those only that have ended for certain when it starts. */
+  named(tasks: readonly PlanTask[]): void {
+    const known = new Map(tasks.map((task) => [task.id, task]));
+    const before = (task: string): readonly string[] => known.get(task)?.dependsOn ?? [];
+    for (const { path, task, named } of this.references) {
+      if (!known.has(named)) {
+        this.fault(path, `names task '${named}', which there is not; an id with a dash is written tasks['an-id']`);
+      } else if (!comesAfter(before, task, named)) {
+        this.fault(path, `names task '${named}', on which '${task}' does not depend: its result may not be there yet`);
+      }
+    }
+  }
+
   plan(value: unknown): void {
     if (!isObject(value)) return this.fault('', 'a plan is an object with name and tasks');
     this.only('', value, ['name', 'tasks', 'concurrency', 'timeoutMs']);
@@ -159,6 +196,7 @@ class Parser {
     if (tasks.length > MAX_TASKS) return this.fault('/tasks', `${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
     tasks.forEach((task, i) => this.task(`/tasks/${i}`, task));
     if (this.problems.length === 0) this.edges(tasks as readonly Fields[]);
+    if (this.problems.length === 0) this.named(tasks as readonly PlanTask[]);
   }
 }
 
@@ -166,7 +204,7 @@ type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 
 
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
-  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, onFailure, onLost } = task;
+  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
@@ -176,6 +214,7 @@ const normalTask = (task: LooseTask): PlanTask => {
     ...(timeoutMs !== undefined && { timeoutMs }),
     ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
     ...(heartbeatMs !== undefined && { heartbeatMs }),
+    ...(when !== undefined && { when }),
     ...(onFailure && { onFailure }),
     ...(onLost && { onLost }),
   };
@@ -188,8 +227,9 @@ const normalTask = (task: LooseTask): PlanTask => {
 export const parsePlan = (
   value: unknown,
   runners: RunnerInputs,
+  expressions: ExpressionRules = noExpressions,
 ): { readonly plan: Plan } | { readonly problems: readonly PlanProblem[] } => {
-  const parser = new Parser(runners);
+  const parser = new Parser(runners, expressions);
   parser.plan(value);
   if (parser.problems.length > 0) return { problems: parser.problems };
   const plan = value as Plan;

@@ -75,9 +75,9 @@ describe('every generated log', () => {
           if (event.type === 'TaskStarted') {
             const plan = state.graph.task.get(event.data.taskId);
             for (const id of plan?.dependsOn ?? []) {
-              const { status } = state.tasks.get(id) ?? {};
+              const { status, passedOver } = state.tasks.get(id) ?? {};
               const passed = status === 'failed' && state.graph.task.get(id)?.onFailure === 'continue';
-              expect(status === 'completed' || passed).toBe(true);
+              expect(status === 'completed' || passedOver || passed).toBe(true);
             }
             const { losses = 0 } = state.tasks.get(event.data.taskId) ?? {};
             expect(event.data.attempt).toBeLessThanOrEqual((plan?.retry?.maxAttempts ?? 1) + losses);

@@ -11,6 +11,8 @@ export type TaskState = {
   readonly failures: number;
   /** Attempts that ended with their executor; they do not count against the retry policy. */
   readonly losses: number;
+  /** True for one that was skipped and has what depends on it go on. */
+  readonly passedOver: boolean;
   /** Dependencies that have not ended well yet. */
   readonly waitingFor: number;
   /** The dependency that was the first to end otherwise than well: the task can never start. */
@@ -41,7 +43,7 @@ export const isTerminal = (status: string | undefined): boolean => ended.has(sta
 
 /** True when what depends on the task may run. */
 export const endedWell = (task: TaskState, plan: PlanTask | undefined): boolean =>
-  task.status === 'completed' || (task.status === 'failed' && plan?.onFailure === 'continue');
+  task.status === 'completed' || task.passedOver || (task.status === 'failed' && plan?.onFailure === 'continue');
 
 /** True for a task that is to be skipped because of one that it depends on. */
 export const isOrphan = ({ status, brokenBy }: TaskState): boolean => status === 'pending' && brokenBy !== undefined;

@@ -61,7 +61,9 @@ export const partsOf = ({ exprKind }: Expr): Expr[] => {
         return value.entries.flatMap((entry) => [entry.keyKind.case === 'mapKey' ? entry.keyKind.value : undefined, entry.value]);
       case 'comprehensionExpr':
         return [value.iterRange, value.accuInit, value.loopCondition, value.loopStep, value.result];
-      default:
+      case 'constExpr':
+      case 'identExpr':
+      case undefined:
         return [];
     }
   };

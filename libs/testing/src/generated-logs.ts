@@ -62,7 +62,7 @@ const plans: fc.Arbitrary<Plan> = fc
   }));
 
 const moves = fc.constantFrom(
-  ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
+  ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'unwanted', 'unstartable', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
   ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
@@ -122,6 +122,10 @@ export class World {
       outcome: { ok: false, error: { code, message: 'it broke', retryable }, retryAfterMs },
     });
     const waiting = start[pick % Math.max(1, start.length)];
+    if (kind === 'unwanted' && waiting !== undefined) this.tell({ type: 'SkipTask', taskId: waiting });
+    if (kind === 'unstartable' && waiting !== undefined) {
+      this.tell({ type: 'FailTask', taskId: waiting, error: { code: 'EXPRESSION_FAILED', message: 'no such key', retryable: false } });
+    }
     if (kind === 'start' && waiting !== undefined) this.tell({ type: 'StartTask', taskId: waiting, executor });
     if (kind === 'succeed') this.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: { n: pick } } });
     if (kind === 'fail') this.tell(failed(true));

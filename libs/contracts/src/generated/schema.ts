@@ -29,7 +29,7 @@ export const messages = {
   OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool' },
   PauseExecution: { reason: 'string?' },
   Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?' },
-  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?' },
+  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?' },
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   RespondToClarification: { decision: 'string', reason: 'string?' },
   ResumeExecution: { reason: 'string?' },
@@ -45,7 +45,7 @@ export const messages = {
   TaskFailed: { taskId: 'string', attempt: 'uint32', error: 'Failure', final: 'bool', result: 'Struct?' },
   TaskResultIgnored: { taskId: 'string', attempt: 'uint32', why: 'string' },
   TaskRetryScheduled: { taskId: 'string', attempt: 'uint32', at: 'Timestamp' },
-  TaskSkipped: { taskId: 'string', why: 'string' },
+  TaskSkipped: { taskId: 'string', why: 'string', kind: 'string?' },
   TaskStarted: { taskId: 'string', attempt: 'uint32', executor: 'string', deadlineAt: 'Timestamp?', wakeAt: 'Timestamp?', signal: 'string?' },
   TaskTimedOut: { taskId: 'string', attempt: 'uint32', timeoutMs: 'uint64', final: 'bool' },
 } as const;

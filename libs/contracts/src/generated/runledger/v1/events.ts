@@ -133,6 +133,8 @@ export interface TaskSkipped {
   taskId: string;
   /** Why, for people: "dependency 'build' failed", "execution cancelled". */
   why: string;
+  /** condition: the plan's own condition was false, and what depends on the task goes on. Absent: it is skipped, too. */
+  kind?: string | undefined;
 }
 
 export interface TaskCancelled {

@@ -58,7 +58,11 @@ export interface PlanTask {
     | number
     | undefined;
   /** An attempt fails that gives no sign of life for this long: output of a command, bytes of an answer; absent: none is asked for. */
-  heartbeatMs?: number | undefined;
+  heartbeatMs?:
+    | number
+    | undefined;
+  /** An expression: where it is false when the task is due, the task is skipped, and what depends on it goes on. */
+  when?: string | undefined;
 }
 
 export interface RetryPolicy {
