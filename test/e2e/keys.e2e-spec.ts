@@ -34,6 +34,20 @@ it('from a server that lets nobody in to keys for everyone, by the command line 
   expect((await as(admin, 'keys', 'revoke', 'nobody')).code).toBe(3);
 }, 60_000);
 
+it('secrets go in by standard input and never come out', async () => {
+  const admin = (await as('', 'keys', 'create', '--direct', '--name', 'boss', '--role', 'admin')).out.trim();
+  const set = await cli(platform, ['secrets', 'set', 'greeting'], 'hello-from-a-secret\n', { RUNLEDGER_TOKEN: admin }).ended;
+  expect(set).toMatchObject({ code: 0, out: 'secret greeting is stored, version 1\n' });
+  const plan = { name: 'p', tasks: [{ id: 'a', runner: 'command', input: { shell: 'sh', script: 'printf %s "$G" | wc -c; echo "$G"', env: { G: { $secret: 'greeting' } } } }] };
+  const ran = await cli(platform, ['run', '--plan', '-'], JSON.stringify(plan), { RUNLEDGER_TOKEN: admin }).ended;
+  expect(ran).toMatchObject({ code: 0, out: expect.stringMatching(/19[^]*\*\*\*/) as string });
+  const listed = await as(admin, 'secrets', 'list');
+  expect(listed.out).toMatch(/greeting +1 /);
+  expect(ran.out + ran.err + listed.out).not.toContain('hello-from');
+  expect((await as(admin, 'secrets', 'remove', 'greeting')).code).toBe(0);
+  expect((await as(admin, 'secrets', 'remove', 'greeting')).code).toBe(3);
+}, 60_000);
+
 it.each<[string, readonly string[]]>([
   ['a role that is none', ['--name', 'x', '--role', 'emperor']],
   ['no role', ['--name', 'x']],

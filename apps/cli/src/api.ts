@@ -57,7 +57,11 @@ export class Api {
     return this.ask<T>('GET', params.size > 0 ? `${path}?${params.toString()}` : path, {});
   }
 
-  /** Done twice it is done. */
+  /** Done twice it is done; so are deletions. */
+  put<T>(path: string, body: object): Promise<T> {
+    return this.ask<T>('PUT', path, {}, body);
+  }
+
   delete<T>(path: string): Promise<T> {
     return this.ask<T>('DELETE', path, {});
   }
@@ -99,7 +103,7 @@ export class Api {
     }
     if (!response.ok) throw refusal(response.status, text);
     try {
-      return JSON.parse(text) as T;
+      return (text === '' ? undefined : JSON.parse(text)) as T;
     } catch {
       throw new CliError(EXIT.unavailable, 'ANSWER_INVALID', `${url} does not answer as Runledger does; check --url`);
     }

@@ -186,6 +186,16 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .argument('<id>', 'the key', token)
     .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/keys.js')).revokeKey(session, id)));
 
+  const secrets = program.command('secrets').description('secrets that plans refer to by name; values go in and never come out');
+  client('set', 'store a secret; its value is read from standard input', secrets)
+    .argument('<name>', 'the secret', token)
+    .action((name: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/secrets.js')).setSecret(session, name)));
+  client('list', 'names, versions and times', secrets)
+    .action((options: ClientOptions) => on(options, async (session) => (await import('./commands/secrets.js')).listSecrets(session)));
+  client('remove', 'remove a secret', secrets)
+    .argument('<name>', 'the secret', token)
+    .action((name: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/secrets.js')).removeSecret(session, name)));
+
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
