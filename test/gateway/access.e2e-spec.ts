@@ -105,9 +105,11 @@ describe('credentials', () => {
     expect((await service.get(output, cookie)).status).toBe(401);
     expect((await service.get(`${executions}?access_token=${token}`)).status).toBe(401);
     expect((await service.post(`${executions}/x/pause?access_token=${token}`)).status).toBe(401);
-    const refused = await service.get(`${executions}/nobody/output?access_token=${token}`);
-    expect(refused.status).toBe(404);
-    expect(JSON.stringify(refused.body)).not.toContain(token);
+    for (const name of ['access_token', 'access%5Ftoken', '%61ccess_token']) {
+      const refused = await service.get(`${executions}/nobody/output?${name}=${token}`);
+      expect(refused.status).toBe(404);
+      expect(JSON.stringify(refused.body)).not.toContain(token);
+    }
   });
 
   it('know one tenant: a header may name it, and no other', async () => {

@@ -33,8 +33,17 @@ export const addressOf = ({ ip, socket }: FastifyRequest): string => {
   return address.replace(/^::ffff:(?=\d+\.)/, '');
 };
 
-/** The URL as it may be shown and logged: without the token in it. */
-export const urlOf = ({ url }: FastifyRequest): string => url.replace(/([?&]access_token=)[^&]*/g, '$1***');
+/** The URL as it may be shown and logged: without the token in it, however the name of its parameter is written. */
+export const urlOf = ({ url }: FastifyRequest): string =>
+  url.replace(/([?&])([^=&]*)=[^&]*/g, (whole, before: string, name: string) => (decoded(name) === 'access_token' ? `${before}${name}=***` : whole));
+
+const decoded = (name: string): string => {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+};
 
 /**
  * The tenant of the credentials; without authentication the one named by X-Tenant-ID, else the configured one. Throws Problem
