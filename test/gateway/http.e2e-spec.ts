@@ -124,6 +124,11 @@ describe('a web page', () => {
     const response = await fetch(gateway.url, { headers: { origin: 'http://localhost:3000' } });
     expect(response.headers.get('access-control-allow-origin')).toBe('http://localhost:3000');
     expect(response.headers.get('access-control-expose-headers')).toContain('X-Correlation-ID');
+    const preflight = await fetch(`${gateway.url}/api/v1/keys/x`, {
+      method: 'OPTIONS',
+      headers: { origin: 'http://localhost:3000', 'access-control-request-method': 'DELETE' },
+    });
+    expect(preflight.headers.get('access-control-allow-methods')?.split(/, ?/)).toEqual(expect.arrayContaining(['POST', 'PUT', 'DELETE']));
   });
 
   it('from elsewhere gets no grant, no preflight, and can cancel nothing with a plain POST', async () => {

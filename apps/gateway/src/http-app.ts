@@ -86,7 +86,7 @@ export const createHttpApp = async (
     logger: new NestLogger(logger),
   });
   app.useGlobalFilters(filter);
-  app.enableCors({ origin: loopbackOrigin, exposedHeaders: exposed });
+  app.enableCors({ origin: loopbackOrigin, methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'], exposedHeaders: exposed });
 
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, ({ routeOptions }, body, done) => {
