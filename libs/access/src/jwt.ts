@@ -34,6 +34,8 @@ const FETCH_MS = 5_000;
 const RELOAD_MS = 600_000;
 const TOLERANCE_S = 5;
 
+const subject = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
+
 /** Checks JSON Web Tokens (RFC 7519). Keys once fetched count while their source is away. */
 export class JwtVerifier {
   private constructor(
@@ -76,9 +78,12 @@ export class JwtVerifier {
     const { claims } = this.settings;
     const tenant = payload[claims.tenant] ?? this.tenant;
     if (!isToken(tenant)) throw new AccessError('CREDENTIALS_INVALID', `the token's claim ${claims.tenant} is not the id of a tenant`);
+    // Cut or made into text, two people could be one actor.
+    const sub: unknown = payload.sub;
+    if (typeof sub !== 'string' || !subject.test(sub)) throw new AccessError('CREDENTIALS_INVALID', "the token's claim sub is not text of 1 to 200 printable characters");
     const workspaces = payload[claims.workspaces];
     return {
-      actor: `user:${String(payload.sub).slice(0, 128)}`,
+      actor: `user:${sub}`,
       tenant,
       workspaces: workspaces === undefined ? undefined : words(workspaces).filter(isToken),
       roles: words(payload[claims.roles]).filter(isRole),
