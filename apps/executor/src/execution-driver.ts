@@ -283,7 +283,9 @@ export class ExecutionDriver {
     for (const run of this.runs.values()) {
       if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
     }
-    for (const { taskId, attempt, executor } of runningAttempts(state)) {
+    // What is known to be in the log and has not been read may have ended what would be started.
+    const mayStart = this.behind <= this.sequence;
+    for (const { taskId, attempt, executor } of mayStart ? runningAttempts(state) : []) {
       if (executor === this.around.incarnation && !this.runs.has(taskId)) this.start(taskId, attempt);
     }
     this.releaseIdleSlots();
