@@ -1,0 +1,164 @@
+import type { Event, Plan, PlanTask } from '#libs/contracts';
+
+type TaskModel = {
+  readonly plan: PlanTask;
+  status: 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'cancelled';
+  attempt: number;
+  failures: number;
+  isLost: boolean;
+  executor: string;
+  notBefore: number;
+  wakeAt: number | undefined;
+  deadlineAt: number | undefined;
+};
+
+type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
+
+const endings: readonly string[] = ['completed', 'failed', 'cancelled'];
+const timeOf = (time: string | undefined): number | undefined => (time === undefined ? undefined : Date.parse(time));
+
+/**
+ * What an execution may do, told a second time and on purpose without the core: slower, simpler, and with a complaint wherever an event can't follow from
+ * those before it.
+ */
+export class Model {
+  status = 'unborn';
+  readonly tasks = new Map<string, TaskModel>();
+  readonly complaints: string[] = [];
+  private plan: Plan = { name: '', tasks: [] };
+  private at = 0;
+  private hasStarted = false;
+  private cancel: string | undefined;
+  private isOverdue = false;
+  private deadlineAt: number | undefined;
+
+  get hasEnded(): boolean {
+    return endings.includes(this.status);
+  }
+
+  get running(): number {
+    return [...this.tasks.values()].filter(({ status }) => status === 'running').length;
+  }
+
+  private get stoppedBy(): string | undefined {
+    return [...this.tasks.values()].find(({ status, plan }) => status === 'failed' && plan.onFailure === 'stop')?.plan.id;
+  }
+
+  take(event: Event): void {
+    const at = Date.parse(event.at);
+    this.expect(at >= this.at, `${event.type} is older than the event before it`);
+    this.at = Math.max(at, this.at);
+    if (this.deadlineAt !== undefined && this.at >= this.deadlineAt) this.isOverdue = true;
+    this.expect(!this.hasEnded || event.type === 'TaskResultIgnored', `${event.type} after the end`);
+    if ('taskId' in event.data) this.takeOfTask(event as TaskEvent);
+    else this.takeOfExecution(event);
+  }
+
+  private expect(holds: boolean, complaint: string): void {
+    if (!holds) this.complaints.push(complaint);
+  }
+
+  private takeOfExecution(event: Event): void {
+    const is = `while ${this.status}`;
+    if (event.type === 'ExecutionRequested') {
+      this.expect(this.status === 'unborn', `requested ${is}`);
+      this.status = 'pending';
+      this.plan = event.data.plan;
+      for (const plan of this.plan.tasks) this.tasks.set(plan.id, newTask(plan));
+    } else if (event.type === 'ExecutionStarted') {
+      this.expect(!this.hasStarted && this.status === 'pending', `started ${is}`);
+      this.hasStarted = true;
+      this.status = 'running';
+      this.deadlineAt = timeOf(event.data.deadlineAt);
+    } else if (event.type === 'ExecutionPaused') {
+      this.expect(this.status === 'pending' || this.status === 'running', `paused ${is}`);
+      this.status = 'paused';
+    } else if (event.type === 'ExecutionResumed') {
+      this.expect(this.status === 'paused', `resumed ${is}`);
+      this.status = this.hasStarted ? 'running' : 'pending';
+    } else if (event.type === 'ExecutionCancelRequested') {
+      this.expect(this.cancel === undefined || (this.cancel === 'graceful' && event.data.mode === 'immediate'), 'cancelled twice');
+      this.cancel = event.data.mode;
+      this.status = 'cancelling';
+    } else if (event.type === 'ExecutionCompleted') this.end('completed');
+    else if (event.type === 'ExecutionFailed') this.end('failed');
+    else if (event.type === 'ExecutionCancelled') this.end('cancelled');
+  }
+
+  /** How it must end, by what became of its tasks. */
+  private end(status: string): void {
+    const tasks = [...this.tasks.values()];
+    const open = tasks.filter((task) => task.status === 'pending' || task.status === 'running');
+    this.expect(open.length === 0, `${status} with ${open.map(({ plan }) => plan.id).join(', ')} open`);
+    const hasFailed = tasks.some((task) => task.status === 'failed' && task.plan.onFailure !== 'continue');
+    const right = this.cancel !== undefined ? ['cancelled'] : hasFailed ? ['failed'] : this.isOverdue ? ['failed', 'completed'] : ['completed'];
+    this.expect(right.includes(status), `${status}, not ${right.join(' or ')}`);
+    this.status = status;
+  }
+
+  private takeOfTask(event: TaskEvent): void {
+    const task = this.tasks.get(event.data.taskId);
+    if (!task) return this.expect(false, `${event.type} of a task that is not in the plan`);
+    const { id } = task.plan;
+    if (event.type === 'TaskStarted') this.start(task, event);
+    else if (event.type === 'TaskCompleted') {
+      this.endAttempt(task, event.data.attempt, 'completed');
+      this.expect(task.wakeAt === undefined || this.at >= task.wakeAt, `${id} has not waited long enough`);
+    } else if (event.type === 'TaskCancelled') {
+      const isStoppedWait = task.wakeAt !== undefined && this.stoppedBy !== undefined;
+      this.expect(this.cancel !== undefined || this.isOverdue || isStoppedWait, `${id} was cancelled, and nobody wanted it`);
+      this.endAttempt(task, event.data.attempt, 'cancelled');
+    } else if (event.type === 'TaskTimedOut') {
+      this.expect(task.deadlineAt !== undefined && this.at >= task.deadlineAt, `${id} timed out before its time`);
+      task.failures += 1;
+      this.endAttempt(task, event.data.attempt, event.data.final ? 'failed' : 'pending');
+    } else if (event.type === 'TaskFailed') {
+      task.isLost = event.data.error.code === 'ATTEMPT_LOST';
+      if (!task.isLost) task.failures += 1;
+      this.expect(!task.isLost || event.data.final || task.plan.onLost !== 'fail', `${id} is to run again after it was lost`);
+      this.endAttempt(task, event.data.attempt, event.data.final ? 'failed' : 'pending');
+    } else if (event.type === 'TaskRetryScheduled') {
+      this.expect(task.status === 'pending' && event.data.attempt === task.attempt + 1, `${id} is retried while ${task.status}`);
+      this.expect(task.failures < (task.plan.retry?.maxAttempts ?? 1), `${id} is retried once too often`);
+      task.notBefore = Date.parse(event.data.at);
+    } else if (event.type === 'TaskSkipped') {
+      this.expect(task.status === 'pending', `${id} is skipped while ${task.status}`);
+      task.status = 'skipped';
+    }
+  }
+
+  private start(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskStarted' }>): void {
+    const { id, dependsOn } = task.plan;
+    this.expect(this.status === 'running', `${id} starts while ${this.status}`);
+    this.expect(task.status === 'pending' && data.attempt === task.attempt + 1, `${id}/${data.attempt} starts while attempt ${task.attempt} is ${task.status}`);
+    this.expect(this.at >= task.notBefore, `${id}/${data.attempt} starts before its time`);
+    for (const name of dependsOn) {
+      const dependency = this.tasks.get(name);
+      const isWell = dependency?.status === 'completed' || (dependency?.status === 'failed' && dependency.plan.onFailure === 'continue');
+      this.expect(isWell, `${id} starts although ${name} is ${dependency?.status}`);
+    }
+    this.expect(this.stoppedBy === undefined, `${id} starts although ${this.stoppedBy} has stopped the execution`);
+    Object.assign(task, { status: 'running', attempt: data.attempt, executor: data.executor });
+    task.wakeAt = timeOf(data.wakeAt);
+    task.deadlineAt = timeOf(data.deadlineAt);
+    this.expect(this.running <= (this.plan.concurrency ?? Infinity), `${this.running} tasks run at once`);
+  }
+
+  private endAttempt(task: TaskModel, attempt: number, status: TaskModel['status']): void {
+    const isCurrent = task.status === 'running' && task.attempt === attempt;
+    this.expect(isCurrent, `${task.plan.id}/${attempt} ends while attempt ${task.attempt} is ${task.status}`);
+    task.status = status;
+  }
+}
+
+const newTask = (plan: PlanTask): TaskModel => ({
+  plan,
+  status: 'pending',
+  attempt: 0,
+  failures: 0,
+  isLost: false,
+  executor: '',
+  notBefore: 0,
+  wakeAt: undefined,
+  deadlineAt: undefined,
+});

@@ -1,0 +1,87 @@
+import type { ExecutionRef, Plan, PlanTask } from '#libs/contracts';
+import { type ClientCommand, keyedCause } from '#libs/execution';
+import type { Random } from './random.js';
+
+export type Trouble = 'crash' | 'stop' | 'freeze' | 'disconnect' | 'blind' | 'join' | 'clock';
+
+/** What is done to the system once so many steps have been taken. */
+export type Move = { readonly atStep: number } & (
+  | { readonly kind: 'command'; readonly ref: ExecutionRef; readonly command: ClientCommand; readonly cause: string }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+);
+
+/** What one seed plays, in order. */
+export type Program = {
+  readonly executors: number;
+  /** Attempts at once in each executor. */
+  readonly concurrency: number;
+  /** Steps until the faults end. */
+  readonly steps: number;
+  readonly moves: readonly Move[];
+};
+
+const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+
+const retryOf = (random: Random): NonNullable<PlanTask['retry']> => ({
+  maxAttempts: random.int(1, 3),
+  backoff: random.pick(['fixed', 'linear', 'exponential'] as const),
+  delayMs: random.pick([0, 10, 300, 1_500]),
+});
+
+const taskOf = (random: Random, place: number): PlanTask => {
+  const runner = random.weighted({ work: 7, wait: 2, noop: 2 });
+  const isBounded = runner === 'work' && random.chance(0.4);
+  const input = runner === 'wait' ? { durationMs: random.pick([0, 50, 2_000, 6_000]) } : isBounded ? { mayHang: true } : {};
+  return {
+    id: ids[place]!,
+    runner,
+    input,
+    dependsOn: ids.slice(0, place).filter(() => random.chance(0.3)),
+    ...(random.chance(0.6) && { retry: retryOf(random) }),
+    ...(isBounded && { timeoutMs: random.pick([5, 150, 1_000, 3_000]) }),
+    ...(random.chance(0.5) && { onFailure: random.pick(['skip', 'stop', 'continue'] as const) }),
+    ...(random.chance(0.4) && { onLost: random.pick(['retry', 'fail'] as const) }),
+  };
+};
+
+const planOf = (random: Random): Plan => ({
+  name: 'simulated',
+  tasks: Array.from({ length: random.int(1, random.chance(0.3) ? ids.length : 3) }, (_, place) => taskOf(random, place)),
+  ...(random.chance(0.3) && { concurrency: random.int(1, 3) }),
+  ...(random.chance(0.15) && { timeoutMs: random.pick([300, 3_000, 20_000]) }),
+});
+
+const commandOf = (random: Random): ClientCommand => {
+  const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2 });
+  return type === 'CancelExecution' ? { type, mode: random.pick(['graceful', 'immediate'] as const) } : { type };
+};
+
+export const programOf = (random: Random): Program => {
+  const steps = random.int(40, 400);
+  const moves: Move[] = [];
+  const executions = random.int(1, 3);
+  for (let i = 0; i < executions; i++) {
+    const ref = { tenant: 'default', execution: `e${i + 1}-${random.int(0, 999)}` };
+    const request: ClientCommand = { type: 'RequestExecution', plan: planOf(random), name: 'simulated', labels: {}, input: {}, dialect: 'canonical' };
+    let atStep = random.int(0, random.chance(0.5) ? 10 : steps);
+    moves.push({ atStep, kind: 'command', ref, command: request, cause: keyedCause(`request-${i}`, 'fingerprint') });
+    for (let n = random.int(0, random.chance(0.5) ? 0 : 5); n > 0; n--) {
+      atStep += random.int(0, 60);
+      const command = commandOf(random);
+      const cause = random.chance(0.5) ? keyedCause(`key-${i}-${n}`, command.type) : `command-${i}-${n}`;
+      moves.push({ atStep, kind: 'command', ref, command, cause });
+      // The same again, as by a client that never heard the answer.
+      if (random.chance(0.2)) moves.push({ atStep: atStep + random.int(0, 60), kind: 'command', ref, command, cause });
+    }
+  }
+  for (let n = random.pick([0, 1, 2, 4, 8]); n > 0; n--) {
+    const trouble = random.weighted<Trouble>({ crash: 5, stop: 1, freeze: 3, disconnect: 2, blind: 2, join: 2, clock: 1 });
+    moves.push({ atStep: random.int(5, steps), kind: 'trouble', trouble });
+  }
+  return {
+    executors: random.int(1, 3),
+    concurrency: random.pick([1, 2, 8]),
+    steps,
+    moves: moves.toSorted((a, b) => a.atStep - b.atStep),
+  };
+};

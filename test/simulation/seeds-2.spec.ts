@@ -1,0 +1,3 @@
+import { playSeeds } from './play.js';
+
+playSeeds(2_501, 2_500);
