@@ -182,6 +182,17 @@ describe('API keys', () => {
     expect((await service.post('/api/v1/keys', narrow, limited)).status).toBe(201);
   });
 
+  it('do not outlive the key that made them; people make keys that outlive their token', async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    const admin = await keyOf('admin', { expiresAt });
+    const wanted = { name: 'x', roles: ['viewer'] };
+    const refused = { status: 403, body: { code: 'KEY_TOO_POWERFUL' } };
+    expect(await service.post('/api/v1/keys', wanted, admin)).toMatchObject(refused);
+    expect(await service.post('/api/v1/keys', { ...wanted, expiresAt: new Date(Date.parse(expiresAt) + 1).toISOString() }, admin)).toMatchObject(refused);
+    expect((await service.post('/api/v1/keys', { ...wanted, expiresAt }, admin)).status).toBe(201);
+    expect((await service.post('/api/v1/keys', wanted, bearer(await tokenOf()))).status).toBe(201);
+  });
+
   it("of another tenant are not there", async () => {
     const admin = await keyOf('admin', { tenant: 'one' });
     const stranger = await keyOf('admin', { tenant: 'two' });

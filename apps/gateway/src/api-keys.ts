@@ -68,11 +68,16 @@ const notFound = (): Problem => new Problem(404, 'KEY_NOT_FOUND', 'your tenant h
 const isWithin = (by: Principal, workspaces: readonly string[] | undefined): boolean =>
   by.workspaces === undefined || (workspaces?.every((workspace) => by.workspaces?.includes(workspace)) ?? false);
 
-/** Nobody makes a key that may do more than they. */
-const mustHold = (by: Principal, { roles: wantedRoles, scopes, workspaces }: Wanted): void => {
+/** Nobody makes a key that may do more than they, and no key one that may do it for longer. */
+const mustHold = (by: Principal, { roles: wantedRoles, scopes, workspaces, expiresAt }: Wanted): void => {
   const granted = new Set<Permission>(wantedRoles.flatMap((role) => grants[role]).filter((permission) => scopes?.includes(permission) ?? true));
   const missing = [...granted].filter((permission) => !may(by, permission));
   if (missing.length > 0) throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would be allowed ${missing.join(', ')}, which you are not`);
+  // A person's token ends with their session, not with what they may.
+  const endsAt = by.actor.startsWith('key:') ? by.expiresAt : undefined;
+  if (endsAt !== undefined && (expiresAt === undefined || Date.parse(expiresAt) > endsAt)) {
+    throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would outlive yours; give it an expiresAt of ${new Date(endsAt).toISOString()} at most`);
+  }
   if (!isWithin(by, workspaces)) {
     throw new Problem(403, 'KEY_TOO_POWERFUL', `the key would see workspaces that you do not; yours are ${by.workspaces?.join(', ')}`);
   }

@@ -19,7 +19,7 @@ export type Role = (typeof roles)[number];
 
 const reading: readonly Permission[] = ['executions.read', 'projections.read'];
 
-/** What each role may do within its tenant; docs/security.md shows the same table. */
+/** What each role may do within its tenant; docs/access.md shows the same table. */
 export const grants: Readonly<Record<Role, readonly Permission[]>> = {
   viewer: reading,
   operator: [...reading, 'executions.request', 'executions.control', 'secrets.read'],
