@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type CryptoKey, type JWK, SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
@@ -116,6 +117,43 @@ describe('with keys by URL', () => {
     const outcomes = await Promise.allSettled(tokens.map((token) => verifier.verify(token)));
     expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
     expect(fetches - before).toBeLessThanOrEqual(1);
+  });
+
+  it('asks a source that fails no more often, be it with keys or without', async () => {
+    const start = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(start);
+    try {
+      const [known, none] = [await verifierOf({ keys: { url } }), await verifierOf({ keys: { url } })];
+      await known.verify(await signed());
+      isDown = true;
+      for (const [verifier, laterMs] of [[known, 31_000], [none, 32_000]] as const) {
+        clock.mockReturnValue(start + laterMs);
+        const before = fetches;
+        for (let i = 0; i < 20; i++) await expect(verifier.verify(await signed({}, { kid: `unknown-${i}` }))).rejects.toMatchObject({ retryable: true });
+        expect(fetches - before).toBe(1);
+      }
+      isDown = false;
+      clock.mockReturnValue(start + 33_000);
+      expect(await none.verify(await signed())).toMatchObject({ actor: 'user:ada' });
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  it('takes a key that the source has since', async () => {
+    const verifier = await verifierOf({ keys: { url } });
+    await verifier.verify(await signed());
+    const next = await generateKeyPair('ES256', { extractable: true });
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 31_000);
+    const before = jwk;
+    try {
+      jwk = { ...(await exportJWK(next.publicKey)), kid: 'k2', alg: 'ES256' };
+      expect(await verifier.verify(await signed({}, { kid: 'k2', key: next.privateKey }))).toMatchObject({ actor: 'user:ada' });
+      await expect(verifier.verify(await signed())).rejects.toMatchObject(invalid);
+    } finally {
+      jwk = before;
+      clock.mockRestore();
+    }
   });
 
   it('goes on with the keys it has while their source is down, and says that it can not check when it has none', async () => {

@@ -6,6 +6,7 @@ import {
   type JWTVerifyGetKey,
   createLocalJWKSet,
   createRemoteJWKSet,
+  customFetch,
   errors,
   importJWK,
   importSPKI,
@@ -27,8 +28,10 @@ export type JwtSettings = {
   readonly claims: { readonly tenant: string; readonly roles: string; readonly workspaces: string };
 };
 
-/** One fetch at most within this time however many unknown key ids come, milliseconds. */
+/** One fetch at most within this time however many unknown key ids come, and whether it succeeds or not, milliseconds. */
 const COOLDOWN_MS = 30_000;
+/** In its place while there are no keys at all. */
+const RETRY_MS = 1_000;
 const FETCH_MS = 5_000;
 /** Keys that the provider withdrew are forgotten within this time. */
 const RELOAD_MS = 600_000;
@@ -49,10 +52,18 @@ export class JwtVerifier {
   /** Throws RangeError for keys that are none. */
   static async create(settings: JwtSettings, tenant: string): Promise<JwtVerifier> {
     if (!('url' in settings.keys)) return new JwtVerifier(settings, tenant, await localKeys(settings), undefined);
+    let triedAt = -Infinity;
     const keys = createRemoteJWKSet(new URL(settings.keys.url), {
       cooldownDuration: COOLDOWN_MS,
       timeoutDuration: FETCH_MS,
       cacheMaxAge: Number.POSITIVE_INFINITY,
+      // jose waits after answers alone: without this, each token would ask a source that fails once more.
+      [customFetch]: async (url, options) => {
+        const now = Date.now();
+        if (now < triedAt + (keys.jwks() ? COOLDOWN_MS : RETRY_MS)) throw new Error('its source did not answer well a moment ago');
+        triedAt = now;
+        return await fetch(url, options);
+      },
     });
     const reload = setInterval(() => void keys.reload().catch(() => undefined), RELOAD_MS);
     return new JwtVerifier(settings, tenant, keys, reload.unref());
