@@ -471,3 +471,20 @@ describe('expressions', () => {
     await stage.ended(ref);
   });
 });
+
+it('what was done is undone when a later task fails, the last first, with the results of what is undone', async () => {
+  const broken: Runner = { name: 'broken', sideEffects: true, check: () => [], run: () => ({ ok: false, error: { code: 'BROKEN', message: 'it broke', retryable: false } }) };
+  await stage.startOwner(cluster().join('one'), 'one', [noop, broken]);
+  const ref = await stage.request([
+    task('a', 'noop', { input: { result: { id: 1 } } }),
+    task('b', 'noop', { dependsOn: ['a'], input: { result: { id: 2 } } }),
+    task('c', 'broken', { dependsOn: ['b'] }),
+    task('undo-a', 'noop', { compensates: 'a', input: { result: { undid: '{{ tasks.a.result.id }}' } } }),
+    task('undo-b', 'noop', { compensates: 'b', input: { result: { undid: '{{ tasks.b.result.id }}' } } }),
+  ]);
+  const { state } = await stage.ended(ref);
+  expect([state.status, state.reason?.code]).toEqual(['failed', 'TASK_FAILED']);
+  const events = (await log.history(ref)).flatMap(({ commit }) => commit.events);
+  const undone = events.flatMap((event) => (event.type === 'TaskCompleted' && event.data.taskId.startsWith('undo') ? [event.data.result] : []));
+  expect(undone).toEqual([{ undid: 2 }, { undid: 1 }]);
+});

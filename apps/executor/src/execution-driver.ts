@@ -266,6 +266,8 @@ export class ExecutionDriver {
 
   /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
   private isBeingEnded(task: PlanTask): boolean {
+    // What undoes is alone: whatever else runs is being ended.
+    if (task.compensates !== undefined) return this.runs.size > 0;
     return this.runs.has(task.id) || task.dependsOn.some((id) => this.runs.has(id));
   }
 

@@ -80,7 +80,7 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'retry', 'executor', 'concurrency', 'dependencies'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'retry', 'executor', 'concurrency', 'dependencies', 'compensation'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),

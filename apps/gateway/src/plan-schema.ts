@@ -141,6 +141,10 @@ const task: Schema = {
       description:
         'A CEL expression over input, tasks.<id>.result, tasks.<id>.status, execution.id, execution.name, execution.labels and attempt. Where it is false when the task is due, the task is skipped, and what depends on it goes on.',
     },
+    compensates: {
+      ...token,
+      description: 'The task that this one undoes. It runs only where the execution fails or is cancelled gracefully after that one completed, the last completed first; it has neither dependsOn, when nor onFailure.',
+    },
     onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
     onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
   },
@@ -245,6 +249,17 @@ export const exampleRequests = {
         { id: 'approve', runner: 'approval', input: { title: 'Release 1.2?', description: 'The notes are in the wiki.' } },
         { id: 'sign', runner: 'approval', input: { title: 'Sign 1.2?', approvers: ['role:admin'], delegable: true, expiresInMs: 86_400_000 } },
         { id: 'publish', runner: 'command', input: { argv: ['echo', 'published'] }, dependsOn: ['approve', 'sign'] },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  saga: {
+    plan: {
+      name: 'saga',
+      tasks: [
+        { id: 'reserve', runner: 'noop', input: { result: { seat: '12A' } } },
+        { id: 'release', runner: 'command', compensates: 'reserve', input: { argv: ['echo', 'seat {{ tasks.reserve.result.seat }} is free again'] } },
+        { id: 'pay', runner: 'command', input: { argv: ['false'] }, dependsOn: ['reserve'] },
       ],
     },
     labels: { team: 'docs' },

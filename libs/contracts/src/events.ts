@@ -13,6 +13,7 @@ export type EventData = {
   ExecutionResumed: Wire<wire.ExecutionResumed>;
   ExecutionCancelRequested: Refine<Wire<wire.ExecutionCancelRequested>, { mode: CancelMode }>;
   ExecutionCommandSatisfied: Wire<wire.ExecutionCommandSatisfied>;
+  ExecutionCompensationStarted: Wire<wire.ExecutionCompensationStarted>;
   ExecutionCancelled: Wire<wire.ExecutionCancelled>;
   ExecutionCompleted: Wire<wire.ExecutionCompleted>;
   ExecutionFailed: Wire<wire.ExecutionFailed>;
@@ -22,8 +23,8 @@ export type EventData = {
   TaskFailed: Wire<wire.TaskFailed>;
   TaskTimedOut: Wire<wire.TaskTimedOut>;
   TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
-  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' }>;
-  TaskCancelled: Wire<wire.TaskCancelled>;
+  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' }>;
+  TaskCancelled: Refine<Wire<wire.TaskCancelled>, { kind?: 'timeout' }>;
   TaskResultIgnored: Wire<wire.TaskResultIgnored>;
   StepStarted: Wire<wire.StepStarted>;
   StepCompleted: Wire<wire.StepCompleted>;
@@ -59,6 +60,7 @@ const types: Record<EventType, true> = {
   ExecutionResumed: true,
   ExecutionCancelRequested: true,
   ExecutionCommandSatisfied: true,
+  ExecutionCompensationStarted: true,
   ExecutionCancelled: true,
   ExecutionCompleted: true,
   ExecutionFailed: true,

@@ -19,7 +19,9 @@ const failedBy = (state: State, id: string): Failure => {
 };
 
 const endingOf = (state: State, now: number): Ending | undefined => {
-  const overdue = state.deadlineAt !== undefined && now >= state.deadlineAt;
+  const overdue = state.deadlineAt !== undefined && (now >= state.deadlineAt || state.gaveUp);
+  // The deadline is one for what is done, not for undoing it; and who cancels gracefully wants it undone.
+  if (state.compensating && state.cancel?.mode !== 'immediate' && state.events < MAX_EVENTS) return undefined;
   if (state.cancel) return { why: 'execution cancelled', abandon: overdue, failure: undefined };
   if (state.events >= MAX_EVENTS) {
     const message = `the history has reached its limit of ${MAX_EVENTS} events; split the plan`;
@@ -35,11 +37,16 @@ const endingOf = (state: State, now: number): Ending | undefined => {
   return undefined;
 };
 
-const endTask = (task: TaskState, ending: Ending): readonly Fact[] => {
-  if (task.status === 'pending') return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why } }];
+const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[] => {
+  // Whether there is anything to undo shows when all else has ended.
+  if (task.compensates !== undefined && !state.compensating) return [];
+  const kind = ending.failure?.code === 'EXECUTION_TIMED_OUT' ? ({ kind: 'timeout' } as const) : {};
+  if (task.status === 'pending') {
+    return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why, ...kind } }];
+  }
   // A wait has no process that could end in its own way.
   if (task.status === 'running' && (ending.abandon || task.executor === '')) {
-    return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt } }];
+    return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt, ...kind } }];
   }
   return [];
 };
@@ -64,16 +71,41 @@ const resultOf = (state: State): JsonObject => {
   return results;
 };
 
+const failureOf = (state: State, ending: Ending | undefined): Failure | undefined => {
+  if (state.compensating?.reason) return state.compensating.reason;
+  if (ending?.failure) return ending.failure;
+  return state.failedTask === undefined ? undefined : failedBy(state, state.failedTask);
+};
+
+const notUndone = (state: State): string | undefined =>
+  state.notUndone === undefined ? undefined : `compensation '${state.notUndone}' failed: ${state.tasks.get(state.notUndone)?.error?.message ?? ''}`;
+
 const end = (state: State, ending: Ending | undefined): Fact => {
+  const left = notUndone(state);
   if (state.cancel) {
-    const { reason } = state.cancel;
-    return { type: 'ExecutionCancelled', data: reason === undefined ? {} : { reason } };
+    const reason = [state.cancel.reason, left].filter((part) => part !== undefined).join('; ');
+    return { type: 'ExecutionCancelled', data: reason === '' ? {} : { reason } };
   }
-  if (ending?.failure) return { type: 'ExecutionFailed', data: { reason: ending.failure } };
-  if (state.failedTask !== undefined) {
-    return { type: 'ExecutionFailed', data: { reason: failedBy(state, state.failedTask) } };
+  const failure = failureOf(state, ending);
+  if (!failure) return { type: 'ExecutionCompleted', data: { result: resultOf(state) } };
+  if (left === undefined) return { type: 'ExecutionFailed', data: { reason: failure } };
+  return { type: 'ExecutionFailed', data: { reason: { code: 'COMPENSATION_FAILED', message: `${failure.message}; ${left}`, retryable: false } } };
+};
+
+/** All but compensations has ended: those that nothing calls for are skipped, then what was done is undone. */
+const undo = (state: State, ending: Ending | undefined, limit: number): readonly Fact[] => {
+  const failure = state.cancel ? undefined : failureOf(state, ending);
+  const isCalledFor = state.events < MAX_EVENTS && (state.cancel ? state.cancel.mode === 'graceful' : failure !== undefined);
+  const skipped: Fact[] = [];
+  for (const { id: taskId, status, compensates = '' } of state.tasks.values()) {
+    if (skipped.length >= limit) break;
+    const target = state.tasks.get(compensates);
+    if (status !== 'pending' || !target || (isCalledFor && target.status === 'completed')) continue;
+    const why = isCalledFor ? `nothing to undo: '${compensates}' ${target.status}` : 'nothing to undo';
+    skipped.push({ type: 'TaskSkipped', data: { taskId, why } });
   }
-  return { type: 'ExecutionCompleted', data: { result: resultOf(state) } };
+  if (skipped.length > 0) return skipped;
+  return [{ type: 'ExecutionCompensationStarted', data: failure ? { reason: failure } : {} }];
 };
 
 /** True for a state that can still change. */
@@ -87,13 +119,14 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
   if (!isLive(state)) return [];
   const ending = endingOf(state, now);
   if (state.open === 0) return [end(state, ending)];
+  if (state.forward === 0 && !state.compensating) return undo(state, ending, limit);
   const delivered = ending ? [] : deliveries(state, limit);
   if (delivered.length > 0) return delivered;
   if (!ending && state.orphans === 0) return [];
   const facts: Fact[] = [];
   for (const task of ending ? state.tasks.values() : state.tasks.actionable()) {
     if (facts.length >= limit) break;
-    facts.push(...(ending ? endTask(task, ending) : skipOrphan(state, task)));
+    facts.push(...(ending ? endTask(state, task, ending) : skipOrphan(state, task)));
   }
   return facts;
 };

@@ -18,9 +18,10 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   failures: 0,
   losses: 0,
   passedOver: false,
-  waitingFor: task.dependsOn.length,
+  compensates: task.compensates,
+  waitingFor: task.compensates === undefined ? task.dependsOn.length : 1,
   brokenBy: undefined,
-  dueAt: task.dependsOn.length === 0 ? at : undefined,
+  dueAt: task.dependsOn.length === 0 && task.compensates === undefined ? at : undefined,
   executor: '',
   deadlineAt: undefined,
   wakeAt: undefined,
@@ -37,6 +38,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
 const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, after: TaskState])[]): void => {
   for (const [before, after] of changed) {
     draft.open += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
+    if (before.compensates === undefined) draft.forward += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
     draft.running += Number(after.status === 'running') - Number(before.status === 'running');
     draft.orphans += Number(isOrphan(after)) - Number(isOrphan(before));
     if (after.signal !== before.signal) draft.listeners = relisten(draft.listeners, after);
@@ -48,6 +50,13 @@ const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, a
 const released = (task: TaskState, at: number): TaskState => {
   const waitingFor = task.waitingFor - 1;
   return { ...task, waitingFor, dueAt: waitingFor === 0 ? at : undefined };
+};
+
+/** Calls the next compensation, one at a time. */
+const undoNext = (draft: Draft): void => {
+  while (draft.undo && isTerminal(draft.tasks.get(draft.undo.id)?.status)) draft.undo = draft.undo.next;
+  const task = draft.compensating && draft.undo && draft.tasks.get(draft.undo.id);
+  if (task && task.waitingFor > 0) replace(draft, [[task, released(task, draft.at)]]);
 };
 
 /** Changes one task; what depends on it waits for one fewer, or for ever. */
@@ -64,6 +73,12 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
     isWell ? released(task, draft.at) : { ...task, brokenBy: task.brokenBy ?? id },
   ]);
   replace(draft, [[before, after], ...changed]);
+  if (after.compensates !== undefined) {
+    if (after.status === 'failed') draft.notUndone ??= id;
+    return undoNext(draft);
+  }
+  const compensation = draft.graph.compensations.get(id);
+  if (after.status === 'completed' && compensation !== undefined) draft.undo = { id: compensation, next: draft.undo };
   if (isWell || after.status !== 'failed') return;
   draft.failedTask ??= id;
   if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
@@ -89,6 +104,7 @@ const apply = (draft: Draft, event: Event): void => {
       Object.assign(draft, { plan, name, labels, input, dialect, graph: graphOf(plan) });
       draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
       draft.open = plan.tasks.length;
+      draft.forward = plan.tasks.filter(({ compensates }) => compensates === undefined).length;
       draft.correlationId = event.correlationId;
       draft.requestedBy = event.actor;
       draft.seed = event.cause;
@@ -116,6 +132,10 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     case 'ExecutionCommandSatisfied':
       remember(draft, event);
+      return;
+    case 'ExecutionCompensationStarted':
+      draft.compensating = { reason: event.data.reason };
+      undoNext(draft);
       return;
     case 'ExecutionCancelled':
       draft.status = 'cancelled';
@@ -174,9 +194,11 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     }
     case 'TaskSkipped':
+      if (event.data.kind === 'timeout') draft.gaveUp = true;
       change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined, passedOver: event.data.kind === 'condition' });
       return;
     case 'TaskCancelled':
+      if (event.data.kind === 'timeout') draft.gaveUp = true;
       change(draft, event.data.taskId, { ...idle, status: 'cancelled', result: event.data.result });
       return;
     case 'TaskResultIgnored':

@@ -45,6 +45,8 @@ const faultOf = (state: State, event: Exclude<Event, TaskEvent>): string | undef
       return unless(status === 'paused', is);
     case 'ExecutionCancelRequested':
       return unless(!cancel || (cancel.mode === 'graceful' && event.data.mode === 'immediate'), `${is} already`);
+    case 'ExecutionCompensationStarted':
+      return unless(state.forward === 0 && state.open > 0 && !state.compensating, `${state.forward} tasks that undo nothing have not ended, or it has begun already`);
     case 'ExecutionCancelled':
       return cancel ? allEnded(state) : 'nobody asked for it';
     case 'ExecutionCompleted':

@@ -1,5 +1,5 @@
 import { consequences, due } from './consequences.js';
-import { startBy, startable } from './starting.js';
+import { mayStart, startBy, startable } from './starting.js';
 import type { State } from './state.js';
 import { isTerminal } from './task-state.js';
 
@@ -18,8 +18,7 @@ export const next = (state: State, clock: number): Next => {
   if (state.status === undefined || isTerminal(state.status)) return { start: [], advance: false, wakeAt: undefined };
   const now = Math.max(clock, state.at);
   const advance = due(state, now).length > 0 || consequences(state, now).length > 0;
-  const mayStart = state.status === 'running' || state.status === 'pending';
-  const timers: number[] = state.deadlineAt === undefined ? [] : [state.deadlineAt];
+  const timers: number[] = state.deadlineAt === undefined || state.compensating ? [] : [state.deadlineAt];
   const start: string[] = [];
   let room = (state.plan.concurrency ?? Infinity) - state.running;
   for (const task of state.tasks.actionable()) {
@@ -31,10 +30,10 @@ export const next = (state: State, clock: number): Next => {
     }
     const limit = startBy(state, task);
     if (limit !== undefined) timers.push(limit);
-    if (mayStart && room > 0 && startable(state, task, now)) {
+    if (room > 0 && startable(state, task, now)) {
       start.push(task.id);
       room -= 1;
-    } else if (mayStart && task.status === 'pending' && task.retryAt !== undefined && task.retryAt > now) {
+    } else if (mayStart(state, task) && task.status === 'pending' && task.retryAt !== undefined && task.retryAt > now) {
       timers.push(task.retryAt);
     }
   }

@@ -9,7 +9,8 @@ import { type TaskState, isTerminal } from './task-state.js';
 const planOf = (state: State, task: TaskState): PlanTask | undefined => state.graph.task.get(task.id);
 
 /** False once the execution is on its way to its end: then a failed attempt is the last one. */
-const mayRetry = (state: State): boolean => !state.cancel && state.stoppedBy === undefined && !isTerminal(state.status);
+const mayRetry = (state: State, { compensates }: TaskState): boolean =>
+  !isTerminal(state.status) && (compensates === undefined ? !state.cancel && state.stoppedBy === undefined : state.cancel?.mode !== 'immediate');
 
 const retryAfter = (task: TaskState, now: number, delayMs: number): Fact => ({
   type: 'TaskRetryScheduled',
@@ -34,7 +35,7 @@ const failAttempt = (
 ): Fact[] => {
   const plan = planOf(state, task);
   const failures = task.failures + 1;
-  if (!plan || !isRetryable(plan, error) || !mayRetry(state) || failures >= maxAttempts(plan)) return [failed(true)];
+  if (!plan || !isRetryable(plan, error) || !mayRetry(state, task) || failures >= maxAttempts(plan)) return [failed(true)];
   const chance = chanceOf(`${state.seed}/${task.id}/${failures}`);
   return [failed(false), retryAfter(task, now, backoffMs(plan, { failures, chance, retryAfterMs }))];
 };
@@ -117,8 +118,8 @@ export const recordLostAttempt = (state: State, taskId: string, attempt: number,
   if (!task || task.executor === '') return [];
   const message = `its executor ${task.executor} is gone`;
   const steps = closeStep(task, message);
-  if (state.cancel) return [...steps, { type: 'TaskCancelled', data: { taskId, attempt } }];
-  const again = mayRetry(state) && planOf(state, task)?.onLost !== 'fail' && task.losses + 1 < MAX_LOSSES;
+  if (state.cancel && !mayRetry(state, task)) return [...steps, { type: 'TaskCancelled', data: { taskId, attempt } }];
+  const again = mayRetry(state, task) && planOf(state, task)?.onLost !== 'fail' && task.losses + 1 < MAX_LOSSES;
   const error: Failure = { code: 'ATTEMPT_LOST', message, retryable: again };
   const failed: Fact = { type: 'TaskFailed', data: { taskId, attempt, error, final: !again } };
   return again ? [...steps, failed, retryAfter(task, now, 0)] : [...steps, failed];

@@ -107,6 +107,31 @@ describe('expressions in a plan', () => {
   });
 });
 
+describe('what undoes', () => {
+  const problems = (...tasks: readonly object[]): unknown => {
+    const result = parsePlan(plan(tasks), runners, expressions);
+    return 'problems' in result ? result.problems.map(({ path, message }) => `${path} ${message}`) : 'none';
+  };
+
+  it('names a task, and knows of it and of what came before it', () => {
+    expect(problems(noop('a'), noop('b', { dependsOn: ['a'] }), noop('u', { compensates: 'b', input: { x: 'b', y: 'a' } }))).toBe('none');
+    expect(problems(noop('a'), noop('b'), noop('u', { compensates: 'b', input: { x: 'a' } }))).toEqual([expect.stringContaining("'u' does not depend")]);
+  });
+
+  it.each([
+    ['nothing', noop('u', { compensates: 'z' }), '/tasks/2/compensates unknown task "z"'],
+    ['itself', noop('u', { compensates: 'u' }), "/tasks/2/compensates 'u' is itself one that undoes a task"],
+    ['what undoes', noop('u', { compensates: 'undo' }), "/tasks/2/compensates 'undo' is itself one that undoes a task"],
+    ['what another one undoes already', noop('u', { compensates: 'a' }), "/tasks/2/compensates /tasks/1 undoes 'a' already"],
+    ['under a condition', noop('u', { compensates: 'a', when: 'a' }), '/tasks/2/when is not for a task that undoes another'],
+    ['after others', noop('u', { compensates: 'a', dependsOn: ['a'] }), '/tasks/2/dependsOn is not for a task that undoes another'],
+    ['a number', noop('u', { compensates: 1 }), '/tasks/2/compensates must be the id of a task'],
+    ['not, but depends on what does', noop('u', { dependsOn: ['undo'] }), "/tasks/2/dependsOn/0 'undo' undoes a task; nothing can depend on it"],
+  ])('is refused where it undoes %s', (_, last, message) => {
+    expect(problems(noop('a'), noop('undo', { compensates: 'a' }), last)).toEqual([expect.stringContaining(message)]);
+  });
+});
+
 it.each(faults)('refuses %s and names the path to it', (_, value, path, message) => {
   const result = parsePlan(value, runners);
   if (!('problems' in result)) throw new Error('the plan was accepted');

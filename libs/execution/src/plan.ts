@@ -24,6 +24,9 @@ type Fields = { readonly [key: string]: unknown };
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
 const at = (path: string, key: string | number): string => `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
 
+/** A task as it came, once it is known to be one. */
+type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 'input' | 'dependsOn'>>;
+
 class Parser {
   readonly problems: PlanProblem[] = [];
   private values = 0;
@@ -130,7 +133,7 @@ class Parser {
 
   task(path: string, value: unknown): void {
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'onFailure', 'onLost'];
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'compensates', 'onFailure', 'onLost'];
     this.only(path, value, known);
     const { id: taskId, runner, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
     if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
@@ -144,8 +147,38 @@ class Parser {
     this.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
     this.integer(at(path, 'scheduleToStartMs'), value['scheduleToStartMs'], 1, MAX_DURATION_MS);
     this.integer(at(path, 'heartbeatMs'), value['heartbeatMs'], 1, MAX_DURATION_MS);
+    this.compensation(path, value);
     this.oneOf(at(path, 'onFailure'), onFailure, ['skip', 'stop', 'continue']);
     this.oneOf(at(path, 'onLost'), onLost, ['retry', 'fail']);
+  }
+
+  compensation(path: string, task: Fields): void {
+    if (task['compensates'] === undefined) return;
+    if (typeof task['compensates'] !== 'string') this.fault(at(path, 'compensates'), 'must be the id of a task');
+    for (const other of ['dependsOn', 'when', 'onFailure']) {
+      const value = task[other];
+      if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+      this.fault(at(path, other), 'is not for a task that undoes another: that alone decides when it runs');
+    }
+  }
+
+  /** What undoes is apart from the graph of what is done. */
+  compensations(tasks: readonly LooseTask[]): void {
+    const known = new Map(tasks.map((task) => [task.id, task]));
+    const undone = new Map<string, number>();
+    tasks.forEach(({ id: own, compensates, dependsOn = [] }, i) => {
+      dependsOn.forEach((dependency, j) => {
+        if (known.get(dependency)?.compensates !== undefined) this.fault(`/tasks/${i}/dependsOn/${j}`, `'${dependency}' undoes a task; nothing can depend on it`);
+      });
+      if (compensates === undefined) return;
+      const path = `/tasks/${i}/compensates`;
+      const target = known.get(compensates);
+      const first = undone.get(compensates);
+      if (!target) this.fault(path, `unknown task ${JSON.stringify(compensates).slice(0, 80)}`);
+      else if (target.id === own || target.compensates !== undefined) this.fault(path, `'${compensates}' is itself one that undoes a task`);
+      else if (first !== undefined) this.fault(path, `/tasks/${first} undoes '${compensates}' already`);
+      undone.set(compensates, first ?? i);
+    });
   }
 
   edges(tasks: readonly Fields[]): void {
@@ -173,9 +206,12 @@ class Parser {
   }
 
   /** A task knows of those only that have ended for certain when it starts. */
-  named(tasks: readonly PlanTask[]): void {
+  named(tasks: readonly LooseTask[]): void {
     const known = new Map(tasks.map((task) => [task.id, task]));
-    const before = (task: string): readonly string[] => known.get(task)?.dependsOn ?? [];
+    const before = (task: string): readonly string[] => {
+      const { dependsOn = [], compensates } = known.get(task) ?? {};
+      return compensates === undefined ? dependsOn : [compensates];
+    };
     for (const { path, task, named } of this.references) {
       if (!known.has(named)) {
         this.fault(path, `names task '${named}', which there is not; an id with a dash is written tasks['an-id']`);
@@ -196,15 +232,14 @@ class Parser {
     if (tasks.length > MAX_TASKS) return this.fault('/tasks', `${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
     tasks.forEach((task, i) => this.task(`/tasks/${i}`, task));
     if (this.problems.length === 0) this.edges(tasks as readonly Fields[]);
-    if (this.problems.length === 0) this.named(tasks as readonly PlanTask[]);
+    if (this.problems.length === 0) this.compensations(tasks as readonly LooseTask[]);
+    if (this.problems.length === 0) this.named(tasks as readonly LooseTask[]);
   }
 }
 
-type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 'input' | 'dependsOn'>>;
-
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
-  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, onFailure, onLost } = task;
+  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
@@ -215,6 +250,7 @@ const normalTask = (task: LooseTask): PlanTask => {
     ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
     ...(heartbeatMs !== undefined && { heartbeatMs }),
     ...(when !== undefined && { when }),
+    ...(compensates !== undefined && { compensates }),
     ...(onFailure && { onFailure }),
     ...(onLost && { onLost }),
   };

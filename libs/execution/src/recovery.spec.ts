@@ -87,10 +87,38 @@ describe('every generated log', () => {
           const tasks = [...state.tasks.values()];
           expect(state.running).toBe(tasks.filter(({ status }) => status === 'running').length);
           expect(state.open).toBe(tasks.filter(({ status }) => !isTerminal(status)).length);
+          expect(state.forward).toBe(tasks.filter(({ status, compensates }) => !isTerminal(status) && compensates === undefined).length);
         }
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  it('undoes what completed and nothing else, the last completed first, when all else has ended and not well', () => {
+    let undone = 0;
+    fc.assert(
+      fc.property(logs, (log) => {
+        const { state, log: whole } = recover(log);
+        const events = whole.flat();
+        const completed: string[] = [];
+        const expected: string[] = [];
+        for (const event of events) {
+          if (event.type === 'TaskCompleted') completed.unshift(event.data.taskId);
+          if (event.type === 'ExecutionCompensationStarted') expected.push(...completed.flatMap((id) => state.graph.compensations.get(id) ?? []));
+        }
+        const starts = events.flatMap((event) => (event.type === 'TaskStarted' ? [event.data.taskId] : []));
+        const started = [...new Set(starts.filter((id) => state.tasks.get(id)?.compensates !== undefined))];
+        undone += started.length;
+        // An immediate cancel, or a start that nobody made in time, leaves some out.
+        expect(started).toEqual(expected.filter((id) => started.includes(id)));
+        const isWhole = state.cancel?.mode !== 'immediate' && expected.every((id) => state.tasks.get(id)?.attempt !== 0);
+        if (isWhole) expect(started).toEqual(expected);
+        if (state.status === 'completed') expect(started).toEqual([]);
+      }),
+      { numRuns: 1_000 },
+    );
+    // The property is about something.
+    expect(undone).toBeGreaterThan(20);
   });
 
   it('folds to the same state in one go and event by event, and a task that has ended never changes its status', () => {

@@ -9,7 +9,12 @@ export type Graph = {
   readonly dependents: ReadonlyMap<string, readonly string[]>;
   /** True where a task may wait for its start for so long only. */
   readonly limitsStarts: boolean;
+  /** By the task that is undone, the one that undoes it. */
+  readonly compensations: ReadonlyMap<string, string>;
 };
+
+/** Tasks in the order to run them. */
+export type Undo = { readonly id: string; readonly next: Undo } | undefined;
 
 /** An execution as its events tell it. `status` is undefined before the first event. */
 export type State = {
@@ -30,6 +35,8 @@ export type State = {
   /** Tasks that have not ended, and of those the ones that run. */
   readonly open: number;
   readonly running: number;
+  /** Tasks that have not ended and undo nothing. */
+  readonly forward: number;
   /** Tasks that are to be skipped because of one that they depend on. */
   readonly orphans: number;
   /** Time of the last event; no later event is older. */
@@ -40,6 +47,14 @@ export type State = {
   readonly cancel: { readonly mode: CancelMode; readonly reason: string | undefined } | undefined;
   /** The task whose failure decides the execution's: the first that failed and was not to be passed over. */
   readonly failedTask: string | undefined;
+  /** Compensations that have not ended of tasks that completed, the last completed first. */
+  readonly undo: Undo;
+  /** Set once what was done is being undone, with how the execution is going to fail. */
+  readonly compensating: { readonly reason: Failure | undefined } | undefined;
+  /** The first compensation that failed. */
+  readonly notUndone: string | undefined;
+  /** True once tasks were given up because the execution's time was over. */
+  readonly gaveUp: boolean;
   /** The task whose failure stops the execution (onFailure: stop). */
   readonly stoppedBy: string | undefined;
   /** Fingerprints of the client commands applied so far, by their keys: a repeated one changes nothing. See parseCause. */
@@ -58,7 +73,7 @@ const nothing: Plan = { name: '', tasks: [] };
 export const initial: State = {
   status: undefined,
   plan: nothing,
-  graph: { task: new Map(), dependents: new Map(), limitsStarts: false },
+  graph: { task: new Map(), dependents: new Map(), limitsStarts: false, compensations: new Map() },
   name: '',
   labels: {},
   input: {},
@@ -69,6 +84,7 @@ export const initial: State = {
   tasks: TaskTable.of([]),
   open: 0,
   running: 0,
+  forward: 0,
   orphans: 0,
   at: 0,
   startedAt: undefined,
@@ -76,6 +92,10 @@ export const initial: State = {
   deadlineAt: undefined,
   cancel: undefined,
   failedTask: undefined,
+  undo: undefined,
+  compensating: undefined,
+  notUndone: undefined,
+  gaveUp: false,
   stoppedBy: undefined,
   applied: undefined,
   signals: [],
@@ -96,6 +116,7 @@ export const graphOf = (plan: Plan): Graph => {
       else dependents.set(dependency, [task.id]);
     }
   }
+  const compensations = new Map(plan.tasks.flatMap(({ id, compensates }) => (compensates === undefined ? [] : [[compensates, id] as const])));
   const limitsStarts = plan.tasks.some(({ scheduleToStartMs }) => scheduleToStartMs !== undefined);
-  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts };
+  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts, compensations };
 };

@@ -5,6 +5,8 @@ import type { Clarification } from './clarifications.js';
 export type TaskState = {
   readonly id: string;
   readonly status: TaskStatus;
+  /** The task that it undoes: it waits until it is called, or skipped. */
+  readonly compensates: string | undefined;
   /** The current or last attempt; 0 before the first. */
   readonly attempt: number;
   /** Attempts that failed or timed out: what the retry policy counts. */

@@ -114,6 +114,7 @@ export const countEvent = (store: StatsStore, event: Event): void => {
     case 'ClarificationExpired':
     case 'ClarificationWithdrawn':
     case 'ExecutionCommandSatisfied':
+    case 'ExecutionCompensationStarted':
     case 'SignalReceived':
     case 'StepStarted':
     case 'StepCompleted':

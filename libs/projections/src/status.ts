@@ -121,6 +121,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     }
     case 'TaskResultIgnored':
     case 'ExecutionCommandSatisfied':
+    case 'ExecutionCompensationStarted':
     case 'SignalReceived':
       return [];
     case 'StepStarted': {

@@ -122,6 +122,19 @@ describe('why an execution does not go on', () => {
     expect(waits.find(({ task: name }) => name === 'a')).toMatchObject({ kind: 'concurrency', until: iso(100), endedBy: [ofTask('b'), time(100)] });
   });
 
+  it('what undoes is nothing that an execution waits for until it is called, and then waits for its turn', async () => {
+    const plan = request([task('a'), task('b', { dependsOn: ['a'] }), task('c', { dependsOn: ['b'] }), task('undo-a', { compensates: 'a' }), task('undo-b', { compensates: 'b' })]);
+    const going = [plan, start('a'), succeed('a'), start('b'), succeed('b'), start('c')];
+    expect((await waitsOf(going, 0)).map(({ task: name }) => name)).toEqual(['c']);
+    const undoing = [...going, at(10, fail('c'))];
+    expect(await waitsOf(undoing, 20)).toMatchObject([
+      { kind: 'executor', task: 'undo-b', since: { time: iso(10), sequence: 7 } },
+      { kind: 'compensation', task: 'undo-a', since: { time: iso(10), sequence: 7 }, endedBy: [ofTask('undo-b')] },
+    ]);
+    expect(await waitsOf([...undoing, at(20, start('undo-b')), at(30, succeed('undo-b'))], 40)).toMatchObject([{ kind: 'executor', task: 'undo-a', since: { time: iso(30) } }]);
+    expect(await waitsOf([...undoing, cancel('graceful')], 20)).toMatchObject([{ kind: 'executor', task: 'undo-b' }, { kind: 'compensation', task: 'undo-a' }]);
+  });
+
   it('a paused execution waits for its resume, and nothing of it for anything else', async () => {
     expect(await waitsOf([request([task('a')]), at(7, pause)], 9)).toMatchObject([
       { kind: 'resume', task: null, since: { time: iso(7), sequence: 2 }, until: null, endedBy: [call('resume'), call('cancel')] },

@@ -1,5 +1,5 @@
 import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
-import { type Clarification, type State, type TaskState, countOf, isTerminal, startBy } from '#libs/execution';
+import { type Clarification, type State, type TaskState, countOf, isTerminal, mayStart, startBy } from '#libs/execution';
 
 /** A moment in the log. */
 export type Moment = { readonly time: string; readonly sequence: number };
@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'retry' | 'executor' | 'concurrency' | 'dependencies';
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'retry' | 'executor' | 'concurrency' | 'dependencies' | 'compensation';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, retry: 5, executor: 6, concurrency: 7, dependencies: 8 };
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, retry: 5, executor: 6, concurrency: 7, dependencies: 8, compensation: 9 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -59,6 +59,8 @@ class Moments {
   last: Moment = this.first;
   paused: Moment | undefined;
   resumed: Moment | undefined;
+  /** When undoing began, or the last task of it ended. */
+  undoing: Moment | undefined;
 
   constructor(history: readonly Stored[]) {
     for (const { sequence, commit } of history) for (const event of commit.events) this.take(event, sequence);
@@ -70,10 +72,12 @@ class Moments {
     if (event.type === 'ExecutionRequested') this.first = moment;
     else if (event.type === 'ExecutionPaused') this.paused = moment;
     else if (event.type === 'ExecutionResumed') this.resumed = moment;
+    else if (event.type === 'ExecutionCompensationStarted') this.undoing = moment;
     else if (event.type === 'TaskStarted') this.started.set(event.data.taskId, moment);
     else if (event.type === 'TaskRetryScheduled') this.retried.set(event.data.taskId, moment);
     else if (event.type === 'TaskCompleted' || event.type === 'TaskFailed' || event.type === 'TaskTimedOut') {
       this.ended.set(event.data.taskId, moment);
+      if (this.undoing) this.undoing = moment;
     }
   }
 }
@@ -120,7 +124,8 @@ const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now
     return task.signal === undefined ? attemptWait(id, state, task, moments, alive) : signalWait(id, state, task, task.signal, moments);
   }
   // A paused execution's tasks wait for nothing but the resume.
-  if (task.status !== 'pending' || (state.status !== 'running' && state.status !== 'pending')) return undefined;
+  if (task.status !== 'pending' || !mayStart(state, task)) return undefined;
+  if (task.compensates !== undefined && task.waitingFor > 0) return compensationWait(state, task, task.compensates, moments);
   return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, alive);
 };
 
@@ -176,6 +181,12 @@ const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moment
   return { kind: 'dependencies', task, text: `waits for ${shown}`, since: moments.first, until: null, endedBy };
 };
 
+const compensationWait = (state: State, { id: task }: TaskState, target: string, moments: Moments): Wait => {
+  const current = state.undo?.id ?? '';
+  const text = `undoes '${target}' once '${current}' has ended, and what completed after it is undone`;
+  return { kind: 'compensation', task, text, since: moments.undoing ?? moments.first, until: null, endedBy: [{ kind: 'task', name: current }] };
+};
+
 const startWait = (
   id: string,
   state: State,
@@ -193,7 +204,8 @@ const startWait = (
     return { kind: 'retry', task, text, since, until: iso(retryAt), endedBy };
   }
   const dependencies = (state.graph.task.get(task)?.dependsOn ?? []).map((name) => moments.ended.get(name));
-  const since = [...dependencies, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
+  const called = waiting.compensates === undefined ? undefined : moments.undoing;
+  const since = [...dependencies, called, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
   const limit = startBy(state, waiting);
   const until = limit === undefined ? null : iso(limit);
   const inTime: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];

@@ -17,11 +17,21 @@ const inputOf = (runner: string, n: number): PlanTask['input'] => {
   return { title: '?', approvers: people.slice(0, 3), required: n, delegable: true, ...(n > 1 && expiry) };
 };
 
+const undoing = (compensates: string, maxAttempts: number): PlanTask => ({
+  id: `undo-${compensates}`,
+  runner: 'command',
+  input: {},
+  dependsOn: [],
+  compensates,
+  retry: { maxAttempts, backoff: 'fixed', delayMs: 20 },
+});
+
 /** Graphs of up to eight tasks; each may depend on tasks before it. */
 const plans: fc.Arbitrary<Plan> = fc
   .array(
     fc.record({
       runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval'),
+      isUndone: fc.boolean(),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
       jitter: fc.constantFrom(0, 1),
@@ -36,18 +46,21 @@ const plans: fc.Arbitrary<Plan> = fc
   .chain((drafts) =>
     fc.record({
       tasks: fc.constant(
-        drafts.map(
-          ({ runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask => ({
-            id: ids[i]!,
-            runner,
-            input: inputOf(runner, maxAttempts),
-            dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
-            retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
-            ...(timeoutMs !== undefined && { timeoutMs }),
-            ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
-            onFailure,
-            onLost,
-          }),
+        drafts.flatMap(
+          ({ isUndone, runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask[] => [
+            {
+              id: ids[i]!,
+              runner,
+              input: inputOf(runner, maxAttempts),
+              dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
+              retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
+              ...(timeoutMs !== undefined && { timeoutMs }),
+              ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
+              onFailure,
+              onLost,
+            },
+            ...(isUndone ? [undoing(ids[i]!, maxAttempts)] : []),
+          ],
         ),
       ),
       concurrency: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),

@@ -33,6 +33,10 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(execution, `cancelling, ${event.data.mode}${because(event.data.reason)}`, 'yellow');
     case 'ExecutionCommandSatisfied':
       return say(execution, `${event.data.command} found nothing left to do`, 'dim');
+    case 'ExecutionCompensationStarted': {
+      const { reason } = event.data;
+      return say(execution, `undoing what was done${reason ? `, ${failure(reason)}` : ''}`, 'yellow');
+    }
     case 'ExecutionCancelled':
       return say(execution, `cancelled${because(event.data.reason)}`, 'yellow');
     case 'ExecutionCompleted':

@@ -76,6 +76,12 @@ export interface SignalReceived {
   payload: { [key: string]: any } | undefined;
 }
 
+/** What was to be done has ended, and not well: from here on it is undone, the last completed task first. */
+export interface ExecutionCompensationStarted {
+  /** How the execution is going to fail; absent where it is being cancelled. */
+  reason?: Failure | undefined;
+}
+
 export interface TaskStarted {
   taskId: string;
   /** 1, 2, 3 … over all tries, lost ones included. */
@@ -133,14 +139,18 @@ export interface TaskSkipped {
   taskId: string;
   /** Why, for people: "dependency 'build' failed", "execution cancelled". */
   why: string;
-  /** condition: the plan's own condition was false, and what depends on the task goes on. Absent: it is skipped, too. */
+  /** condition: the plan's own condition was false, and what depends on the task goes on. timeout: the whole execution's time was over. */
   kind?: string | undefined;
 }
 
 export interface TaskCancelled {
   taskId: string;
   attempt: number;
-  result?: { [key: string]: any } | undefined;
+  result?:
+    | { [key: string]: any }
+    | undefined;
+  /** timeout: the whole execution's time was over. */
+  kind?: string | undefined;
 }
 
 /** A result arrived for an attempt that had ended otherwise; it changes nothing. At most 20 are kept per execution. */

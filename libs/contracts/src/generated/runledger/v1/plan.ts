@@ -62,7 +62,11 @@ export interface PlanTask {
     | number
     | undefined;
   /** An expression: where it is false when the task is due, the task is skipped, and what depends on it goes on. */
-  when?: string | undefined;
+  when?:
+    | string
+    | undefined;
+  /** Id of the task that this one undoes: it runs only where the execution fails or is cancelled gracefully after that one completed. */
+  compensates?: string | undefined;
 }
 
 export interface RetryPolicy {
