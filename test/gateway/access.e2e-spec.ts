@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CryptoKey, SignJWT, exportSPKI, generateKeyPair } from 'jose';
 import { type NewApiKey, type Role, createApiKey, grants, roles } from '#libs/access';
-import { readSettings } from '#libs/platform';
+import { createLogger, readSettings } from '#libs/platform';
+import { eventually } from '#libs/testing';
+import { startGateway } from '../../apps/gateway/src/gateway.js';
 import { Keys, bearer } from './keys.js';
 import { type Answer, type Service, executions, startService } from './service.js';
 
@@ -164,6 +166,24 @@ describe('API keys', () => {
     expect(revoked).toMatchObject({ status: 200, body: { id, revokedAt: expect.any(String) as string } });
     expect((await service.delete(`/api/v1/keys/${id}`, admin)).body).toEqual(revoked.body);
     expect((await service.get(executions, bearer(token))).status).toBe(401);
+  });
+
+  it('that are revoked at one gateway open no other one, nor one that starts later', async () => {
+    const admin = await keyOf('admin', { tenant: 'keys-two' });
+    const { body } = await service.post('/api/v1/keys', { name: 'ci', roles: ['viewer'] }, admin);
+    const [id, headers] = [String(body['id']), bearer(String(body['token']))];
+    const settings = readSettings({ NATS_URL: service.natsUrl, RUNLEDGER_HOME: folder, RUNLEDGER_PORT: '0', RUNLEDGER_AUTH_ENABLED: 'true' });
+    const gateways = [await startGateway(settings, createLogger('test', 'silent'))];
+    const statuses = (): Promise<number[]> => Promise.all(gateways.map(async ({ url }) => (await fetch(url + executions, { headers })).status));
+    try {
+      expect(await statuses()).toEqual([200]);
+      await service.delete(`/api/v1/keys/${id}`, admin);
+      await eventually(async () => (await statuses())[0] === 401, { what: 'the other gateway to know' });
+      gateways.push(await startGateway(settings, createLogger('test', 'silent')));
+      expect(await statuses()).toEqual([401, 401]);
+    } finally {
+      await Promise.all(gateways.map(({ stop }) => stop()));
+    }
   });
 
   it('are made once for an idempotency key; the token does not come again', async () => {
