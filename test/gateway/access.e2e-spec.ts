@@ -257,6 +257,7 @@ describe('settings', () => {
     ['keys from two sources', { ...jwt, RUNLEDGER_JWT_KEY_FILE: '/x' }, /one of them/],
     ['a key file that is not there', { ...jwt, RUNLEDGER_JWT_JWKS_URL: '', RUNLEDGER_JWT_KEY_FILE: '/nothing' }, /RUNLEDGER_JWT_KEY_FILE/],
     ['both on and off', { ...jwt, RUNLEDGER_AUTH_ENABLED: 'false' }, /disabled/],
+    ['on by one name and off by the other', { RUNLEDGER_AUTH_ENABLED: 'false', STEPFLOW_AUTH_ENABLED: 'true' }, /contradict/],
     ['neither true nor false', { RUNLEDGER_AUTH_ENABLED: 'yes' }, /true or false/],
   ])('refuse %s', (_, environment, message) => {
     expect(() => readSettings(environment)).toThrow(message);

@@ -72,7 +72,11 @@ const jwtOf = (env: Environment): AuthSettings['jwt'] => {
 
 /** Undefined where everybody is let in. STEPFLOW_AUTH_ENABLED is an alias of RUNLEDGER_AUTH_ENABLED. Throws SettingsError. */
 export const readAuthSettings = (env: Environment): AuthSettings | undefined => {
-  const isAsked = flag(env, 'RUNLEDGER_AUTH_ENABLED') ?? flag(env, 'STEPFLOW_AUTH_ENABLED');
+  const [own, alias] = [flag(env, 'RUNLEDGER_AUTH_ENABLED'), flag(env, 'STEPFLOW_AUTH_ENABLED')];
+  if (own !== undefined && alias !== undefined && own !== alias) {
+    throw new SettingsError(`RUNLEDGER_AUTH_ENABLED=${own} and its alias STEPFLOW_AUTH_ENABLED=${alias} contradict each other; unset one of them`);
+  }
+  const isAsked = own ?? alias;
   const hasJwt = Object.keys(env).some((name) => name.startsWith('RUNLEDGER_JWT_') && isSet(env, name));
   if (isAsked === false && hasJwt) {
     throw new SettingsError('authentication is disabled, but RUNLEDGER_JWT_ settings say how to check tokens; unset RUNLEDGER_AUTH_ENABLED, or those');
