@@ -164,6 +164,12 @@ describe('the time an expression takes', () => {
     expect(within(3_000, () => conditionHolds(text, scope))).toMatch(/takes too long: more than 50000 steps/);
   });
 
+  it('is bounded for all templates of an input together', () => {
+    const many = Array.from({ length: 100 }, () => '{{ input.wide.filter(x, x > 0).size() }}');
+    expect(within(3_000, () => renderInput({ many }, scope))).toMatch(/^input\/many\/\d+ takes too long/);
+    expect(renderInput({ few: many.slice(0, 1) }, scope)).toEqual({ few: [1_999] });
+  });
+
   it('is no reason to refuse what is of ordinary size', () => {
     expect(renderInput({ l: '{{ input.wide.filter(x, x % 2 == 0).map(x, x * 2) }}' }, scope)['l']).toHaveLength(1_000);
   });

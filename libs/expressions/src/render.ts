@@ -1,5 +1,6 @@
 import type { CelInput } from '@bufbuild/cel';
 import type { Json, JsonObject } from '#libs/contracts';
+import { withBudget } from './budget.js';
 import { ExpressionError } from './expression-error.js';
 import { evaluate, inputOf } from './language.js';
 import { tasksIn } from './references.js';
@@ -67,5 +68,5 @@ export const renderInput = (input: JsonObject, scope: Scope): JsonObject => {
       if (characters > MAX_CHARACTERS) throw new ExpressionError(`makes the input longer than ${MAX_CHARACTERS} characters`);
       return value;
     });
-  return mapTexts(input, render) as JsonObject;
+  return withBudget(() => mapTexts(input, render)) as JsonObject;
 };
