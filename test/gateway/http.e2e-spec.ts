@@ -144,6 +144,14 @@ describe('a web page', () => {
     expect((await get(`${executions}/${id}`))['status']).toBe('pending');
   });
 
+  it('frames none of ours, keeps nothing, and tells nobody by its links where they were', async () => {
+    for (const path of ['/docs', '/redoc', executions, '/nothing']) {
+      const { headers } = await fetch(gateway.url + path);
+      const told = ['x-frame-options', 'x-content-type-options', 'referrer-policy', 'cache-control'].map((name) => headers.get(name));
+      expect([path, ...told]).toEqual([path, 'DENY', 'nosniff', 'no-referrer', 'no-store']);
+    }
+  });
+
   it('is told neither what serves it nor with what', async () => {
     const { headers } = await fetch(gateway.url);
     expect(headers.get('x-powered-by')).toBeNull();

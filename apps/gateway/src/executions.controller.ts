@@ -136,7 +136,6 @@ export class ExecutionsController {
     if (wanted.form === 'json') return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
     void reply
       .header('content-type', contentType[wanted.form])
-      .header('x-content-type-options', 'nosniff')
       .header('content-disposition', `${wanted.form === 'text' ? 'inline' : 'attachment'}; filename="output.txt"`);
     if (more && last) void reply.header('runledger-next', String(last.sequence));
     return Buffer.concat(pieces.map((piece) => piece.bytes));

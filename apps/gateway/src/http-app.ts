@@ -24,6 +24,12 @@ const REQUEST_TIMEOUT_MS = 30_000;
 
 const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
 
+/**
+ * No page elsewhere shows ours in a frame of its own, where a click would do what it does there; no answer is kept by a cache, or
+ * taken for a page; and no link tells where it was followed from, as a token may stand there.
+ */
+const harmless = { 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer', 'cache-control': 'no-store' };
+
 /** What Node's parser refuses never becomes a request; it is answered here, in the same words. */
 const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void => {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
@@ -98,7 +104,7 @@ export const createHttpApp = async (
   });
   const guard = requestGuard(settings.host);
   fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-    void reply.header('x-correlation-id', correlationOf(request));
+    void reply.headers({ ...harmless, 'x-correlation-id': correlationOf(request) });
     try {
       guard(request.method, request.headers);
       done();
