@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,12 +92,14 @@ describe.each(natsServers())('the event log under faults, on $name', ({ name: ve
     const impatient = new JetStreamLog(broker.nats, undefined, { answerMs: 200 });
     const appends = Array.from({ length: count }, () => commitFor(someone(), 0));
     process.kill(broker.server.pid, 'SIGSTOP');
+    // A busy machine takes its time to halt every thread.
+    await eventually(() => /\) T /.test(readFileSync(`/proc/${broker.server.pid}/stat`, 'utf8')), { what: 'the server to halt' });
     const results = Promise.all(appends.map((append) => impatient.append(append)));
     const settled = jest.fn();
     void results.then(settled, settled);
     await new Promise((resolve) => setTimeout(resolve, 600));
-    expect(settled).not.toHaveBeenCalled();
     process.kill(broker.server.pid, 'SIGCONT');
+    expect(settled).not.toHaveBeenCalled();
 
     for (const [i, result] of (await results).entries()) {
       expect(await idsOf(appends[i]!)).toEqual([appends[i]!.id]);
