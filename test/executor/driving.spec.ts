@@ -247,6 +247,38 @@ describe('a start', () => {
   });
 });
 
+describe('an attempt', () => {
+  it('does not run again for a driver that comes after the one that started it, and whose own start was not stored', async () => {
+    const { runner, held, starts } = heldRunner();
+    const follow = log.follow.bind(log);
+    let deliver: FollowHandler['commits'] = () => undefined;
+    log.follow = (from, handler, shards) => {
+      deliver = (batch) => handler.commits(batch);
+      return follow(from, handler, shards);
+    };
+    await stage.startOwner(cluster().join('one'), 'one', [runner, noop]);
+    const ref = await stage.request([task('a', 'held')]);
+    const { end } = await eventually(() => held.get(`${ref.execution}/a/1`), { what: 'the attempt' });
+    end({ ok: true, result: {} });
+    const { sequence } = await stage.ended(ref);
+    await stage.ended(await stage.request([task('n', 'noop')]));
+    log.faults = {
+      before: () => {
+        log.faults = {};
+        throw outcomeUnknown();
+      },
+    };
+    const history = log.history.bind(log);
+    const [requested] = await history(ref);
+    let reads = 0;
+    log.history = (of, range) => history(of, reads++ === 0 ? { ...range, upTo: sequence - 1 } : range);
+    await deliver([requested!]);
+    await eventually(() => reads > 1, { what: 'the append that was not stored to be looked up, and its successor refused' });
+    await new Promise(setImmediate);
+    expect(starts).toHaveLength(1);
+  });
+});
+
 describe('a retry', () => {
   it('that comes due while it is being committed is started, with nothing else to wake its executor', async () => {
     const delivering = gate();

@@ -103,7 +103,8 @@ export class ExecutionDriver {
   /** True while something of it runs here, is being committed, or may have been, or may yet be, without this process knowing. */
   get isBusy(): boolean {
     if (this.busy || this.runs.size > 0) return true;
-    return !this.halted && (this.reports.length > 0 || this.unsettled.size > 0 || this.behind > this.execution.sequence);
+    if (this.halted) return false;
+    return this.reports.length > 0 || this.unsettled.size > 0 || this.decided.size > 0 || this.behind > this.execution.sequence;
   }
 
   get runningHere(): number {
@@ -286,12 +287,16 @@ export class ExecutionDriver {
       if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
     }
     // What is known to be in the log and has not been read may have ended what would be started.
-    const mayStart = this.behind <= this.sequence;
-    for (const { taskId, attempt, executor } of mayStart ? runningAttempts(state) : []) {
-      if (executor === this.around.incarnation && !this.runs.has(taskId)) this.start(taskId, attempt);
-    }
+    if (this.behind <= this.sequence) this.startOwn(runningAttempts(state).filter(({ executor }) => executor === this.around.incarnation));
     this.releaseIdleSlots();
     this.setTimer(decidedAt);
+  }
+
+  private startOwn(attempts: readonly { readonly taskId: string; readonly attempt: number }[]): void {
+    for (const { taskId, attempt } of attempts) if (!this.runs.has(taskId)) this.start(taskId, attempt);
+    if (this.decided.size === 0) return;
+    const current = new Set(attempts.map(({ taskId, attempt }) => attemptKey(taskId, attempt)));
+    for (const key of this.decided) if (!current.has(key)) this.decided.delete(key);
   }
 
   private start(taskId: string, attempt: number): void {
