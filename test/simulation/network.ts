@@ -20,8 +20,10 @@ export class Network {
   constructor(
     readonly scheduler: Scheduler,
     readonly random: Random,
+    /** Called when a process is not going to hear what became of what it wrote. */
+    private readonly doubted: (host: Host) => void,
   ) {
-    this.storm = random.pick([0, 0.02, 0.1, 0.25]);
+    this.storm = random.pick([0, 0.02, 0.1, 0.25, 0.4]);
   }
 
   disconnect(host: Host): void {
@@ -66,6 +68,7 @@ export class Network {
         else perform().then(() => told(fate), () => told(fate));
       };
       if (fate === 'refused') return answer(() => reject(away()));
+      if (fate !== 'answered') scheduler.after(random.int(0, 50), undefined, () => this.doubted(host));
       const patience = random.int(100, 5_000);
       if (fate === 'request lost') told(fate);
       else scheduler.after(fate === 'late' ? patience + random.int(1, 3_000) : this.latency(), undefined, arrive);
@@ -89,6 +92,6 @@ export class Network {
   private fate(host: Host): Fate {
     if (!this.isConnected(host)) return 'refused';
     if (!this.strikes()) return 'answered';
-    return this.random.pick(['refused', 'request lost', 'answer lost', 'answer lost', 'late']);
+    return this.random.pick(['refused', 'request lost', 'answer lost', 'answer lost', 'late', 'late']);
   }
 }

@@ -8,13 +8,15 @@ import { Model } from './model.js';
 import { Network } from './network.js';
 import { type Move, type Program, type Trouble, programOf } from './program.js';
 import { Random } from './random.js';
-import { Scheduler } from './scheduler.js';
+import { type Host, Scheduler } from './scheduler.js';
 import type { Tell } from './trace.js';
 
 /** How long anything may take once nothing goes wrong any more, and how long nothing may change after that. */
 const HEALED_WITHIN_MS = 300_000;
 const STAYS_FOR_MS = 8_000;
 const MOST_EXECUTORS = 3;
+/** How often trouble strikes just when nobody knows what became of an append. */
+const STRIKES_IN_DOUBT = 0.1;
 
 export type Report = {
   readonly seed: number;
@@ -52,7 +54,7 @@ class World {
     this.program = programOf(random.fork());
     this.chaos = random.fork();
     const scheduler = new Scheduler(random.fork());
-    const network = new Network(scheduler, random.fork());
+    const network = new Network(scheduler, random.fork(), (host) => this.strikeInDoubt(host));
     const tell: Tell = (who, what) => this.tell(who, what);
     const violated = (what: string): void => this.violated(what);
     const broker = new Broker(scheduler, tell);
@@ -116,13 +118,19 @@ class World {
     this.trouble(move.trouble);
   }
 
-  private trouble(kind: Trouble): void {
+  private strikeInDoubt(host: Host): void {
+    if (this.isHealed || !this.chaos.chance(STRIKES_IN_DOUBT)) return;
+    this.troubles += 1;
+    this.trouble(this.chaos.pick(['join', 'crash', 'freeze', 'disconnect'] as const), host);
+  }
+
+  private trouble(kind: Trouble, at?: Host): void {
     const { chaos } = this;
     const { scheduler, network, membership } = this.around;
     const forMs = chaos.pick([20, 500, 3_500, 5_000, 8_000, 15_000]);
     const later = (undo: () => void): void => void scheduler.after(forMs, undefined, undo);
     if (kind === 'join' || this.up.length === 0) return this.up.length < MOST_EXECUTORS ? this.startExecutor() : undefined;
-    const executor = chaos.pick(this.up);
+    const executor = this.up.find(({ host }) => host === at) ?? chaos.pick(this.up);
     const { host } = executor;
     this.tell(host.name, () => `${kind} (${forMs} ms)`);
     switch (kind) {

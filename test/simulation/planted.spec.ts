@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { WorkingCopy, repository } from '../repository/working-copy.js';
+
+type Edit = readonly [file: string, from: string, to: string];
+
+const driver = 'apps/executor/src/execution-driver.ts';
+const ledger = 'libs/ledger/src/ledger.ts';
+const evolve = 'libs/execution/src/evolve.ts';
+
+// [the fault, how it is planted, what is seen of it]
+const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
+  [
+    'a timer that is not set while nothing runs',
+    [[driver, 'if (wakeAt !== undefined) this.wakeIn', 'if (wakeAt !== undefined && this.runs.size > 0) this.wakeIn']],
+    /is stuck: /,
+  ],
+  [
+    'an attempt that is started again where the outcome of its last commit was unknown',
+    [
+      [driver, 'if (!task || this.over.has(key)) return;', 'if (!task) return;'],
+      [driver, 'if (!this.decided.delete(key) || this.abandoned)', 'if (this.abandoned)'],
+    ],
+    /runs twice/,
+  ],
+  [
+    'a conflict that is taken for success',
+    [
+      [ledger, 'if (!result.stored) return undefined;', ''],
+      [ledger, 'sequence: result.sequence', 'sequence: result.stored ? result.sequence : execution.sequence + 1'],
+    ],
+    /alarm: .*HISTORY_BROKEN|is broken at|not in the log|is stuck/,
+  ],
+  [
+    'a pause that is passed over',
+    [[evolve, "draft.status = 'paused';", '']],
+    /while paused/,
+  ],
+];
+
+let copy: WorkingCopy;
+beforeAll(() => (copy = new WorkingCopy()));
+afterAll(() => copy.remove());
+
+it.each(planted)('finds %s', (_fault, edits, seen) => {
+  const texts = new Map<string, string>();
+  for (const [file, from, to] of edits) {
+    const text = texts.get(file) ?? readFileSync(join(repository, file), 'utf8');
+    expect(text).toContain(from);
+    texts.set(file, text.replace(from, to));
+  }
+  for (const [file, text] of texts) copy.write(file, text);
+  const { status, output } = copy.run('node', 'test/simulation/run.mjs', '--seeds', '1000');
+  for (const file of texts.keys()) copy.write(file, readFileSync(join(repository, file), 'utf8'));
+  expect(output).toMatch(seen);
+  expect(status).toBe(1);
+}, 120_000);
