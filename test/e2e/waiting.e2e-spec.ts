@@ -29,10 +29,13 @@ const untilWaiting = (id: string, task: string): Promise<unknown> =>
 
 const run = (...args: readonly string[]): ReturnType<typeof cli> => cli(platform, args);
 
+const untilReady = (): Promise<unknown> =>
+  eventually(async () => (await fetch(`${platform.url}/readyz`).catch(() => undefined))?.status === 200, { timeoutMs: 60_000, what: 'the platform to be ready again' });
+
 /** SIGKILLs every process of the platform but the one that brings them back, one after the other. */
 const killEverything = async (): Promise<void> => {
   for (const app of ['apps/executor/', 'apps/projector/', 'apps/gateway/', 'nats-server']) await platform.killAndAwaitReturn(app);
-  await eventually(async () => (await fetch(`${platform.url}/readyz`).catch(() => undefined))?.status === 200, { timeoutMs: 60_000, what: 'the platform to be ready again' });
+  await untilReady();
 };
 
 describe('signals', () => {
@@ -88,5 +91,31 @@ describe('approvals', () => {
     expect((await run('approvals').ended).err).toContain('nothing waits');
     expect((await run('verify', id).ended).code).toBe(0);
     expect((await run('rebuild', 'status').ended).code).toBe(0);
+  }, 120_000);
+});
+
+describe('events of other executions', () => {
+  it('are waited for while every process is killed, and found where they came meanwhile', async () => {
+    const other = await request([{ id: 'go', runner: 'signal', input: { name: 'go' } }]);
+    const id = await request([
+      { id: 'end', runner: 'event', input: { subject: `${other}.execution.completed` } },
+      { id: 'any', runner: 'event', input: { subject: '*.signal.received', match: { name: 'late' } }, dependsOn: ['end'] },
+    ]);
+    await untilWaiting(id, 'end');
+    await untilWaiting(other, 'go');
+    await killEverything();
+    expect((await run('why', id).ended).out).toContain(`an event ${other}.execution.completed`);
+    await platform.killAndAwaitReturn('apps/executor/');
+    expect((await run('signal', other, 'go').ended).code).toBe(0);
+    await untilWaiting(id, 'any');
+    await platform.killAndAwaitReturn('nats-server');
+    await untilReady();
+    const third = await request([{ id: 'x', runner: 'signal', input: { name: 'never' } }]);
+    expect((await run('signal', third, 'late', '--payload', '{"n":1}').ended).code).toBe(0);
+    await untilStatus(platform, id, 'completed');
+    const tasks = await tasksOf(id);
+    expect(tasks.get('end')).toMatchObject({ attempt: 1, result: { execution: other, type: 'ExecutionCompleted' } });
+    expect(tasks.get('any')).toMatchObject({ attempt: 1, result: { execution: third, data: { name: 'late', payload: { n: 1 } } } });
+    expect((await run('verify').ended).code).toBe(0);
   }, 120_000);
 });

@@ -10,6 +10,7 @@ const options: DraftOptions = {
   incarnation: 'one',
   now: T0,
   room: 1,
+  after: 0,
   mayStart: () => true,
 };
 const ids = Array.from({ length: 300 }, (_, i) => `t${i}`);

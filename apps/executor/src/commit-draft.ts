@@ -39,13 +39,15 @@ export type DraftOptions = {
   readonly incarnation: string;
   /** The part of a commit's usual size that this one may take; it holds one command at least. */
   readonly room: number;
+  /** Log sequence of the last commit. */
+  readonly after: number;
   /** Whether a task that is due may start here and now; undefined where only reports may be committed. */
   readonly mayStart: ((task: PlanTask) => boolean) | undefined;
 };
 
 /** Decides what was reported, what is due, and what may start, as far as it fits into one commit. Throws Refused. */
 export const draftCommit = (folded: State, reports: readonly Report[], options: DraftOptions): CommitDraft => {
-  const { ref, host, incarnation, room, mayStart } = options;
+  const { ref, host, incarnation, after, room, mayStart } = options;
   const now = Math.max(options.now, folded.at);
   const events: Event[] = [];
   const started: string[] = [];
@@ -65,7 +67,7 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
     const verdict = verdictOf(ref, state, task, attempt);
     if (verdict.kind === 'skip') return apply({ type: 'SkipTask', taskId }, cause);
     if (verdict.kind === 'fail') return apply({ type: 'FailTask', taskId, error: verdict.error }, cause);
-    apply({ type: 'StartTask', taskId, executor: incarnation, ...(verdict.input && { input: verdict.input }) }, cause);
+    apply({ type: 'StartTask', taskId, executor: incarnation, after, ...(verdict.input && { input: verdict.input }) }, cause);
     const outcome = isEffectFree(host, task) && runOnTheSpot(host, { ref, state, task, attempt });
     if (outcome) {
       apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);

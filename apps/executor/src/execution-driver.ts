@@ -21,6 +21,7 @@ import {
 } from '#libs/ledger';
 import type { CancelTimer, Clock } from './clock.js';
 import { type CommitDraft, type Report, attemptKey, draftCommit, reportOf } from './commit-draft.js';
+import type { EventWait, EventWatch } from './event-watch.js';
 import { type Run, type RunnerHost, isEffectFree, startRun } from './runs.js';
 import type { Slots } from './slots.js';
 
@@ -43,6 +44,7 @@ export type Surroundings = {
   /** This executor process, as TaskStarted names it. */
   readonly incarnation: string;
   readonly slots: Slots<ExecutionDriver>;
+  readonly events: Pick<EventWatch, 'watch'>;
   /** True while the execution's shard is this executor's. */
   readonly owns: (ref: ExecutionRef) => boolean;
   /** True once that shard's log has been read to its end, too. */
@@ -153,6 +155,7 @@ export class ExecutionDriver {
     this.cancelTimer();
     this.abandon();
     this.around.slots.forget(this);
+    this.awaitEvents([]);
     this.releaseIdleSlots();
   }
 
@@ -260,6 +263,7 @@ export class ExecutionDriver {
       host,
       now: clock.now(),
       incarnation,
+      after: this.sequence,
       room: this.room,
       mayStart: mayDrive(this.ref) ? (task) => !this.isBeingEnded(task) && this.mayStart(task) : undefined,
     });
@@ -286,8 +290,10 @@ export class ExecutionDriver {
     for (const run of this.runs.values()) {
       if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
     }
+    const running = runningAttempts(state);
     // What is known to be in the log and has not been read may have ended what would be started.
-    if (this.behind <= this.sequence) this.startOwn(runningAttempts(state).filter(({ executor }) => executor === this.around.incarnation));
+    if (this.behind <= this.sequence) this.startOwn(running.filter(({ executor }) => executor === this.around.incarnation));
+    this.awaitEvents(running);
     this.releaseIdleSlots();
     this.setTimer(decidedAt);
   }
@@ -297,6 +303,15 @@ export class ExecutionDriver {
     if (this.decided.size === 0) return;
     const current = new Set(attempts.map(({ taskId, attempt }) => attemptKey(taskId, attempt)));
     for (const key of this.decided) if (!current.has(key)) this.decided.delete(key);
+  }
+
+  private awaitEvents(running: ReturnType<typeof runningAttempts>): void {
+    const { ref, state } = this;
+    const waits = running.flatMap(({ taskId, attempt, executor }): EventWait[] => {
+      const awaited = executor === '' && this.around.mayDrive(ref) ? state.tasks.get(taskId)?.event : undefined;
+      return awaited ? [{ taskId, attempt, ...awaited }] : [];
+    });
+    this.around.events.watch(ref, state.labels, waits, ({ taskId, attempt }, event) => this.report({ type: 'RecordEvent', taskId, attempt, event }, attempt));
   }
 
   private start(taskId: string, attempt: number): void {

@@ -15,6 +15,7 @@ import {
 import type { Logger } from '#libs/platform';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
 import { type CancelTimer, type Clock, systemClock } from './clock.js';
+import { EventWatch } from './event-watch.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
 import type { RunnerHost } from './runs.js';
 import { shardsOf } from './shards.js';
@@ -70,13 +71,16 @@ export class Owner {
   private assignment: Promise<void> = Promise.resolve();
   private endCatchUp: () => void = () => undefined;
   private readonly intervals: CancelTimer[] = [];
+  private readonly events: EventWatch;
   private readonly clock: Clock;
 
   constructor(private readonly options: OwnerOptions) {
     const { log, host, incarnation, concurrency, logger, clock = systemClock, newId = randomUUID } = options;
     this.clock = clock;
     this.checkpoints = new CheckpointWriter(options.checkpoints);
+    this.events = new EventWatch(log, clock, (error) => this.warn(error, 'the log can not be looked through for events; trying again'));
     this.around = {
+      events: this.events,
       log,
       host,
       clock,
@@ -114,6 +118,7 @@ export class Owner {
     await this.follower?.stop();
     await this.checkpoint(this.delivered);
     for (const driver of this.drivers.values()) driver.discard();
+    await this.events.stop();
   }
 
   get counts(): { readonly active: number; readonly running: number; readonly shards: number } {

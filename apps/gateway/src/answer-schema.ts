@@ -49,7 +49,7 @@ const task = object({
   retryAt: orNull(time),
   result: orNull(anObject),
   error: failure,
-  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
+  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
   steps: listOf(step),
 });
@@ -80,12 +80,12 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'retry', 'executor', 'concurrency', 'dependencies', 'compensation'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'event', 'retry', 'executor', 'concurrency', 'dependencies', 'compensation'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),
   until: orNull({ ...time, description: 'Null where no time ends it.' }),
-  endedBy: listOf(object({ kind: { type: 'string', enum: ['time', 'task', 'executor', 'client'] }, name: text })),
+  endedBy: listOf(object({ kind: { type: 'string', enum: ['time', 'task', 'executor', 'client', 'event'] }, name: text })),
 });
 
 const why = object({

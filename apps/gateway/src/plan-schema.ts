@@ -94,6 +94,14 @@ const approvalInput: Schema = {
   required: ['title'],
 };
 
+const eventInput: Schema = {
+  ...input('event', 'Waits for an event of another execution of the tenant; its result is { id, subject, type, time, execution, position, data }.', {
+    subject: { type: 'string', description: 'Below events.<tenant>: <execution>.<entity>.<verb>, with * for one of them and > for the rest: *.execution.completed.' },
+    match: { type: 'object', description: "Fields that the event's data has to have, with exactly these values." },
+  }),
+  required: ['subject'],
+};
+
 const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
 
 const errorCodes = (description: string): Schema => ({
@@ -124,11 +132,11 @@ const task: Schema = {
   additionalProperties: false,
   properties: {
     id: { ...token, description: 'Unique in the plan.' },
-    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'noop'] },
+    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'event', 'noop'] },
     input: {
       description:
         "The runner's own. `{{ expression }}` in any text of it becomes what it results in; a text that is nothing else becomes the value itself, with its type, wherever one of that type may stand.",
-      oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, noopInput],
+      oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, eventInput, noopInput],
     },
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,

@@ -21,8 +21,8 @@ export type ClientCommand =
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =
-  /** `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. */
-  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly input?: JsonObject }
+  /** `after`: log sequence of the execution's last commit. `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. */
+  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly after?: number; readonly input?: JsonObject }
   /** A task that is due is not to run: its condition is false. */
   | { readonly type: 'SkipTask'; readonly taskId: string }
   /** A task that is due can't be started, and could not be later. */
@@ -30,6 +30,8 @@ export type OwnerCommand =
   | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }
+  /** The event that an attempt waits for has been committed; `event` tells which, and becomes the result. */
+  | { readonly type: 'RecordEvent'; readonly taskId: string; readonly attempt: number; readonly event: JsonObject }
   /** Applies what time has brought about and what is left of earlier decisions. */
   | { readonly type: 'Advance' };
 

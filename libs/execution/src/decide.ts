@@ -5,7 +5,7 @@ import { type ClientCommand, type Command, type Context, parseCause, stamp } fro
 import { consequences, due } from './consequences.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
-import { recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
+import { recordEvent, recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
@@ -81,7 +81,7 @@ const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | 
     }
     case 'SendSignal': {
       if (isTerminal(state.status)) return refuseEnded(state, 'signalled');
-      if (state.cancel) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled: no task of it waits for a signal any more");
+      if (state.cancel && !state.compensating) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled: no task of it waits for a signal any more");
       if (state.signals.length >= MAX_SIGNALS) {
         throw new Refused('SIGNALS_FULL', `the execution has ${MAX_SIGNALS} signals that no task has taken; send this one once tasks have`);
       }
@@ -110,10 +110,10 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
   }
   switch (command.type) {
     case 'StartTask': {
-      const { executor, input = plan.input } = command;
+      const { executor, after = 0, input = plan.input } = command;
       const rendered = { ...plan, input };
       const attempt = task.attempt + 1;
-      const wait = waitOf(rendered, now) ?? { executor };
+      const wait = waitOf(rendered, now, after) ?? { executor };
       const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
       facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
       if (plan.runner === 'approval') facts.push({ type: 'ClarificationRequested', data: questionOf(rendered, attempt, now) });
@@ -150,6 +150,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return startTask(state, command, now);
     case 'RecordOutcome':
       return recordOutcome(state, command.taskId, command.attempt, command.outcome, now);
+    case 'RecordEvent':
+      return recordEvent(state, command.taskId, command.attempt, command.event);
     case 'RecordLostAttempt':
       return recordLostAttempt(state, command.taskId, command.attempt, now);
     case 'RecordStep':

@@ -26,6 +26,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   deadlineAt: undefined,
   wakeAt: undefined,
   signal: undefined,
+  event: undefined,
   clarification: undefined,
   retryAt: undefined,
   result: undefined,
@@ -84,7 +85,7 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
   if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
 };
 
-const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, signal: undefined, openStep: undefined } as const;
+const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, signal: undefined, event: undefined, openStep: undefined } as const;
 
 const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
   change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
@@ -162,6 +163,7 @@ const apply = (draft: Draft, event: Event): void => {
         deadlineAt: timeOf(event.data.deadlineAt),
         wakeAt: timeOf(event.data.wakeAt),
         signal: event.data.signal,
+        event: event.data.event,
         clarification: undefined,
         retryAt: undefined,
         steps: 0,

@@ -113,6 +113,10 @@ export const recordOutcome = (
   return [...steps, ...failAttempt(state, task, now, failed, error, outcome.retryAfterMs)];
 };
 
+/** Found twice, or by two owners, it changes nothing. */
+export const recordEvent = (state: State, taskId: string, attempt: number, event: JsonObject): readonly Fact[] =>
+  current(state, taskId, attempt)?.event === undefined ? [] : [{ type: 'TaskCompleted', data: { taskId, attempt, result: event } }];
+
 export const recordLostAttempt = (state: State, taskId: string, attempt: number, now: number): readonly Fact[] => {
   const task = current(state, taskId, attempt);
   if (!task || task.executor === '') return [];

@@ -16,6 +16,7 @@ const recover = (prefix: Log): World => {
       world.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: {} } });
     }
     world.approveAll();
+    for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
     for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
     if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
   }

@@ -1,4 +1,4 @@
-import type { Failure, JsonObject, PlanTask, TaskStatus } from '#libs/contracts';
+import type { EventData, Failure, JsonObject, PlanTask, TaskStatus } from '#libs/contracts';
 import type { Clarification } from './clarifications.js';
 
 /** One task of an execution. All times are milliseconds since the epoch. */
@@ -25,6 +25,8 @@ export type TaskState = {
   readonly wakeAt: number | undefined;
   /** While running: the name of the signal that ends it. */
   readonly signal: string | undefined;
+  /** While running: the event that ends it. */
+  readonly event: EventData['TaskStarted']['event'] | undefined;
   /** What the current or last attempt asks people. */
   readonly clarification: Clarification | undefined;
   /** When it, or its next attempt, comes or came due; undefined while it waits for others. */

@@ -56,8 +56,8 @@ export type StepView = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, or an approval with a title. */
-export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval'; readonly name: string };
+/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, an approval with a title, or an event on a subject. */
+export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval' | 'event'; readonly name: string };
 
 export type TaskView = {
   readonly id: string;

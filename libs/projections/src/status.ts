@@ -41,8 +41,9 @@ const answer = (of: OfAttempt, { at, actor }: Event, said: { decision?: string; 
 
 const ended = (failed: boolean): StatusChange => execution({}, { tasks_ended: 1, ...(failed && { tasks_failed: 1 }) });
 
-const waitsForOf = ({ wakeAt, signal }: EventData['TaskStarted']): WaitsFor | undefined => {
+const waitsForOf = ({ wakeAt, signal, event }: EventData['TaskStarted']): WaitsFor | undefined => {
   if (wakeAt !== undefined) return { kind: 'time', name: wakeAt };
+  if (event) return { kind: 'event', name: event.subject };
   return signal === undefined ? undefined : { kind: 'signal', name: signal };
 };
 

@@ -95,6 +95,13 @@ describe('why an execution does not go on', () => {
     expect(half?.text).toBe(`waits for approval 'Go?': 1 of 2 by user:ada, user:bob; user:bob has left it to user:eve; at ${iso(110)} it is approved`);
   });
 
+  it('a wait for an event names its subject, and says when no executor looks for it', async () => {
+    const steps = [request([task('a', { runner: 'event', input: { subject: 'y.task.*', match: { taskId: 'b' } } })]), at(10, start('a'))];
+    const [wait] = await waitsOf(steps, 20, []);
+    expect(wait).toMatchObject({ kind: 'event', task: 'a', until: null, endedBy: [{ kind: 'event', name: 'y.task.*' }, call('cancel')] });
+    expect(wait?.text).toBe('waits for an event y.task.* with {"taskId":"b"} of another execution, without a time limit; no executor is alive: start one');
+  });
+
   it('a retry waits since its attempt failed; once its time has come, for an executor', async () => {
     const steps = [request([task('a', { retry: { maxAttempts: 2, delayMs: 100 } })]), at(10, start('a')), at(20, fail('a'))];
     expect(await waitsOf(steps, 50)).toMatchObject([{ kind: 'retry', task: 'a', since: { time: iso(20), sequence: 3 }, until: iso(120) }]);

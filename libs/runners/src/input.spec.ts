@@ -8,7 +8,7 @@ const noSecret =
   'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
 
 it('knows the input of every runner a plan may name', () => {
-  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'approval', 'command', 'http']);
+  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'approval', 'event', 'command', 'http']);
 });
 
 it.each<[string, JsonObject]>([
@@ -16,6 +16,7 @@ it.each<[string, JsonObject]>([
   ['noop', { result: { a: [1] } }],
   ['wait', { durationMs: 0 }],
   ['signal', { name: 'go_1-a' }],
+  ...['>', '*.>', 'x1.task.>', '*.execution.completed', 'x1.task.*'].map((subject): [string, JsonObject] => ['event', { subject, match: { taskId: 'a' } }]),
   ['approval', { title: 'Go?' }],
   ['approval', { title: 'Go?', approvers: ['user:ada', 'key:k1'], required: 'all', expiresInMs: 1, onExpiry: 'fail', delegable: true }],
   ['approval', { title: 'Go?', approvers: ['role:approver', 'user:*'], required: 3 }],
@@ -52,6 +53,11 @@ it.each<[string, JsonObject, readonly string[]]>([
   ]),
   ['approval', { title: 'Go?', approvers: ['user:ada'], required: 2 }, ['/required: asks for 2 approvals of 1 approvers, each of whom answers once']],
   ['approval', { title: 'Go?', onExpiry: 'fail' }, ['/onExpiry: needs expiresInMs']],
+  ...['', '*', '*.task', '>.task', 'a.b.c.d', 'a..b', 'events.acme.x.task.>', 'a b.task.*'].map((subject): [string, JsonObject, readonly string[]] => [
+    'event',
+    { subject },
+    ['/subject: must be <execution>.<entity>.<verb>, with * for one of them or > for the rest, such as *.execution.completed'],
+  ]),
   ['signal', {}, ['/name: is required']],
   ['signal', { name: 'a.b' }, ['/name: must match ^[A-Za-z0-9_-]{1,64}$']],
   ['wait', {}, [': needs exactly one of durationMs and until']],

@@ -1,6 +1,7 @@
 import { approvalInput } from './approval-input.js';
 import { commandInputProblems } from './command-input.js';
 import { httpInputProblems } from './http-input.js';
+import { eventInput } from './event-input.js';
 import type { InputCheck } from './input.js';
 import { noopInputProblems } from './noop.js';
 import { signalInput } from './signal-input.js';
@@ -12,6 +13,7 @@ export const runnerInputs: ReadonlyMap<string, InputCheck> = new Map([
   ['wait', waitInput],
   ['signal', signalInput],
   ['approval', approvalInput],
+  ['event', eventInput],
   ['command', commandInputProblems],
   ['http', httpInputProblems],
 ]);

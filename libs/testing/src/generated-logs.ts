@@ -12,6 +12,7 @@ const people = ['user:0', 'user:1', 'user:2', 'user:3'];
 const inputOf = (runner: string, n: number): PlanTask['input'] => {
   if (runner === 'wait') return { durationMs: 50 };
   if (runner === 'signal') return { name: 'go' };
+  if (runner === 'event') return { subject: '*.execution.completed' };
   if (runner !== 'approval') return {};
   const expiry = { expiresInMs: 100, onExpiry: ['reject', 'approve', 'fail'][n % 3]! };
   return { title: '?', approvers: people.slice(0, 3), required: n, delegable: true, ...(n > 1 && expiry) };
@@ -30,7 +31,7 @@ const undoing = (compensates: string, maxAttempts: number): PlanTask => ({
 const plans: fc.Arbitrary<Plan> = fc
   .array(
     fc.record({
-      runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval'),
+      runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval', 'event'),
       isUndone: fc.boolean(),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
@@ -76,7 +77,7 @@ const plans: fc.Arbitrary<Plan> = fc
 
 const moves = fc.constantFrom(
   ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'unwanted', 'unstartable', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
-  ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate'] as const),
+  ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate', 'event', 'event'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
 
@@ -120,6 +121,11 @@ export class World {
     }
   }
 
+  /** Attempts that wait for an event. */
+  eventWaits(): ReturnType<typeof runningAttempts> {
+    return runningAttempts(this.state).filter(({ taskId }) => this.state.tasks.get(taskId)?.event !== undefined);
+  }
+
   attempts(): ReturnType<typeof runningAttempts> {
     return runningAttempts(this.state).filter(({ executor }) => executor !== '');
   }
@@ -151,6 +157,8 @@ export class World {
     if (kind === 'sleep') this.now = Math.max(this.now + 1, wakeAt ?? 0);
     if (kind === 'rewind') this.now -= 10_000;
     if (kind === 'advance') this.tell({ type: 'Advance' });
+    const [awaiting] = this.eventWaits();
+    if (kind === 'event' && awaiting) this.tell({ type: 'RecordEvent', taskId: awaiting.taskId, attempt: awaiting.attempt, event: { n: pick } });
     const asking = this.questions();
     const [asked = 'a', who] = [asking[pick % Math.max(1, asking.length)], people[pick % people.length]];
     if (kind === 'approve' || kind === 'reject') this.tell({ type: 'RespondToClarification', taskId: asked, decision: kind, roles: [] }, who);

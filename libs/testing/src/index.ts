@@ -13,6 +13,7 @@ export {
   cancel,
   delegate,
   fail,
+  found,
   given,
   iso,
   lose,

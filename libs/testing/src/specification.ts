@@ -93,6 +93,7 @@ export const pause: Command = { type: 'PauseExecution' };
 export const resume: Command = { type: 'ResumeExecution' };
 export const cancel = (mode: 'graceful' | 'immediate'): Command => ({ type: 'CancelExecution', mode });
 export const signal = (name: string, payload = {}): Command => ({ type: 'SendSignal', name, payload });
+export const found = (taskId: string, event = {}, attempt = 1): Command => ({ type: 'RecordEvent', taskId, attempt, event });
 /** The same, by somebody. */
 export const by = (actor: string, step: Step): Step => ({ ...step, actor });
 export const approve = (taskId: string, roles: readonly string[] = []): Command => ({ type: 'RespondToClarification', taskId, decision: 'approve', roles });

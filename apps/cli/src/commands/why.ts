@@ -19,6 +19,8 @@ const whoEnds = ({ kind, name }: EndedBy): string => {
   switch (kind) {
     case 'time':
       return dateTime(name);
+    case 'event':
+      return `an event ${name}`;
     case 'task':
       return `task ${name}`;
     case 'executor':

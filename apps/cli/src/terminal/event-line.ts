@@ -46,9 +46,10 @@ const describe = (event: Event, execution: string): EventLine => {
     case 'SignalReceived':
       return say(execution, `signal ${event.data.name} from ${event.actor}`);
     case 'TaskStarted': {
-      const { taskId, attempt, wakeAt, signal } = event.data;
+      const { taskId, attempt, wakeAt, signal, event: awaited } = event.data;
       const wait = wakeAt === undefined ? '' : `, waits ${duration(Date.parse(wakeAt) - Date.parse(event.at))}`;
-      return say(taskId, `started${tryOf(attempt)}${wait}${signal === undefined ? '' : `, waits for signal ${signal}`}`);
+      const word = signal === undefined ? '' : `, waits for signal ${signal}`;
+      return say(taskId, `started${tryOf(attempt)}${wait}${word}${awaited ? `, waits for an event ${awaited.subject}` : ''}`);
     }
     case 'TaskCompleted':
       return say(event.data.taskId, 'completed', 'green');

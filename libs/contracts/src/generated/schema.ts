@@ -15,6 +15,7 @@ export const messages = {
   Commit: { id: 'string', version: 'uint32', previous: 'string', events: 'Event[]' },
   DelegateClarification: { to: 'string' },
   Event: { type: 'string', at: 'Timestamp', cause: 'string', actor: 'string', correlationId: 'string', data: 'Struct' },
+  EventWait: { subject: 'string', match: 'Struct?', after: 'uint64' },
   ExecutionCancelRequested: { mode: 'string', reason: 'string?' },
   ExecutionCancelled: { reason: 'string?' },
   ExecutionCommandSatisfied: { command: 'string' },
@@ -47,6 +48,6 @@ export const messages = {
   TaskResultIgnored: { taskId: 'string', attempt: 'uint32', why: 'string' },
   TaskRetryScheduled: { taskId: 'string', attempt: 'uint32', at: 'Timestamp' },
   TaskSkipped: { taskId: 'string', why: 'string', kind: 'string?' },
-  TaskStarted: { taskId: 'string', attempt: 'uint32', executor: 'string', deadlineAt: 'Timestamp?', wakeAt: 'Timestamp?', signal: 'string?' },
+  TaskStarted: { taskId: 'string', attempt: 'uint32', executor: 'string', deadlineAt: 'Timestamp?', wakeAt: 'Timestamp?', signal: 'string?', event: 'EventWait?' },
   TaskTimedOut: { taskId: 'string', attempt: 'uint32', timeoutMs: 'uint64', final: 'bool' },
 } as const;

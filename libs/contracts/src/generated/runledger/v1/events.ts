@@ -97,7 +97,22 @@ export interface TaskStarted {
     | string
     | undefined;
   /** The attempt ends well by itself with the next signal of this name. */
-  signal?: string | undefined;
+  signal?:
+    | string
+    | undefined;
+  /** The attempt ends well by itself with the first event of another execution of the tenant that fits. */
+  event?: EventWait | undefined;
+}
+
+export interface EventWait {
+  /** Below events.<tenant>: <execution>.<entity>.<verb>, with * for one of them and > for the rest. */
+  subject: string;
+  /** Fields that the event's data has to have, with exactly these values. */
+  match?:
+    | { [key: string]: any }
+    | undefined;
+  /** Only events committed behind this log sequence count: the last commit of the execution before the attempt began. */
+  after: number;
 }
 
 export interface TaskCompleted {
