@@ -6,6 +6,8 @@ type TaskModel = {
   attempt: number;
   failures: number;
   isLost: boolean;
+  /** Its condition was false: what depends on it goes on. */
+  isPassedOver: boolean;
   executor: string;
   notBefore: number;
   wakeAt: number | undefined;
@@ -105,7 +107,7 @@ export class Model {
       this.endAttempt(task, event.data.attempt, 'completed');
       this.expect(task.wakeAt === undefined || this.at >= task.wakeAt, `${id} has not waited long enough`);
     } else if (event.type === 'TaskCancelled') {
-      const isStoppedWait = task.wakeAt !== undefined && this.stoppedBy !== undefined;
+      const isStoppedWait = task.executor === '' && this.stoppedBy !== undefined;
       this.expect(this.cancel !== undefined || this.isOverdue || isStoppedWait, `${id} was cancelled, and nobody wanted it`);
       this.endAttempt(task, event.data.attempt, 'cancelled');
     } else if (event.type === 'TaskTimedOut') {
@@ -124,6 +126,7 @@ export class Model {
     } else if (event.type === 'TaskSkipped') {
       this.expect(task.status === 'pending', `${id} is skipped while ${task.status}`);
       task.status = 'skipped';
+      task.isPassedOver = event.data.kind === 'condition';
     }
   }
 
@@ -134,7 +137,7 @@ export class Model {
     this.expect(this.at >= task.notBefore, `${id}/${data.attempt} starts before its time`);
     for (const name of dependsOn) {
       const dependency = this.tasks.get(name);
-      const isWell = dependency?.status === 'completed' || (dependency?.status === 'failed' && dependency.plan.onFailure === 'continue');
+      const isWell = dependency?.status === 'completed' || dependency?.isPassedOver === true || (dependency?.status === 'failed' && dependency.plan.onFailure === 'continue');
       this.expect(isWell, `${id} starts although ${name} is ${dependency?.status}`);
     }
     this.expect(this.stoppedBy === undefined, `${id} starts although ${this.stoppedBy} has stopped the execution`);
@@ -157,6 +160,7 @@ const newTask = (plan: PlanTask): TaskModel => ({
   attempt: 0,
   failures: 0,
   isLost: false,
+  isPassedOver: false,
   executor: '',
   notBefore: 0,
   wakeAt: undefined,

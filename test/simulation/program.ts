@@ -1,4 +1,4 @@
-import type { ExecutionRef, Plan, PlanTask } from '#libs/contracts';
+import type { ExecutionRef, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { type ClientCommand, keyedCause } from '#libs/execution';
 import type { Random } from './random.js';
 
@@ -28,17 +28,26 @@ const retryOf = (random: Random): NonNullable<PlanTask['retry']> => ({
   delayMs: random.pick([0, 10, 300, 1_500]),
 });
 
+/** Whatever waits for a client gives up by itself some time. */
+const inputOf = (random: Random, runner: string): JsonObject => {
+  if (runner === 'wait') return { durationMs: random.pick([0, 50, 2_000, 6_000]) };
+  if (runner === 'signal') return { name: 'go' };
+  if (runner === 'approval') return { title: 'May it?', expiresInMs: random.pick([50, 5_000]), onExpiry: random.pick(['reject', 'approve', 'fail']) };
+  return {};
+};
+
 const taskOf = (random: Random, place: number): PlanTask => {
-  const runner = random.weighted({ work: 7, wait: 2, noop: 2 });
+  const runner = random.weighted({ work: 14, wait: 4, noop: 4, signal: 2, approval: 2 });
   const isBounded = runner === 'work' && random.chance(0.4);
-  const input = runner === 'wait' ? { durationMs: random.pick([0, 50, 2_000, 6_000]) } : isBounded ? { mayHang: true } : {};
   return {
     id: ids[place]!,
     runner,
-    input,
+    input: isBounded ? { mayHang: true } : inputOf(random, runner),
     dependsOn: ids.slice(0, place).filter(() => random.chance(0.3)),
     ...(random.chance(0.6) && { retry: retryOf(random) }),
-    ...(isBounded && { timeoutMs: random.pick([5, 150, 1_000, 3_000]) }),
+    ...((isBounded || runner === 'signal') && { timeoutMs: random.pick([5, 150, 1_000, 3_000]) }),
+    ...(runner === 'work' && random.chance(0.1) && { heartbeatMs: 500 }),
+    ...(random.chance(0.15) && { when: random.pick(['1 == 1', '1 == 2']) }),
     ...(random.chance(0.5) && { onFailure: random.pick(['skip', 'stop', 'continue'] as const) }),
     ...(random.chance(0.4) && { onLost: random.pick(['retry', 'fail'] as const) }),
   };
@@ -52,8 +61,11 @@ const planOf = (random: Random): Plan => ({
 });
 
 const commandOf = (random: Random): ClientCommand => {
-  const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2 });
-  return type === 'CancelExecution' ? { type, mode: random.pick(['graceful', 'immediate'] as const) } : { type };
+  const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2, SendSignal: 3, RespondToClarification: 3 });
+  if (type === 'CancelExecution') return { type, mode: random.pick(['graceful', 'immediate'] as const) };
+  if (type === 'SendSignal') return { type, name: 'go', payload: {} };
+  if (type === 'RespondToClarification') return { type, taskId: random.pick(ids), decision: random.pick(['approve', 'approve', 'reject'] as const), roles: [] };
+  return { type };
 };
 
 export const programOf = (random: Random): Program => {

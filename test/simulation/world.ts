@@ -180,7 +180,9 @@ class World {
   }
 
   private isSettled(): boolean {
-    if (this.client.isWaiting) return false;
+    // One that is told to stop is a member, and an owner, until it has.
+    const isStopping = this.executors.some((executor) => executor.isStopping && executor.host.state !== 'gone');
+    if (this.client.isWaiting || isStopping) return false;
     return [...this.models.values()].every((model) => model.hasEnded || (model.status === 'paused' && model.running === 0));
   }
 }
