@@ -85,7 +85,15 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
   if (plan?.onFailure === 'stop') draft.stoppedBy ??= id;
 };
 
-const idle = { executor: '', deadlineAt: undefined, wakeAt: undefined, signal: undefined, event: undefined, openStep: undefined } as const;
+const idle = {
+  executor: '',
+  deadlineAt: undefined,
+  wakeAt: undefined,
+  retryAt: undefined,
+  signal: undefined,
+  event: undefined,
+  openStep: undefined,
+} as const;
 
 const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
   change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
@@ -197,7 +205,7 @@ const apply = (draft: Draft, event: Event): void => {
     }
     case 'TaskSkipped':
       if (event.data.kind === 'timeout') draft.gaveUp = true;
-      change(draft, event.data.taskId, { ...idle, status: 'skipped', retryAt: undefined, passedOver: event.data.kind === 'condition' });
+      change(draft, event.data.taskId, { ...idle, status: 'skipped', passedOver: event.data.kind === 'condition' });
       return;
     case 'TaskCancelled':
       if (event.data.kind === 'timeout') draft.gaveUp = true;

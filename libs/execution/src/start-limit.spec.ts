@@ -34,6 +34,13 @@ describe('a task with a limit on its start', () => {
     resumed.when(at(600, advance)).decidesTypes('TaskFailed', 'ExecutionFailed');
   });
 
+  it('is not waiting for its next attempt any more when it has failed before that was started', () => {
+    const retried = request([task('a', { scheduleToStartMs: 50, retry: { maxAttempts: 2, delayMs: 10 } })]);
+    const late = given(retried, start('a'), fail('a')).when(at(500, advance));
+    late.decidesTypes('TaskFailed', 'ExecutionFailed');
+    expect(late.state().tasks.get('a')).toMatchObject({ status: 'failed', retryAt: undefined });
+  });
+
   it('waits in the line of its plan, too', () => {
     const line = request([task('a'), task('b', { scheduleToStartMs: 100 })], { concurrency: 1 });
     given(line, start('a')).when(at(100, advance)).decidesTypes('TaskFailed');
