@@ -1,5 +1,4 @@
 import type { Event, Fact } from '#libs/contracts';
-import { fingerprintOf } from './applied-keys.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
@@ -26,7 +25,7 @@ const refuseEnded = (state: State, verb: string): never => {
 /** True for a command that was applied already. Throws Refused for another one under the same key. */
 const isRepeated = (state: State, { cause }: Context): boolean => {
   const { key, fingerprint } = parseCause(cause);
-  const known = fingerprintOf(state.applied, key);
+  const known = state.applied.get(key);
   if (known === undefined || known === fingerprint) return known !== undefined;
   throw new Refused('IDEMPOTENCY_KEY_REUSED', 'this idempotency key came with another command before; give every command a key of its own');
 };

@@ -1,5 +1,4 @@
 import type { Event, PlanTask } from '#libs/contracts';
-import { withKey } from './applied-keys.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
@@ -100,7 +99,7 @@ const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partia
 
 const remember = (draft: Draft, { cause }: Event): void => {
   const { key, fingerprint } = parseCause(cause);
-  draft.applied = withKey(draft.applied, key, fingerprint);
+  draft.applied = draft.applied.plus([[key, fingerprint]]);
 };
 
 const apply = (draft: Draft, event: Event): void => {

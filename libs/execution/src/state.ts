@@ -1,11 +1,11 @@
 import type { CancelMode, ExecutionStatus, Failure, JsonObject, Plan, PlanTask } from '#libs/contracts';
-import type { AppliedKeys } from './applied-keys.js';
+import { GrowingMap } from './growing-map.js';
 import type { Listener, Signal } from './signals.js';
 import { TaskTable } from './task-table.js';
 
 /** The plan's edges, computed once. */
 export type Graph = {
-  readonly task: ReadonlyMap<string, PlanTask>;
+  readonly task: GrowingMap<PlanTask>;
   readonly dependents: ReadonlyMap<string, readonly string[]>;
   /** True where a task may wait for its start for so long only. */
   readonly limitsStarts: boolean;
@@ -58,7 +58,7 @@ export type State = {
   /** The task whose failure stops the execution (onFailure: stop). */
   readonly stoppedBy: string | undefined;
   /** Fingerprints of the client commands applied so far, by their keys: a repeated one changes nothing. See parseCause. */
-  readonly applied: AppliedKeys;
+  readonly applied: GrowingMap<string>;
   /** Signals that no task has taken yet, oldest first, and the tasks that wait for one, longest first. */
   readonly signals: readonly Signal[];
   readonly listeners: readonly Listener[];
@@ -73,7 +73,7 @@ const nothing: Plan = { name: '', tasks: [] };
 export const initial: State = {
   status: undefined,
   plan: nothing,
-  graph: { task: new Map(), dependents: new Map(), limitsStarts: false, compensations: new Map() },
+  graph: { task: GrowingMap.of(), dependents: new Map(), limitsStarts: false, compensations: new Map() },
   name: '',
   labels: {},
   input: {},
@@ -97,7 +97,7 @@ export const initial: State = {
   notUndone: undefined,
   gaveUp: false,
   stoppedBy: undefined,
-  applied: undefined,
+  applied: GrowingMap.of(),
   signals: [],
   listeners: [],
   events: 0,
@@ -118,5 +118,5 @@ export const graphOf = (plan: Plan): Graph => {
   }
   const compensations = new Map(plan.tasks.flatMap(({ id, compensates }) => (compensates === undefined ? [] : [[compensates, id] as const])));
   const limitsStarts = plan.tasks.some(({ scheduleToStartMs }) => scheduleToStartMs !== undefined);
-  return { task: new Map(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts, compensations };
+  return { task: GrowingMap.of(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts, compensations };
 };

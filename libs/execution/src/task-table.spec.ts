@@ -44,6 +44,25 @@ it('answers as a map does that is copied for every change, and no table changes 
   );
 });
 
+it('grows behind its end, by any number of tasks at a time, and what was made of it before stays as it was', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(150), { maxLength: 12 }), (sizes) => {
+      const tasks = tasksOf(Math.max(1, sizes.reduce((sum, size) => sum + size, 0)));
+      let table = TaskTable.of([]);
+      const made: [TaskTable, number][] = [[table, 0]];
+      for (const size of sizes) {
+        table = table.plus(tasks.slice(table.size, table.size + size));
+        made.push([table, table.size]);
+      }
+      for (const [is, size] of made) {
+        expect([...is.values()]).toEqual(tasks.slice(0, size));
+        expect([...is.actionable()]).toEqual(tasks.slice(0, size).filter(isActionable));
+        expect([is.get('t0'), is.has(`t${size - 1}`), is.has(`t${size}`)]).toEqual([size > 0 ? tasks[0] : undefined, size > 0, false]);
+      }
+    }),
+  );
+});
+
 it('leaves nothing out that is to be done: whoever looks at the actionable tasks alone sees as much', () => {
   fc.assert(
     fc.property(generatedLogs, (log) => {

@@ -1,3 +1,4 @@
+import { GrowingMap } from './growing-map.js';
 import { type TaskState, isActionable } from './task-state.js';
 
 /** About the square root of the most tasks there can be, where a change costs least. */
@@ -6,20 +7,20 @@ const CHUNK = 64;
 /** Written to while the table that it belongs to is being made, never after. */
 type Chunk = { readonly tasks: TaskState[]; readonly actionable: number };
 
-/** The tasks of an execution in the plan's order. Immutable: a changed table shares all but one chunk with the one before. */
+/** The tasks of an execution in the plan's order, then those that came later. Immutable: a changed table shares all but one chunk with the one before. */
 export class TaskTable {
   private constructor(
-    private readonly places: ReadonlyMap<string, number>,
+    private readonly places: GrowingMap<number>,
     private readonly chunks: readonly Chunk[],
   ) {}
 
   static of(all: readonly TaskState[]): TaskTable {
-    const chunks: Chunk[] = [];
-    for (let from = 0; from < all.length; from += CHUNK) {
-      const tasks = all.slice(from, from + CHUNK);
-      chunks.push({ tasks, actionable: tasks.filter(isActionable).length });
-    }
-    return new TaskTable(new Map(all.map(({ id }, place) => [id, place])), chunks);
+    return new TaskTable(GrowingMap.of(), []).plus(all);
+  }
+
+  get size(): number {
+    const { chunks } = this;
+    return Math.max(0, chunks.length - 1) * CHUNK + (chunks[chunks.length - 1]?.tasks.length ?? 0);
   }
 
   get(id: string): TaskState | undefined {
@@ -29,6 +30,19 @@ export class TaskTable {
 
   has(id: string): boolean {
     return this.places.has(id);
+  }
+
+  /** The table with these behind the others; none of an id that is in it may be among them. */
+  plus(added: readonly TaskState[]): TaskTable {
+    const { size } = this;
+    const chunks = this.chunks.slice(0, Math.floor(size / CHUNK));
+    const open = this.chunks[chunks.length]?.tasks ?? [];
+    const all = [...open, ...added];
+    for (let from = 0; from < all.length; from += CHUNK) {
+      const tasks = all.slice(from, from + CHUNK);
+      chunks.push({ tasks, actionable: tasks.filter(isActionable).length });
+    }
+    return new TaskTable(this.places.plus(added.map(({ id }, n) => [id, size + n])), chunks);
   }
 
   /** The table with each of these in the place of the one of its id; one of an id that is not in the table is left out. */
