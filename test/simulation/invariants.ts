@@ -1,8 +1,8 @@
 import { isTerminal } from '#libs/execution';
-import { Audit, type Execution, replay, unborn } from '#libs/ledger';
+import { Audit, type Execution, type StoredCommit, replay, unborn } from '#libs/ledger';
 import { whyOf } from '#libs/projections';
 import type { Broker } from './broker.js';
-import type { Client } from './client.js';
+import type { Answer, Client } from './client.js';
 import type { Effects } from './effects.js';
 import type { SimulatedExecutor } from './executor.js';
 import type { Model } from './model.js';
@@ -19,24 +19,31 @@ type Played = {
 
 /** What must hold once all faults have ended and all has settled. What must hold after every commit is in the model, and at every start in the effects. */
 export function* finalViolations(played: Played): Generator<string> {
-  yield* ofAudit(played);
-  for (const [name, model] of played.models) {
-    const history = played.broker.all.filter(({ ref }) => ref.execution === name);
-    const execution = replay(unborn(history[0]!.ref), history);
-    yield* ofModel(name, execution, model);
-    yield* ofEnd(name, execution, history, played);
-    yield* ofOutcomes(name, history);
-    yield* ofEffects(name, history, played.effects);
+  const { broker, client, effects, models, scheduler, up } = played;
+  const alive = new Set(up.map(({ host }) => host.name));
+  yield* ofAudit(broker.all);
+  for (const [name, model] of models) {
+    const history = broker.all.filter(({ ref }) => ref.execution === name);
+    yield* ofExecution(name, history, model, scheduler.now, alive);
+    yield* ofEffects(name, history, effects);
   }
-  yield* ofAnswers(played);
+  yield* ofAnswers(client.answers, broker.all);
   yield* ofLeftovers(played);
 }
 
-type History = Broker['all'];
+type History = readonly StoredCommit[];
 
-function* ofAudit({ broker }: Played): Generator<string> {
+/** Of one execution, by its history: what became of it is what the model says, it is not stuck, and each attempt of it has one outcome. */
+export function* ofExecution(name: string, history: History, model: Model, now: number, alive: ReadonlySet<string>): Generator<string> {
+  const execution = replay(unborn(history[0]!.ref), history);
+  yield* ofModel(name, execution, model);
+  yield* ofEnd(name, execution, history, now, alive);
+  yield* ofOutcomes(name, history);
+}
+
+function* ofAudit(log: History): Generator<string> {
   const audit = new Audit('log');
-  const faults = [...broker.all.flatMap((stored) => audit.take(stored)), ...audit.end(broker.all.length)];
+  const faults = [...log.flatMap((stored) => audit.take(stored)), ...audit.end(log.length)];
   for (const { code, message } of faults) yield `the audit finds ${code}: ${message}`;
 }
 
@@ -50,9 +57,9 @@ function* ofModel(name: string, { state }: Execution, model: Model): Generator<s
 }
 
 /** It has ended, or waits for a client's call and for nothing else. */
-function* ofEnd(name: string, { state }: Execution, history: History, { up, scheduler }: Played): Generator<string> {
+function* ofEnd(name: string, { state }: Execution, history: History, now: number, alive: ReadonlySet<string>): Generator<string> {
   if (isTerminal(state.status)) return;
-  const why = whyOf(name, history, state, scheduler.now, new Set(up.map(({ host }) => host.name)));
+  const why = whyOf(name, history, state, now, alive);
   const stuck = why.waitsFor.filter(({ kind }) => kind !== 'resume');
   if (why.total === 0) yield `${name} is ${why.status} and waits for nothing that why could name`;
   for (const { task, text } of stuck) yield `${name} ${task ?? ''} is stuck: ${text}`;
@@ -83,9 +90,9 @@ function* ofEffects(name: string, history: History, { all }: Effects): Generator
 }
 
 /** A client that was told that its command was applied finds it in the log, once. */
-function* ofAnswers({ client, broker }: Played): Generator<string> {
-  for (const { ref, command, cause, told } of client.answers) {
-    const applied = broker.all.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some((event) => event.cause === cause));
+export function* ofAnswers(answers: readonly Answer[], log: History): Generator<string> {
+  for (const { ref, command, cause, told } of answers) {
+    const applied = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some((event) => event.cause === cause));
     const what = `${command.type} ${cause} of ${ref.execution}`;
     if (applied.length > 1) yield `${what} was applied ${applied.length} times`;
     if (told === 'applied' && applied.length === 0) yield `${what} is told to be applied, and is not in the log`;

@@ -32,6 +32,9 @@ export class Model {
   private hasStarted = false;
   private cancel: string | undefined;
   private isOverdue = false;
+  private isUndoing = false;
+  /** Names of tasks in the order in which they completed. */
+  private readonly completed: string[] = [];
   private deadlineAt: number | undefined;
 
   get hasEnded(): boolean {
@@ -85,6 +88,18 @@ export class Model {
     } else if (event.type === 'ExecutionCompleted') this.end('completed');
     else if (event.type === 'ExecutionFailed') this.end('failed');
     else if (event.type === 'ExecutionCancelled') this.end('cancelled');
+    else if (event.type === 'ExecutionCompensationStarted') this.startUndoing();
+  }
+
+  private startUndoing(): void {
+    const open = [...this.tasks.values()].filter(({ status, plan }) => plan.compensates === undefined && (status === 'pending' || status === 'running'));
+    this.expect(!this.isUndoing && open.length === 0, `undoing begins with ${open.map(({ plan }) => plan.id).join(', ')} open, or twice`);
+    this.expect(this.cancel === 'graceful' || (this.cancel === undefined && (this.hasFailed || this.isOverdue)), 'undoing begins without a reason');
+    this.isUndoing = true;
+  }
+
+  private get hasFailed(): boolean {
+    return [...this.tasks.values()].some(({ status, plan }) => status === 'failed' && plan.onFailure !== 'continue');
   }
 
   /** How it must end, by what became of its tasks. */
@@ -92,8 +107,7 @@ export class Model {
     const tasks = [...this.tasks.values()];
     const open = tasks.filter((task) => task.status === 'pending' || task.status === 'running');
     this.expect(open.length === 0, `${status} with ${open.map(({ plan }) => plan.id).join(', ')} open`);
-    const hasFailed = tasks.some((task) => task.status === 'failed' && task.plan.onFailure !== 'continue');
-    const right = this.cancel !== undefined ? ['cancelled'] : hasFailed ? ['failed'] : this.isOverdue ? ['failed', 'completed'] : ['completed'];
+    const right = this.cancel !== undefined ? ['cancelled'] : this.hasFailed ? ['failed'] : this.isOverdue ? ['failed', 'completed'] : ['completed'];
     this.expect(right.includes(status), `${status}, not ${right.join(' or ')}`);
     this.status = status;
   }
@@ -105,6 +119,7 @@ export class Model {
     if (event.type === 'TaskStarted') this.start(task, event);
     else if (event.type === 'TaskCompleted') {
       this.endAttempt(task, event.data.attempt, 'completed');
+      this.completed.push(id);
       this.expect(task.wakeAt === undefined || this.at >= task.wakeAt, `${id} has not waited long enough`);
     } else if (event.type === 'TaskCancelled') {
       const isStoppedWait = task.executor === '' && this.stoppedBy !== undefined;
@@ -131,8 +146,9 @@ export class Model {
   }
 
   private start(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskStarted' }>): void {
-    const { id, dependsOn } = task.plan;
-    this.expect(this.status === 'running', `${id} starts while ${this.status}`);
+    const { id, dependsOn, compensates } = task.plan;
+    if (compensates === undefined) this.expect(this.status === 'running', `${id} starts while ${this.status}`);
+    else this.expectUndoing(id);
     this.expect(task.status === 'pending' && data.attempt === task.attempt + 1, `${id}/${data.attempt} starts while attempt ${task.attempt} is ${task.status}`);
     this.expect(this.at >= task.notBefore, `${id}/${data.attempt} starts before its time`);
     for (const name of dependsOn) {
@@ -140,11 +156,20 @@ export class Model {
       const isWell = dependency?.status === 'completed' || dependency?.isPassedOver === true || (dependency?.status === 'failed' && dependency.plan.onFailure === 'continue');
       this.expect(isWell, `${id} starts although ${name} is ${dependency?.status}`);
     }
-    this.expect(this.stoppedBy === undefined, `${id} starts although ${this.stoppedBy} has stopped the execution`);
+    this.expect(compensates !== undefined || this.stoppedBy === undefined, `${id} starts although ${this.stoppedBy} has stopped the execution`);
     Object.assign(task, { status: 'running', attempt: data.attempt, executor: data.executor });
     task.wakeAt = timeOf(data.wakeAt);
     task.deadlineAt = timeOf(data.deadlineAt);
     this.expect(this.running <= (this.plan.concurrency ?? Infinity), `${this.running} tasks run at once`);
+  }
+
+  /** One at a time, the last completed first. */
+  private expectUndoing(id: string): void {
+    const isTime = this.isUndoing && this.running === 0 && this.status === (this.cancel === undefined ? 'running' : 'cancelling');
+    this.expect(isTime && this.cancel !== 'immediate', `${id} starts while ${this.status}, and nothing is to be undone now`);
+    const left = [...this.tasks.values()].filter(({ status, plan }) => status === 'pending' && plan.compensates !== undefined);
+    const next = this.completed.toReversed().flatMap((done) => left.find(({ plan }) => plan.compensates === done)?.plan.id ?? [])[0];
+    this.expect(id === next, `${id} starts before ${next}`);
   }
 
   private endAttempt(task: TaskModel, attempt: number, status: TaskModel['status']): void {

@@ -36,6 +36,11 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
     [[evolve, "draft.status = 'paused';", '']],
     /while paused/,
   ],
+  [
+    'what was done first being undone first',
+    [[evolve, 'draft.undo = { id: compensation, next: draft.undo };', 'draft.undo = { id: draft.undo?.id ?? compensation, next: draft.undo && { id: compensation, next: undefined } };']],
+    /starts before undo-/,
+  ],
 ];
 
 let copy: WorkingCopy;

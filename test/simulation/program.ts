@@ -53,14 +53,31 @@ const taskOf = (random: Random, place: number): PlanTask => {
   };
 };
 
-const planOf = (random: Random): Plan => ({
+const undoing = (random: Random, { id }: PlanTask): PlanTask => ({
+  id: `undo-${id}`,
+  runner: 'work',
+  input: {},
+  dependsOn: [],
+  compensates: id,
+  ...(random.chance(0.6) && { retry: retryOf(random) }),
+});
+
+const tasksOf = (random: Random): readonly PlanTask[] => {
+  const tasks = Array.from({ length: random.int(1, random.chance(0.3) ? ids.length : 3) }, (_, place) => taskOf(random, place));
+  if (random.chance(0.7)) return tasks;
+  return [...tasks, ...tasks.filter(() => random.chance(0.6)).map((task) => undoing(random, task))];
+};
+
+/** A graph of up to eight tasks, of which some are undone by others; those with side effects have the runner `work`. */
+export const planOf = (random: Random): Plan => ({
   name: 'simulated',
-  tasks: Array.from({ length: random.int(1, random.chance(0.3) ? ids.length : 3) }, (_, place) => taskOf(random, place)),
+  tasks: tasksOf(random),
   ...(random.chance(0.3) && { concurrency: random.int(1, 3) }),
   ...(random.chance(0.15) && { timeoutMs: random.pick([300, 3_000, 20_000]) }),
 });
 
-const commandOf = (random: Random): ClientCommand => {
+/** What a client may want of an execution once it is there. */
+export const commandOf = (random: Random): ClientCommand => {
   const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2, SendSignal: 3, RespondToClarification: 3 });
   if (type === 'CancelExecution') return { type, mode: random.pick(['graceful', 'immediate'] as const) };
   if (type === 'SendSignal') return { type, name: 'go', payload: {} };
