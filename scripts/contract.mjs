@@ -12,7 +12,7 @@ const generated = 'libs/contracts/src/generated';
 const baseline = 'proto/baseline.json';
 const buf = 'node_modules/.bin/buf';
 /** Lists that histories may lack, having begun before there were any: absent is empty. */
-const laterLists = new Set(['RetryPolicy.finalErrors', 'RetryPolicy.retryOn']);
+const laterLists = new Set(['RetryPolicy.finalErrors', 'RetryPolicy.retryOn', 'PlanTask.artifacts']);
 
 const commands = { generate, check, accept };
 const command = commands[process.argv[2]];

@@ -15,6 +15,7 @@ type TaskModel = {
 };
 
 type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
+type ArtifactEvent = Extract<Event, { readonly data: { readonly artifactId: string } }>;
 
 const endings: readonly string[] = ['completed', 'failed', 'cancelled'];
 const timeOf = (time: string | undefined): number | undefined => (time === undefined ? undefined : Date.parse(time));
@@ -28,6 +29,8 @@ export class Model {
   readonly tasks = new Map<string, TaskModel>();
   readonly complaints: string[] = [];
   private plan: Plan = { name: '', tasks: [] };
+  /** When each expires, of those that are there. */
+  private readonly artifacts = new Map<string, number>();
   private at = 0;
   private hasStarted = false;
   private cancel: string | undefined;
@@ -54,6 +57,7 @@ export class Model {
     this.expect(at >= this.at, `${event.type} is older than the event before it`);
     this.at = Math.max(at, this.at);
     if (this.deadlineAt !== undefined && this.at >= this.deadlineAt) this.isOverdue = true;
+    if ('artifactId' in event.data) return this.takeOfArtifact(event as ArtifactEvent);
     this.expect(!this.hasEnded || event.type === 'TaskResultIgnored', `${event.type} after the end`);
     if ('taskId' in event.data) this.takeOfTask(event as TaskEvent);
     else this.takeOfExecution(event);
@@ -61,6 +65,20 @@ export class Model {
 
   private expect(holds: boolean, complaint: string): void {
     if (!holds) this.complaints.push(complaint);
+  }
+
+  /** Also after the end. */
+  private takeOfArtifact(event: ArtifactEvent): void {
+    const { artifactId } = event.data;
+    const expiresAt = this.artifacts.get(artifactId);
+    if (event.type === 'ArtifactCreated') {
+      this.expect(this.status !== 'unborn' && expiresAt === undefined, `artifact ${artifactId} is created twice, or before its execution`);
+      this.artifacts.set(artifactId, timeOf(event.data.expiresAt) ?? Infinity);
+      return;
+    }
+    this.expect(expiresAt !== undefined, `${event.type} of artifact ${artifactId}, which is not there`);
+    if (event.type === 'ArtifactExpired') this.expect(this.at >= (expiresAt ?? Infinity), `artifact ${artifactId} expires before its time`);
+    this.artifacts.delete(artifactId);
   }
 
   private takeOfExecution(event: Event): void {

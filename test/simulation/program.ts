@@ -1,6 +1,7 @@
 import type { ExecutionRef, JsonObject, Plan, PlanTask } from '#libs/contracts';
-import { type ClientCommand, keyedCause } from '#libs/execution';
+import { type ClientCommand, type NewArtifact, keyedCause } from '#libs/execution';
 import type { Random } from './random.js';
+import { BEGIN } from './scheduler.js';
 
 export type Trouble = 'crash' | 'stop' | 'freeze' | 'disconnect' | 'blind' | 'join' | 'clock';
 
@@ -76,12 +77,28 @@ export const planOf = (random: Random): Plan => ({
   ...(random.chance(0.15) && { timeoutMs: random.pick([300, 3_000, 20_000]) }),
 });
 
+/** Its time comes before the program's end, or never. */
+const artifactOf = (random: Random): NewArtifact => ({
+  artifactId: random.pick(ids),
+  name: 'report.txt',
+  type: 'report',
+  tags: [],
+  mimeType: 'text/plain',
+  size: 1,
+  sha256: '0'.repeat(64),
+  public: false,
+  object: 'bytes',
+  ...(random.chance(0.5) && { expiresAt: new Date(BEGIN + random.int(0, 5_000)).toISOString() }),
+});
+
 /** What a client may want of an execution once it is there. */
 export const commandOf = (random: Random): ClientCommand => {
-  const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2, SendSignal: 3, RespondToClarification: 3 });
+  const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2, SendSignal: 3, RespondToClarification: 3, AddArtifact: 1, DeleteArtifact: 1, ExpireArtifact: 1 });
   if (type === 'CancelExecution') return { type, mode: random.pick(['graceful', 'immediate'] as const) };
   if (type === 'SendSignal') return { type, name: 'go', payload: {} };
   if (type === 'RespondToClarification') return { type, taskId: random.pick(ids), decision: random.pick(['approve', 'approve', 'reject'] as const), roles: [] };
+  if (type === 'AddArtifact') return { type, artifact: artifactOf(random) };
+  if (type === 'DeleteArtifact' || type === 'ExpireArtifact') return { type, artifactId: random.pick(ids) };
   return { type };
 };
 

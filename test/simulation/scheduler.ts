@@ -19,13 +19,16 @@ const isBefore = (a: Item, b: Item): boolean => a.at < b.at || (a.at === b.at &&
 /** Every microtask that can run has run once the next turn of the event loop begins. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** When every program begins, in milliseconds since the epoch. */
+export const BEGIN = Date.parse('2026-01-01T00:00:00.000Z');
+
 /**
  * Virtual time. Whatever is to happen is an item here, one happens after the other, each with everything that follows from it at once;
  * when nothing is left to happen now, time goes on to what is next. What is due at the same millisecond happens in any order.
  */
 export class Scheduler {
   /** Milliseconds since the epoch. */
-  now = Date.parse('2026-01-01T00:00:00.000Z');
+  now = BEGIN;
   steps = 0;
   private readonly heap: Item[] = [];
 

@@ -5,6 +5,9 @@ import type { Plan } from './plan.js';
 export type CancelMode = 'graceful' | 'immediate';
 export type Failure = Wire<wire.Failure>;
 
+export const artifactTypes = ['document', 'image', 'data', 'log', 'archive', 'report', 'other'] as const;
+export type ArtifactType = (typeof artifactTypes)[number];
+
 /** Every event type and its data; the keys are the message names of events.proto. */
 export type EventData = {
   ExecutionRequested: Refine<Wire<wire.ExecutionRequested>, { plan: Plan }>;
@@ -35,6 +38,9 @@ export type EventData = {
   ClarificationDelegated: Wire<wire.ClarificationDelegated>;
   ClarificationExpired: Wire<wire.ClarificationExpired>;
   ClarificationWithdrawn: Wire<wire.ClarificationWithdrawn>;
+  ArtifactCreated: Refine<Wire<wire.ArtifactCreated>, { type: ArtifactType }>;
+  ArtifactDeleted: Wire<wire.ArtifactDeleted>;
+  ArtifactExpired: Wire<wire.ArtifactExpired>;
 };
 
 export type EventType = keyof EventData;
@@ -82,6 +88,9 @@ const types: Record<EventType, true> = {
   ClarificationDelegated: true,
   ClarificationExpired: true,
   ClarificationWithdrawn: true,
+  ArtifactCreated: true,
+  ArtifactDeleted: true,
+  ArtifactExpired: true,
 };
 
 /** All event types this version knows. */

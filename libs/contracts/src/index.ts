@@ -2,6 +2,7 @@ export type { AuditRecord } from './audit.js';
 export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
 export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
 export {
+  type ArtifactType,
   type CancelMode,
   type Commit,
   type Event,
@@ -9,6 +10,7 @@ export {
   type EventType,
   type Fact,
   type Failure,
+  artifactTypes,
   eventId,
   eventTypes,
   isEventType,

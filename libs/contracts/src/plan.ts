@@ -8,6 +8,6 @@ export type Backoff = 'fixed' | 'linear' | 'exponential';
 export type RetryPolicy = Refine<Wire<wire.RetryPolicy>, { backoff?: Backoff; finalErrors?: readonly string[]; retryOn?: readonly string[] }>;
 export type PlanTask = Refine<
   Wire<wire.PlanTask>,
-  { retry?: RetryPolicy; onFailure?: OnFailure; onLost?: OnLost }
+  { retry?: RetryPolicy; onFailure?: OnFailure; onLost?: OnLost; artifacts?: readonly string[] }
 >;
 export type Plan = Refine<Wire<wire.Plan>, { tasks: readonly PlanTask[] }>;

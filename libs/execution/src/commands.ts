@@ -1,4 +1,5 @@
 import type { CancelMode, Event, Fact, Failure, JsonObject, Plan } from '#libs/contracts';
+import type { NewArtifact } from './artifacts.js';
 
 /** What a client asks for. */
 export type ClientCommand =
@@ -17,7 +18,12 @@ export type ClientCommand =
   | { readonly type: 'SendSignal'; readonly name: string; readonly payload: JsonObject }
   /** The context's actor answers; `roles` are theirs. */
   | { readonly type: 'RespondToClarification'; readonly taskId: string; readonly decision: 'approve' | 'reject'; readonly reason?: string; readonly roles: readonly string[] }
-  | { readonly type: 'DelegateClarification'; readonly taskId: string; readonly to: string; readonly roles: readonly string[] };
+  | { readonly type: 'DelegateClarification'; readonly taskId: string; readonly to: string; readonly roles: readonly string[] }
+  /** Its bytes are stored. */
+  | { readonly type: 'AddArtifact'; readonly artifact: NewArtifact }
+  | { readonly type: 'DeleteArtifact'; readonly artifactId: string }
+  /** Of who looks after artifacts: changes nothing before the artifact's time. */
+  | { readonly type: 'ExpireArtifact'; readonly artifactId: string };
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =
@@ -29,6 +35,7 @@ export type OwnerCommand =
   | { readonly type: 'FailTask'; readonly taskId: string; readonly error: Failure }
   | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
+  | { readonly type: 'RecordArtifact'; readonly taskId: string; readonly attempt: number; readonly artifact: NewArtifact }
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }
   /** The event that an attempt waits for has been committed; `event` tells which, and becomes the result. */
   | { readonly type: 'RecordEvent'; readonly taskId: string; readonly attempt: number; readonly event: JsonObject }

@@ -1,4 +1,5 @@
 import type { Event, Fact } from '#libs/contracts';
+import { addArtifact, deleteArtifact, expireArtifact, recordArtifact } from './artifacts.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
@@ -34,6 +35,19 @@ const isRepeated = (state: State, { cause }: Context): boolean => {
 const satisfied = (command: ClientCommand, { cause }: Context): readonly Fact[] =>
   parseCause(cause).fingerprint === '' ? [] : [{ type: 'ExecutionCommandSatisfied', data: { command: command.type } }];
 
+type OfArtifact = Extract<ClientCommand, { readonly type: 'AddArtifact' | 'DeleteArtifact' | 'ExpireArtifact' }>;
+
+const ofArtifact = (command: OfArtifact, state: State, now: number): readonly Fact[] => {
+  switch (command.type) {
+    case 'AddArtifact':
+      return addArtifact(state, command.artifact);
+    case 'DeleteArtifact':
+      return deleteArtifact(state, command.artifactId);
+    case 'ExpireArtifact':
+      return expireArtifact(state, command.artifactId, now);
+  }
+};
+
 type Answering = Extract<ClientCommand, { readonly type: 'RespondToClarification' | 'DelegateClarification' }>;
 
 /** An answer, or its delegation, while the question is open: not after it has ended, and not past its time, whoever has looked at that. */
@@ -58,7 +72,7 @@ const clarify = (command: Answering, state: State, context: Context, now: number
   return answered(clarification, { by: context.actor, decision: command.decision, reason: command.reason, at: new Date(now).toISOString() });
 };
 
-const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | Answering>, state: State, context: Context): readonly Fact[] => {
+const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | Answering | OfArtifact>, state: State, context: Context): readonly Fact[] => {
   switch (command.type) {
     case 'PauseExecution':
       if (isTerminal(state.status)) return refuseEnded(state, 'paused');
@@ -143,6 +157,12 @@ const respond = (command: Command, state: State, context: Context, now: number):
     case 'RespondToClarification':
     case 'DelegateClarification':
       return isRepeated(state, context) ? [] : clarify(command, state, context, now);
+    case 'AddArtifact':
+    case 'DeleteArtifact':
+    case 'ExpireArtifact':
+      return isRepeated(state, context) ? [] : ofArtifact(command, state, now);
+    case 'RecordArtifact':
+      return recordArtifact(state, command.taskId, command.attempt, command.artifact);
     case 'StartTask':
     case 'SkipTask':
     case 'FailTask':

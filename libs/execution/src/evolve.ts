@@ -1,4 +1,5 @@
 import type { Event, PlanTask } from '#libs/contracts';
+import { withArtifact, withoutArtifact } from './artifacts.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
@@ -162,6 +163,18 @@ const apply = (draft: Draft, event: Event): void => {
       remember(draft, event);
       return;
     }
+    case 'ArtifactCreated':
+      draft.artifacts = withArtifact(draft, event.data);
+      // What an attempt has made was asked for by nobody.
+      if (event.data.attempt === undefined) remember(draft, event);
+      return;
+    case 'ArtifactDeleted':
+      draft.artifacts = withoutArtifact(draft, event.data.artifactId);
+      remember(draft, event);
+      return;
+    case 'ArtifactExpired':
+      draft.artifacts = withoutArtifact(draft, event.data.artifactId);
+      return;
     case 'TaskStarted':
       change(draft, event.data.taskId, {
         status: 'running',

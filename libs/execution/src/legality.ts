@@ -28,10 +28,24 @@ const starts = (state: State, task: TaskState, attempt: number, at: string): str
     : `it was not due to start: ${about(task)}, the execution ${state.status ?? 'unborn'}`;
 
 type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
+type ArtifactEvent = Extract<Event, { readonly data: { readonly artifactId: string } }>;
 
-const isOfTask = (event: Event): event is TaskEvent => 'taskId' in event.data;
+const isOfArtifact = (event: Event): event is ArtifactEvent => 'artifactId' in event.data;
+const isOfTask = (event: Exclude<Event, ArtifactEvent>): event is TaskEvent => 'taskId' in event.data;
 
-const faultOf = (state: State, event: Exclude<Event, TaskEvent>): string | undefined => {
+const faultOfArtifact = ({ artifacts }: State, { type, data, at }: ArtifactEvent): string | undefined => {
+  const known = artifacts.get(data.artifactId);
+  switch (type) {
+    case 'ArtifactCreated':
+      return unless(!known, `there is an artifact ${data.artifactId} already`);
+    case 'ArtifactDeleted':
+      return unless(known !== undefined, `there is no artifact ${data.artifactId}`);
+    case 'ArtifactExpired':
+      return unless((known?.expiresAt ?? Infinity) <= Date.parse(at), `there is no artifact ${data.artifactId} whose time has come`);
+  }
+};
+
+const faultOf = (state: State, event: Exclude<Event, TaskEvent | ArtifactEvent>): string | undefined => {
   const { status, startedAt, cancel } = state;
   const is = `the execution is ${status ?? 'unborn'}`;
   switch (event.type) {
@@ -101,8 +115,9 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
 export const illegality = (state: State, event: Event): string | undefined => {
   if (state.status === undefined) return unless(event.type === 'ExecutionRequested', 'an execution begins with ExecutionRequested');
   if (Date.parse(event.at) < state.at) return `its time is before that of the event before it, ${new Date(state.at).toISOString()}`;
+  if (isOfArtifact(event)) return faultOfArtifact(state, event);
   if (isTerminal(state.status)) {
-    return unless(event.type === 'TaskResultIgnored', `the execution is ${state.status}: only a result that came too late may follow`);
+    return unless(event.type === 'TaskResultIgnored', `the execution is ${state.status}: only artifacts and a result that came too late may follow`);
   }
   if (!isOfTask(event)) return faultOf(state, event);
   const task = state.tasks.get(event.data.taskId);

@@ -10,6 +10,8 @@ export const MAX_LOSSES = 10;
 export const MAX_STEPS = 1_000;
 /** TaskResultIgnored events of one execution. */
 export const MAX_IGNORED = 20;
+/** Artifacts that one execution has at a time. */
+export const MAX_ARTIFACTS = 1_000;
 /** Signals of one execution that no task has taken yet. */
 export const MAX_SIGNALS = 100;
 /** Bytes of JSON that one signal may carry. */

@@ -13,6 +13,8 @@ export type RefusalCode =
   | 'SELF_APPROVAL'
   | 'DELEGATION_REFUSED'
   | 'TASK_NOT_STARTABLE'
+  | 'ARTIFACT_NOT_FOUND'
+  | 'ARTIFACTS_FULL'
   | 'EVENT_UNKNOWN';
 
 /** A command that the state does not allow; nothing was decided. Trying again as it stands is refused again. */

@@ -1,4 +1,5 @@
 import type { CancelMode, ExecutionStatus, Failure, JsonObject, Plan, PlanTask } from '#libs/contracts';
+import type { ArtifactState } from './artifacts.js';
 import { GrowingMap } from './growing-map.js';
 import type { Listener, Signal } from './signals.js';
 import { TaskTable } from './task-table.js';
@@ -62,6 +63,8 @@ export type State = {
   /** Signals that no task has taken yet, oldest first, and the tasks that wait for one, longest first. */
   readonly signals: readonly Signal[];
   readonly listeners: readonly Listener[];
+  /** Those that are there, by id. */
+  readonly artifacts: ReadonlyMap<string, ArtifactState>;
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
@@ -100,11 +103,15 @@ export const initial: State = {
   applied: GrowingMap.of(),
   signals: [],
   listeners: [],
+  artifacts: new Map(),
   events: 0,
   ignored: 0,
   reason: undefined,
   result: undefined,
 };
+
+/** What is left of an execution that has ended, as far as anything that may still follow goes by it. */
+export const remainsOf = ({ status, at, artifacts }: State): State => ({ ...initial, status, at, artifacts });
 
 /** The plan's edges by task id. */
 export const graphOf = (plan: Plan): Graph => {

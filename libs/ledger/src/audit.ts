@@ -1,5 +1,5 @@
 import { type ExecutionRef, isEventType, parseLogSubject, schemaFault } from '#libs/contracts';
-import { type State, fold, illegality, initial, isTerminal } from '#libs/execution';
+import { type State, fold, illegality, initial, isTerminal, remainsOf } from '#libs/execution';
 import { ChainAudit } from './chain-audit.js';
 import type { StoredCommit } from './store.js';
 
@@ -43,8 +43,8 @@ export type KnownHeads = { readonly asOfSeq: number; readonly heads: readonly Kn
 type Entry = {
   readonly ref: ExecutionRef;
   readonly chain: ChainAudit;
-  /** What it folds to; ended: only late results may follow; undefined: no longer known. */
-  state: State | 'ended' | undefined;
+  /** What it folds to, of one that has ended its remains; undefined: no longer known. */
+  state: State | undefined;
   firstSequence: number;
   head: KnownHead | undefined;
   headSeen: boolean;
@@ -168,17 +168,13 @@ export class Audit {
   private foldIn(entry: Entry, events: StoredCommit['commit']['events']): string | undefined {
     const { state } = entry;
     if (state === undefined) return undefined;
-    if (state === 'ended') {
-      const after = events.find(({ type }) => type !== 'TaskResultIgnored');
-      return after && `${after.type} stands after the end of the execution`;
-    }
     let illegal: string | undefined;
     try {
       const folded = fold(state, events, (before, event) => {
         const why = illegal === undefined ? illegality(before, event) : undefined;
         if (why !== undefined) illegal = `${event.type} can't stand here: ${why}`;
       });
-      entry.state = isTerminal(folded.status) ? 'ended' : folded;
+      entry.state = isTerminal(folded.status) ? remainsOf(folded) : folded;
       return illegal;
     } catch (error) {
       return illegal ?? `it can't be folded (${String(error)})`;

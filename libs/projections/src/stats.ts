@@ -116,6 +116,9 @@ export const countEvent = (store: StatsStore, event: Event): void => {
     case 'ExecutionCommandSatisfied':
     case 'ExecutionCompensationStarted':
     case 'SignalReceived':
+    case 'ArtifactCreated':
+    case 'ArtifactDeleted':
+    case 'ArtifactExpired':
     case 'StepStarted':
     case 'StepCompleted':
     case 'StepFailed':

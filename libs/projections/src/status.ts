@@ -124,6 +124,9 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     case 'ExecutionCommandSatisfied':
     case 'ExecutionCompensationStarted':
     case 'SignalReceived':
+    case 'ArtifactCreated':
+    case 'ArtifactDeleted':
+    case 'ArtifactExpired':
       return [];
     case 'StepStarted': {
       const { stepId, taskId, name, metadata } = event.data;

@@ -45,6 +45,14 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(execution, `failed, ${failure(event.data.reason)}`, 'red');
     case 'SignalReceived':
       return say(execution, `signal ${event.data.name} from ${event.actor}`);
+    case 'ArtifactCreated': {
+      const { artifactId, taskId, name, size } = event.data;
+      return say(taskId ?? execution, `artifact ${name}, ${size} bytes, ${artifactId}`, 'dim');
+    }
+    case 'ArtifactDeleted':
+      return say(execution, `artifact ${event.data.artifactId} deleted by ${event.actor}`, 'dim');
+    case 'ArtifactExpired':
+      return say(execution, `artifact ${event.data.artifactId} expired`, 'dim');
     case 'TaskStarted': {
       const { taskId, attempt, wakeAt, signal, event: awaited } = event.data;
       const wait = wakeAt === undefined ? '' : `, waits ${duration(Date.parse(wakeAt) - Date.parse(event.at))}`;

@@ -5,6 +5,9 @@
  * Struct is a JSON object, Timestamp an RFC 3339 text in UTC.
  */
 export const messages = {
+  ArtifactCreated: { artifactId: 'string', taskId: 'string?', attempt: 'uint32?', stepId: 'string?', name: 'string', type: 'string', tags: 'string[]', mimeType: 'string', size: 'uint64', sha256: 'string', public: 'bool', expiresAt: 'Timestamp?', description: 'string?', object: 'string' },
+  ArtifactDeleted: { artifactId: 'string' },
+  ArtifactExpired: { artifactId: 'string' },
   AuditRecord: { id: 'string', at: 'Timestamp', tenant: 'string', actor: 'string', permission: 'string?', method: 'string', route: 'string?', target: 'string?', status: 'uint32', code: 'string?', address: 'string', correlationId: 'string', userAgent: 'string?', omitted: 'uint32?' },
   CancelExecution: { mode: 'string', reason: 'string?' },
   ClarificationDelegated: { taskId: 'string', attempt: 'uint32', to: 'string' },
@@ -31,7 +34,7 @@ export const messages = {
   OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool' },
   PauseExecution: { reason: 'string?' },
   Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?' },
-  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?', compensates: 'string?' },
+  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?', compensates: 'string?', artifacts: 'string[]?' },
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   RespondToClarification: { decision: 'string', reason: 'string?' },
   ResumeExecution: { reason: 'string?' },

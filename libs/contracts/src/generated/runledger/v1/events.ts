@@ -259,6 +259,45 @@ export interface ClarificationWithdrawn {
   attempt: number;
 }
 
+export interface ArtifactCreated {
+  /** Unique. */
+  artifactId: string;
+  /** Of the attempt that made it; absent where somebody uploaded it. */
+  taskId?: string | undefined;
+  attempt?: number | undefined;
+  stepId?:
+    | string
+    | undefined;
+  /** A name or a relative path, for people; nothing is ever stored under it. 1 to 255 characters. */
+  name: string;
+  /** document, image, data, log, archive, report or other. */
+  type: string;
+  /** At most 32. */
+  tags: string[];
+  /** By its first bytes, never by its name alone. */
+  mimeType: string;
+  size: number;
+  /** SHA-256 of its bytes, lower-case hex. */
+  sha256: string;
+  /** Anybody may download it, without credentials. */
+  public: boolean;
+  expiresAt?: string | undefined;
+  description?:
+    | string
+    | undefined;
+  /** Name of its bytes in bucket artifacts_<tenant>. */
+  object: string;
+}
+
+export interface ArtifactDeleted {
+  artifactId: string;
+}
+
+/** Its retention is over. */
+export interface ArtifactExpired {
+  artifactId: string;
+}
+
 /** Failure is an error as data. */
 export interface Failure {
   /** Stable, upper case: COMMAND_EXITED, TASK_TIMED_OUT, ATTEMPT_LOST … */

@@ -66,7 +66,11 @@ export interface PlanTask {
     | string
     | undefined;
   /** Id of the task that this one undoes: it runs only where the execution fails or is cancelled gracefully after that one completed. */
-  compensates?: string | undefined;
+  compensates?:
+    | string
+    | undefined;
+  /** Files that become artifacts when an attempt has ended: patterns such as out/** below its working directory. */
+  artifacts: string[];
 }
 
 export interface RetryPolicy {
