@@ -27,16 +27,18 @@ CREATE TABLE executions (
   labels TEXT NOT NULL, input TEXT NOT NULL, requested_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
   tasks_total INTEGER NOT NULL, tasks_ended INTEGER NOT NULL DEFAULT 0, tasks_failed INTEGER NOT NULL DEFAULT 0,
   version INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT NULL DEFAULT 0, head TEXT NOT NULL, result TEXT, reason TEXT, cancel TEXT,
+  origin TEXT, origin_execution TEXT,
   PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
 CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
 CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
+CREATE INDEX executions_by_origin ON executions (tenant, origin_execution, requested_at, execution) WHERE origin_execution IS NOT NULL;
 CREATE TABLE labels (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (tenant, key, value, execution)) WITHOUT ROWID;
 CREATE TABLE tasks (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, runner TEXT NOT NULL,
   depends_on TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL, started_at TEXT, ended_at TEXT, retry_at TEXT,
-  result TEXT, error TEXT, waits_for TEXT, why TEXT,
+  result TEXT, error TEXT, waits_for TEXT, why TEXT, carried_from TEXT,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE TABLE steps (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
@@ -53,6 +55,9 @@ CREATE TABLE answers (
   decision TEXT, reason TEXT, to_actor TEXT, at TEXT NOT NULL,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 `;
+
+/** Successors of one answer. */
+const SUCCESSORS_MAX = 100;
 
 /** Heads of one answer: it has to fit into a message of 1 MiB, however long the ids. */
 const HEADS_MAX = 3_000;
@@ -122,7 +127,9 @@ export class StatusModel {
 
   detail({ tenant, execution }: ExecutionRef): ExecutionDetail | undefined {
     const row = this.file.prepare('SELECT * FROM executions WHERE tenant = ? AND execution = ?').get(tenant, execution) as Row | undefined;
-    return row && detailOf(row);
+    if (!row) return undefined;
+    const { executions: successors } = this.list({ tenant, origin: execution, limit: SUCCESSORS_MAX });
+    return { ...detailOf(row), ...(successors.length > 0 && { successors: successors.flatMap(({ id, origin }) => (origin ? [{ id, kind: origin.kind }] : [])) }) };
   }
 
   tasks(ref: ExecutionRef): readonly TaskView[] | undefined {
@@ -178,6 +185,7 @@ export class StatusModel {
     if (query.status) also(`status IN (${query.status.map(() => '?').join(', ')})`, ...query.status);
     if (query.name?.endsWith('*')) also('substr(name, 1, length(?)) = ?', query.name.slice(0, -1), query.name.slice(0, -1));
     else if (query.name !== undefined) also('name = ?', query.name);
+    if (query.origin !== undefined) also('origin_execution = ?', query.origin);
     if (query.from !== undefined) also('requested_at >= ?', query.from);
     if (query.until !== undefined) also('requested_at < ?', query.until);
     for (const [key, value] of Object.entries(query.labels ?? {})) {

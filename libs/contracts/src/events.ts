@@ -4,13 +4,15 @@ import type { Plan } from './plan.js';
 
 export type CancelMode = 'graceful' | 'immediate';
 export type Failure = Wire<wire.Failure>;
+export type OriginKind = 'retry' | 'rerun' | 'fork';
+export type Origin = Refine<Wire<wire.Origin>, { kind: OriginKind }>;
 
 export const artifactTypes = ['document', 'image', 'data', 'log', 'archive', 'report', 'other'] as const;
 export type ArtifactType = (typeof artifactTypes)[number];
 
 /** Every event type and its data; the keys are the message names of events.proto. */
 export type EventData = {
-  ExecutionRequested: Refine<Wire<wire.ExecutionRequested>, { plan: Plan }>;
+  ExecutionRequested: Refine<Wire<wire.ExecutionRequested>, { plan: Plan; origin?: Origin }>;
   ExecutionStarted: Wire<wire.ExecutionStarted>;
   ExecutionPaused: Wire<wire.ExecutionPaused>;
   ExecutionResumed: Wire<wire.ExecutionResumed>;
@@ -26,8 +28,9 @@ export type EventData = {
   TaskFailed: Wire<wire.TaskFailed>;
   TaskTimedOut: Wire<wire.TaskTimedOut>;
   TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
-  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' }>;
+  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' | 'origin' }>;
   TaskCancelled: Refine<Wire<wire.TaskCancelled>, { kind?: 'timeout' }>;
+  TaskCarriedOver: Refine<Wire<wire.TaskCarriedOver>, { status: 'completed' | 'failed' | 'skipped' }>;
   TaskResultIgnored: Wire<wire.TaskResultIgnored>;
   StepStarted: Wire<wire.StepStarted>;
   StepCompleted: Wire<wire.StepCompleted>;
@@ -78,6 +81,7 @@ const types: Record<EventType, true> = {
   TaskRetryScheduled: true,
   TaskSkipped: true,
   TaskCancelled: true,
+  TaskCarriedOver: true,
   TaskResultIgnored: true,
   StepStarted: true,
   StepCompleted: true,

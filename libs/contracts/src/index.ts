@@ -11,6 +11,8 @@ export {
   type Fact,
   type Failure,
   artifactTypes,
+  type Origin,
+  type OriginKind,
   eventId,
   eventTypes,
   isEventType,

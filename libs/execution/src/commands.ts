@@ -1,4 +1,4 @@
-import type { CancelMode, Event, Fact, Failure, JsonObject, Plan } from '#libs/contracts';
+import type { CancelMode, Event, Fact, Failure, JsonObject, Origin, Plan } from '#libs/contracts';
 import type { NewArtifact } from './artifacts.js';
 
 /** What a client asks for. */
@@ -11,6 +11,9 @@ export type ClientCommand =
       readonly labels: Readonly<Record<string, string>>;
       readonly input: JsonObject;
       readonly dialect: string;
+      /** What it carries on, and what is taken over of that; see successorOf. */
+      readonly origin?: Origin;
+      readonly carried?: readonly Fact[];
     }
   | { readonly type: 'PauseExecution'; readonly reason?: string }
   | { readonly type: 'ResumeExecution'; readonly reason?: string }

@@ -144,8 +144,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
   if (command.type === 'RequestExecution') {
     if (isRepeated(state, context)) return [];
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
-    const { plan, name, labels, input, dialect } = command;
-    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect } }];
+    const { plan, name, labels, input, dialect, origin, carried = [] } = command;
+    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }) } }, ...carried];
   }
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   switch (command.type) {

@@ -17,6 +17,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   attempt: 0,
   failures: 0,
   losses: 0,
+  carriedFrom: undefined,
   passedOver: false,
   compensates: task.compensates,
   waitingFor: task.compensates === undefined ? task.dependsOn.length : 1,
@@ -108,9 +109,9 @@ const apply = (draft: Draft, event: Event): void => {
   draft.events += 1;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input, dialect } = event.data;
+      const { plan, name, labels, input, dialect, origin } = event.data;
       draft.status = 'pending';
-      Object.assign(draft, { plan, name, labels, input, dialect, graph: graphOf(plan) });
+      Object.assign(draft, { plan, name, labels, input, dialect, origin, graph: graphOf(plan) });
       draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
       draft.open = plan.tasks.length;
       draft.forward = plan.tasks.filter(({ compensates }) => compensates === undefined).length;
@@ -223,6 +224,11 @@ const apply = (draft: Draft, event: Event): void => {
       if (event.data.kind === 'timeout') draft.gaveUp = true;
       change(draft, event.data.taskId, { ...idle, status: 'cancelled', result: event.data.result });
       return;
+    case 'TaskCarriedOver': {
+      const { taskId, status, from, result, error } = event.data;
+      change(draft, taskId, { status, passedOver: status === 'skipped', carriedFrom: from, result, error });
+      return;
+    }
     case 'TaskResultIgnored':
       draft.ignored += 1;
       return;

@@ -18,6 +18,7 @@ export { type Expression, type ExpressionRules } from './plan-expressions.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
 export { type Signal } from './signals.js';
+export { type Predecessor, type Succession, successorOf } from './succession.js';
 export { mayStart, startBy, startable } from './starting.js';
 export { type State, initial, remainsOf } from './state.js';
 export { type TaskState, isTerminal } from './task-state.js';

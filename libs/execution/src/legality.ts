@@ -1,4 +1,4 @@
-import type { Event } from '#libs/contracts';
+import type { Event, EventData } from '#libs/contracts';
 import { startable } from './starting.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
@@ -26,6 +26,12 @@ const starts = (state: State, task: TaskState, attempt: number, at: string): str
   startable(state, task, Date.parse(at))
     ? unless(attempt === task.attempt + 1, `attempt ${attempt} follows attempt ${task.attempt}`)
     : `it was not due to start: ${about(task)}, the execution ${state.status ?? 'unborn'}`;
+
+const carries = ({ origin, graph }: State, task: TaskState, { status }: EventData['TaskCarriedOver']): string | undefined => {
+  if (!origin) return 'the execution carries on no other one';
+  if (task.status !== 'pending' || task.attempt > 0) return about(task);
+  return unless(status !== 'failed' || graph.task.get(task.id)?.onFailure === 'continue', 'a task that failed is carried over only where the plan passes that over');
+};
 
 type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
 type ArtifactEvent = Extract<Event, { readonly data: { readonly artifactId: string } }>;
@@ -97,6 +103,8 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
       const { attempt } = event.data;
       return unless(task.status === 'pending' && attempt === task.attempt + 1, `it is about attempt ${attempt}, and ${about(task)}`);
     }
+    case 'TaskCarriedOver':
+      return carries(state, task, event.data);
     case 'TaskSkipped':
       return unless(task.status === 'pending', about(task));
     case 'StepCompleted':

@@ -1,4 +1,4 @@
-import type { CancelMode, ExecutionStatus, Failure, JsonObject, Plan, PlanTask } from '#libs/contracts';
+import type { CancelMode, ExecutionStatus, Failure, JsonObject, Origin, Plan, PlanTask } from '#libs/contracts';
 import type { ArtifactState } from './artifacts.js';
 import { GrowingMap } from './growing-map.js';
 import type { Listener, Signal } from './signals.js';
@@ -26,6 +26,8 @@ export type State = {
   readonly labels: Readonly<Record<string, string>>;
   readonly input: JsonObject;
   readonly dialect: string;
+  /** The execution that it carries on. */
+  readonly origin: Origin | undefined;
   /** The actor who requested it. */
   readonly requestedBy: string;
   /** Of the request; what the owner does for it carries the same. */
@@ -81,6 +83,7 @@ export const initial: State = {
   labels: {},
   input: {},
   dialect: '',
+  origin: undefined,
   requestedBy: '',
   correlationId: '',
   seed: '',

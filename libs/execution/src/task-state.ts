@@ -13,6 +13,8 @@ export type TaskState = {
   readonly failures: number;
   /** Attempts that ended with their executor; they do not count against the retry policy. */
   readonly losses: number;
+  /** The execution that it ended well in, where that was not this one. */
+  readonly carriedFrom: string | undefined;
   /** True for one that was skipped and has what depends on it go on. */
   readonly passedOver: boolean;
   /** Dependencies that have not ended well yet. */

@@ -1,4 +1,4 @@
-import { type ExecutionStatus, type Failure, type JsonObject, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
+import { type ExecutionStatus, type Failure, type JsonObject, type OriginKind, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
 
 // What the gateway asks the projector, over NATS request/reply; subjects are these names, below QUERIES but for the rebuild.
 export const queries = {
@@ -30,6 +30,8 @@ export type ExecutionSummary = {
   readonly status: ExecutionStatus;
   readonly labels: Readonly<Record<string, string>>;
   readonly dialect: string;
+  /** The execution that it carries on, as of a log sequence; `task`: from which on everything runs anew. */
+  readonly origin: { readonly execution: string; readonly kind: OriginKind; readonly sequence: number; readonly task: string | null } | null;
   readonly requestedAt: string;
   readonly startedAt: string | null;
   readonly endedAt: string | null;
@@ -44,6 +46,8 @@ export type ExecutionDetail = ExecutionSummary & {
   readonly result: JsonObject | null;
   readonly reason: Failure | null;
   readonly cancel: { readonly mode: string; readonly reason: string | null } | null;
+  /** Executions that carry it on, the newest first, at most 100: where the read model knows of any. */
+  readonly successors?: readonly { readonly id: string; readonly kind: OriginKind }[];
 };
 
 export type StepView = {
@@ -75,6 +79,8 @@ export type TaskView = {
   readonly waitsFor: WaitsFor | null;
   /** Why it was skipped. */
   readonly why: string | null;
+  /** The execution that it ended well in, and that has its output, where that was not this one. */
+  readonly carriedFrom: string | null;
   readonly steps: readonly StepView[];
 };
 
@@ -131,6 +137,8 @@ export type ListQuery = {
   readonly name?: string;
   readonly from?: string;
   readonly until?: string;
+  /** Those that carry on this execution. */
+  readonly origin?: string;
   /** 1 to 1000. */
   readonly limit: number;
   /** As an earlier answer gave it. */

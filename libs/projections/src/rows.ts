@@ -1,3 +1,4 @@
+import type { Origin } from '#libs/contracts';
 import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
 
 /** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
@@ -11,6 +12,8 @@ const json = <T>(row: Row, column: string): T | null => {
   return typeof value === 'string' ? (JSON.parse(value) as T) : null;
 };
 
+const originOf = (origin: Origin | null): ExecutionSummary['origin'] => origin && { ...origin, task: origin.task ?? null };
+
 /** A row of `executions` as lists show it. */
 export const summaryOf = (row: Row): ExecutionSummary => ({
   id: text(row, 'execution'),
@@ -18,6 +21,7 @@ export const summaryOf = (row: Row): ExecutionSummary => ({
   status: row['status'] as ExecutionSummary['status'],
   labels: json<Record<string, string>>(row, 'labels') ?? {},
   dialect: text(row, 'dialect'),
+  origin: originOf(json<Origin>(row, 'origin')),
   requestedAt: text(row, 'requested_at'),
   startedAt: textOrNull(row, 'started_at'),
   endedAt: textOrNull(row, 'ended_at'),
@@ -56,6 +60,7 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     error: json(row, 'error'),
     waitsFor: json(row, 'waits_for'),
     why: textOrNull(row, 'why'),
+    carriedFrom: textOrNull(row, 'carried_from'),
     steps: stepsByTask.get(text(row, 'id')) ?? [],
   }));
 };

@@ -106,6 +106,8 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       return move(store, event.data.taskId, 'skipped', atMs);
     case 'TaskCancelled':
       return move(store, event.data.taskId, 'cancelled', atMs);
+    case 'TaskCarriedOver':
+      return move(store, event.data.taskId, event.data.status, atMs);
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
     case 'ClarificationRequested':

@@ -1,4 +1,4 @@
-import type { Event, EventData, Failure, JsonObject } from '#libs/contracts';
+import type { Event, EventData, Failure, JsonObject, Origin } from '#libs/contracts';
 import type { WaitsFor } from './queries.js';
 
 type Value = string | number | null;
@@ -12,7 +12,7 @@ export type StatusChange =
   /** Running again, or pending where it had never started. */
   | { readonly op: 'resume' };
 
-const json = (value: JsonObject | Failure | WaitsFor | readonly string[] | undefined): string | null =>
+const json = (value: JsonObject | Failure | Origin | WaitsFor | readonly string[] | undefined): string | null =>
   value === undefined ? null : JSON.stringify(value);
 
 const execution = (set: Columns, add?: Columns): StatusChange =>
@@ -57,7 +57,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
   const { at } = event;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input, dialect } = event.data;
+      const { plan, name, labels, input, dialect, origin } = event.data;
       return [
         {
           op: 'insert',
@@ -70,6 +70,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
             input: JSON.stringify(input),
             requested_at: at,
             tasks_total: plan.tasks.length,
+            ...(origin && { origin: json(origin), origin_execution: origin.execution }),
           },
         },
         ...Object.entries(labels).map(([key, value]): StatusChange => ({ op: 'insert', table: 'labels', row: { key, value } })),
@@ -119,6 +120,10 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     case 'TaskCancelled': {
       const { taskId, result } = event.data;
       return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result), waits_for: null }), ended(false)];
+    }
+    case 'TaskCarriedOver': {
+      const { taskId, status, from, result, error, why = null } = event.data;
+      return [task(taskId, { status, ended_at: at, result: json(result), error: json(error), why, carried_from: from }), ended(status === 'failed')];
     }
     case 'TaskResultIgnored':
     case 'ExecutionCommandSatisfied':

@@ -75,7 +75,7 @@ class Moments {
     else if (event.type === 'ExecutionCompensationStarted') this.undoing = moment;
     else if (event.type === 'TaskStarted') this.started.set(event.data.taskId, moment);
     else if (event.type === 'TaskRetryScheduled') this.retried.set(event.data.taskId, moment);
-    else if (event.type === 'TaskCompleted' || event.type === 'TaskFailed' || event.type === 'TaskTimedOut') {
+    else if (event.type === 'TaskCompleted' || event.type === 'TaskFailed' || event.type === 'TaskTimedOut' || event.type === 'TaskCarriedOver') {
       this.ended.set(event.data.taskId, moment);
       if (this.undoing) this.undoing = moment;
     }

@@ -1,5 +1,5 @@
 import { type Event, isEventType } from '#libs/contracts';
-import { duration } from './format.js';
+import { duration, originText } from './format.js';
 import { type Style, printable } from './screen.js';
 
 /** What an event says, for people: about what, and what happened to it. */
@@ -20,8 +20,9 @@ const describe = (event: Event, execution: string): EventLine => {
   if (!isEventType(event.type)) return say(execution, `${String((event as { type: string }).type)} (not known to this version)`, 'yellow');
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { tasks } = event.data.plan;
-      return say(execution, `requested, ${tasks.length} task${tasks.length === 1 ? '' : 's'}`);
+      const { plan, origin } = event.data;
+      const after = origin ? `, ${originText({ ...origin, task: origin.task ?? null })}` : '';
+      return say(execution, `requested, ${plan.tasks.length} task${plan.tasks.length === 1 ? '' : 's'}${after}`);
     }
     case 'ExecutionStarted':
       return say(execution, 'started');
@@ -77,6 +78,10 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(event.data.taskId, `skipped, ${event.data.why}`, 'dim');
     case 'TaskCancelled':
       return say(event.data.taskId, 'cancelled', 'yellow');
+    case 'TaskCarriedOver': {
+      const { taskId, status, from } = event.data;
+      return say(taskId, `${status} in ${from}, carried over`, 'dim');
+    }
     case 'TaskResultIgnored':
       return say(event.data.taskId, `late result ignored, ${event.data.why}`, 'dim');
     case 'ClarificationRequested': {

@@ -1,3 +1,4 @@
+import type { ExecutionSummary } from '#libs/projections';
 import type { Style } from './screen.js';
 
 const two = (value: number): string => String(value).padStart(2, '0');
@@ -42,3 +43,9 @@ const styles: Readonly<Record<string, Style>> = {
 
 /** Of an execution, a task or a step. */
 export const styleOf = (status: string): Style | undefined => styles[status];
+
+/** What an execution carries on, for people. */
+export const originText = ({ kind, execution, sequence, task }: NonNullable<ExecutionSummary['origin']>): string => {
+  if (kind === 'fork') return `fork of ${execution} at log sequence ${sequence}`;
+  return `${kind} of ${execution}${task === null ? '' : ` from ${task}`}`;
+};

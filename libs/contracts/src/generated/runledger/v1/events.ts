@@ -21,11 +21,24 @@ export interface ExecutionRequested {
     | undefined;
   /** The API the request came through: canonical, or a dialect's name. */
   dialect: string;
+  /** Set where it carries on another execution. What it takes over of it follows in TaskCarriedOver events. */
+  origin?: Origin | undefined;
 }
 
 export interface ExecutionRequested_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** The execution of the same tenant that another one carries on. */
+export interface Origin {
+  execution: string;
+  /** retry: what did not end well runs anew. rerun: so does a task, with what depends on it. fork: it goes its own way from a point on. */
+  kind: string;
+  /** Log sequence of the last commit of it that counts. */
+  sequence: number;
+  /** Of a rerun: the task from which on everything runs anew. */
+  task?: string | undefined;
 }
 
 export interface ExecutionStarted {
@@ -154,7 +167,10 @@ export interface TaskSkipped {
   taskId: string;
   /** Why, for people: "dependency 'build' failed", "execution cancelled". */
   why: string;
-  /** condition: the plan's own condition was false, and what depends on the task goes on. timeout: the whole execution's time was over. */
+  /**
+   * condition: the plan's own condition was false, and what depends on the task goes on. timeout: the whole execution's time was over.
+   * origin: what it would undo was done in another execution, and is left to that.
+   */
   kind?: string | undefined;
 }
 
@@ -166,6 +182,22 @@ export interface TaskCancelled {
     | undefined;
   /** timeout: the whole execution's time was over. */
   kind?: string | undefined;
+}
+
+/** The task ended well in an execution before, and does not run in this one. In the commits of the request, before anything starts. */
+export interface TaskCarriedOver {
+  taskId: string;
+  /** completed; failed, where the plan lets what depends on it go on; skipped, where its condition was false. */
+  status: string;
+  /** The execution that it ran in, which has its output, and its last attempt there. */
+  from: string;
+  attempt: number;
+  result?: { [key: string]: any } | undefined;
+  error?:
+    | Failure
+    | undefined;
+  /** Why it was skipped, for people. */
+  why?: string | undefined;
 }
 
 /** A result arrived for an attempt that had ended otherwise; it changes nothing. At most 20 are kept per execution. */

@@ -1,0 +1,107 @@
+import type { Event, EventData, Fact, JsonObject, Origin, OriginKind } from '#libs/contracts';
+import type { ClientCommand } from './commands.js';
+import { fold } from './evolve.js';
+import { Refused } from './refused.js';
+import { type State, initial } from './state.js';
+import { endedWell, isTerminal } from './task-state.js';
+
+/** An execution as far as its successor is to know it: all events up to `sequence`, the log sequence of the last commit that counts. */
+export type Predecessor = { readonly execution: string; readonly sequence: number; readonly events: readonly Event[] };
+
+/**
+ * How it is carried on. retry: what did not end well runs anew. rerun: so does `task`, with all that depends on it. fork: the successor goes its
+ * own way beside it, with another input and other labels where these are given.
+ */
+export type Succession =
+  | { readonly kind: 'retry' }
+  | { readonly kind: 'rerun'; readonly task: string }
+  | { readonly kind: 'fork'; readonly input?: JsonObject; readonly labels?: Readonly<Record<string, string>> };
+
+/** What ended a task, with the execution and attempt that it ended in. */
+type End = { readonly from: string; readonly attempt: number; readonly why: string | undefined };
+
+/** By task, in the order in which they ended. */
+const endsOf = ({ execution, events }: Predecessor): ReadonlyMap<string, End> => {
+  const ends = new Map<string, End>();
+  for (const { type, data } of events) {
+    if (type === 'TaskCarriedOver') ends.set(data.taskId, { from: data.from, attempt: data.attempt, why: data.why });
+    else if (type === 'TaskCompleted') ends.set(data.taskId, { from: execution, attempt: data.attempt, why: undefined });
+    else if (type === 'TaskSkipped') ends.set(data.taskId, { from: execution, attempt: 0, why: data.why });
+    else if ((type === 'TaskFailed' || type === 'TaskTimedOut') && data.final) ends.set(data.taskId, { from: execution, attempt: data.attempt, why: undefined });
+  }
+  return ends;
+};
+
+const mustSucceed = (state: State, { execution }: Predecessor, how: Succession): void => {
+  if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
+  if (how.kind === 'fork') return;
+  if (!isTerminal(state.status)) {
+    throw new Refused('EXECUTION_NOT_ENDED', `${execution} is ${state.status}, and a ${how.kind} would do its work beside it; wait for its end, cancel it, or fork it`);
+  }
+  if (how.kind === 'retry' && state.status === 'completed') {
+    throw new Refused('NOTHING_TO_RETRY', `${execution} completed; rerun it from a task, or fork it with another input`);
+  }
+  if (how.kind !== 'rerun') return;
+  const plan = state.graph.task.get(how.task);
+  if (!plan) throw new Refused('TASK_NOT_FOUND', `the plan of ${execution} has no task '${how.task}'`);
+  if (plan.compensates !== undefined) throw new Refused('TASK_NOT_FOUND', `task '${how.task}' only undoes '${plan.compensates}'; name one that does something`);
+};
+
+/** A compensation that was begun has undone something, whatever became of it. */
+const isUndone = ({ graph, tasks }: State, id: string): boolean => (tasks.get(graph.compensations.get(id) ?? '')?.attempt ?? 0) > 0;
+
+/** Tasks that run anew: those that did not end well, or are undone, or are asked for, and whatever depends on one of them. */
+const anew = (state: State, how: Succession): ReadonlySet<string> => {
+  const found = new Set<string>();
+  const add = (id: string): void => void found.add(id);
+  for (const plan of state.plan.tasks) {
+    const task = state.tasks.get(plan.id);
+    if (!task || plan.compensates !== undefined || !endedWell(task, plan) || isUndone(state, plan.id)) add(plan.id);
+  }
+  if (how.kind === 'rerun') add(how.task);
+  // What is added on the way is come by, too.
+  for (const id of found) state.graph.dependents.get(id)?.forEach(add);
+  return found;
+};
+
+/** Compensations of what is another execution's to undo. */
+const foreign = ({ events }: Predecessor): ReadonlySet<string> =>
+  new Set(events.flatMap(({ type, data }) => (type === 'TaskSkipped' && data.kind === 'origin' ? [data.taskId] : [])));
+
+/** In the order in which they ended, as what is to be undone later goes by that. */
+const carriedOver = (state: State, predecessor: Predecessor, how: Succession): readonly Fact[] => {
+  const [again, left] = [anew(state, how), foreign(predecessor)];
+  const carried = [...endsOf(predecessor)].filter(([id]) => state.graph.task.has(id) && !again.has(id));
+  return carried.flatMap(([taskId, { from, attempt, why }]): readonly Fact[] => {
+    const { status, result, error } = state.tasks.get(taskId) ?? {};
+    const over: EventData['TaskCarriedOver'] = {
+      taskId,
+      status: status as EventData['TaskCarriedOver']['status'],
+      from,
+      attempt,
+      ...(result && { result }),
+      ...(error && { error }),
+      ...(why !== undefined && { why }),
+    };
+    const compensation = state.graph.compensations.get(taskId);
+    const fact: Fact = { type: 'TaskCarriedOver', data: over };
+    // The execution that did it goes on beside a fork, or has ended with it done: it is not the fork's to undo, nor that of what carries on the fork.
+    const isForeign = compensation !== undefined && (how.kind === 'fork' || left.has(compensation));
+    if (!isForeign) return [fact];
+    return [fact, { type: 'TaskSkipped', data: { taskId: compensation, why: `'${taskId}' is left to ${from}, where it was done`, kind: 'origin' } }];
+  });
+};
+
+/**
+ * The request of an execution that carries another one on. Throws Refused EXECUTION_NOT_FOUND, EXECUTION_NOT_ENDED, NOTHING_TO_RETRY,
+ * TASK_NOT_FOUND, EVENT_UNKNOWN.
+ */
+export const successorOf = (predecessor: Predecessor, how: Succession): Extract<ClientCommand, { readonly type: 'RequestExecution' }> => {
+  const state = fold(initial, predecessor.events);
+  mustSucceed(state, predecessor, how);
+  const { plan, name, dialect } = state;
+  const { input = state.input, labels = state.labels } = how.kind === 'fork' ? how : {};
+  const kind: OriginKind = how.kind;
+  const origin: Origin = { execution: predecessor.execution, kind, sequence: predecessor.sequence, ...(how.kind === 'rerun' && { task: how.task }) };
+  return { type: 'RequestExecution', plan, name, labels, input, dialect, origin, carried: carriedOver(state, predecessor, how) };
+};
