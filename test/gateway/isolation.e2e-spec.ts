@@ -159,6 +159,7 @@ const perform = async (wanted: Step): Promise<void> => {
     format: () => 'raw',
     outcome: () => 'refused',
     from: () => '2020-01-01T00:00:00Z',
+    origin: () => take('execution'),
   };
   const query = operation.queries.filter((name, index) => valueOf[name] && (wanted.queries >> index) & 1).map((name) => `${name}=${encodeURIComponent(valueOf[name]?.() ?? '')}`);
   const kindOfId: Kind = operation.path.includes('/keys/') ? 'key' : 'execution';
@@ -186,6 +187,9 @@ const perform = async (wanted: Step): Promise<void> => {
     if (operation.path.endsWith('/respond')) return { decision: 'approve', reason: `reason ${party.mark}` };
     if (operation.path.endsWith('/delegate')) return { to: `user:${party.mark}` };
     if (operation.path.includes('/signals/')) return { payload: { given: party.mark } };
+    if (operation.path.endsWith('/rerun')) return { fromTask: 'a' };
+    if (operation.path.endsWith('/fork')) return { input: { given: party.mark } };
+    if (operation.path.endsWith('/retry')) return {};
     return operation.method === 'POST' && !operation.path.includes('rebuild') ? { reason: `reason ${party.mark}` } : undefined;
   })();
 
@@ -227,6 +231,11 @@ const remember = async (party: Party, operation: Operation, { status, body }: An
     const { body: detail } = await call(party, 'GET', `/api/v1/executions/${id}`, {});
     // A label that was borrowed is the other's still.
     if ((detail['labels'] as Record<string, string>)['team'] === made.label) party.keep('label', made.label);
+  }
+  if (body['origin'] !== undefined && operation.method === 'POST' && !party.had.execution.includes(String(body['id']))) {
+    party.executions += 1;
+    party.lastSequence = Math.max(party.lastSequence, Number(body['sequence']));
+    party.keep('execution', body['id']);
   }
   if (made.isNewKey) {
     party.keep('key', body['id']);

@@ -12,12 +12,18 @@ const asOfSeq: Schema = { ...integer, description: 'The log sequence up to which
 const status: Schema = { type: 'string', enum: ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'] };
 const next: Schema = orNull({ ...text, description: 'Leads to the next page; null on the last.' });
 
+const carriesOn = { kind: { type: 'string', enum: ['retry', 'rerun', 'fork'] } } satisfies Readonly<Record<string, Schema>>;
+
 const summary = {
   id: token,
   name: text,
   status,
   labels: labelsSchema,
   dialect: text,
+  origin: orNull({
+    ...object({ execution: token, ...carriesOn, sequence: { ...integer, description: 'Of the last commit of it that counts.' }, task: orNull({ ...token, description: 'Of a rerun: from where on all ran anew.' }) }),
+    description: 'The execution that it carries on.',
+  }),
   requestedAt: time,
   startedAt: orNull(time),
   endedAt: orNull(time),
@@ -51,6 +57,7 @@ const task = object({
   error: failure,
   waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
+  carriedFrom: orNull({ ...token, description: 'The execution that it ended in, and that has its output, where that was another one.' }),
   steps: listOf(step),
 });
 
@@ -183,12 +190,15 @@ const secret = {
   updatedAt: time,
 };
 
+const successors: Schema = { ...listOf(object({ id: token, ...carriesOn })), description: 'Executions that carry it on, the newest first, at most 100. Absent where the read model knows of none.' };
+
 /** What the routes answer. */
 export const answers = {
   accepted: object({ ...controlled, links: object({ self: text, tasks: text, events: text, output: text }) }),
+  succeeded: object({ ...controlled, origin: object({ execution: token, ...carriesOn, sequence: integer, task: token }), links: object({ self: text, tasks: text, events: text, output: text }) }),
   controlled: object({ ...controlled, changed: { type: 'boolean', description: 'False where it was satisfied already.' } }),
   list: object({ executions: listOf(object(summary)), next, asOfSeq }),
-  detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), asOfSeq }),
+  detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), successors, asOfSeq }),
   tasks: object({ tasks: listOf(task), asOfSeq }),
   clarifications: object({ clarifications: listOf(clarification), asOfSeq }),
   pending: object({ clarifications: listOf(clarification), next, asOfSeq }),

@@ -3,7 +3,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
 import { principalOf } from './access.js';
 import type { ExecutionReads } from './execution-reads.js';
-import type { Caller, Executions } from './executions.js';
+import type { Accepted, Caller, Executions } from './executions.js';
 import { idempotencyOf } from './idempotency-key.js';
 import { correlationOf, executionRef } from './request-context.js';
 import { mustSee } from './workspaces.js';
@@ -31,7 +31,15 @@ export const control = async (
   command: ClientCommand,
   verb: string,
 ): Promise<object> => {
-  const { replayed, ...answer } = await executions.control(ref, command, callerOf(request, verb, request.body));
+  const { replayed, origin: _, ...answer } = await executions.control(ref, command, callerOf(request, verb, request.body));
   if (replayed) void reply.header('idempotency-replayed', 'true');
   return answer;
+};
+
+/** The answer to whoever asked for an execution. */
+export const accepted = ({ id, status, sequence, origin, replayed }: Accepted, reply: FastifyReply): object => {
+  const self = `/api/v1/executions/${id}`;
+  void reply.header('location', self);
+  if (replayed) void reply.header('idempotency-replayed', 'true');
+  return { id, status, sequence, ...(origin && { origin }), links: { self, tasks: `${self}/tasks`, events: `${self}/events`, output: `${self}/output` } };
 };

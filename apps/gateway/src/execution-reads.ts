@@ -134,6 +134,11 @@ export class ExecutionReads {
     return Date.parse(stored?.storedAt ?? '');
   }
 
+  /** All that had happened by then, checked. */
+  async past(ref: ExecutionRef, at: ReadAt): Promise<readonly StoredCommit[]> {
+    return checked(ref, (await this.history(ref, at)).history);
+  }
+
   private async folded(ref: ExecutionRef, at: ReadAt): Promise<Known & { readonly view: ExecutionView }> {
     const { history, asOfSeq } = await this.history(ref, at);
     const view = new ExecutionView(ref);

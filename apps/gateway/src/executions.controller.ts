@@ -6,7 +6,7 @@ import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
 import { Allow } from './access.js';
 import { ExecutionReads } from './execution-reads.js';
-import { callerOf, control, visibleRef } from './execution-control.js';
+import { accepted, callerOf, control, visibleRef } from './execution-control.js';
 import { Executions } from './executions.js';
 import { describe } from './openapi.js';
 import { ReadModels } from './read-models.js';
@@ -62,11 +62,7 @@ export class ExecutionsController {
     // Asked for in another workspace it is another request: nobody is answered with what is not theirs to see.
     const caller = callerOf(request, 'RequestExecution', workspace === undefined ? body : { workspace, body });
     const answer = await this.executions.request(tenant, wanted, caller);
-    const { id, status, sequence } = answer;
-    const self = `${base}/${id}`;
-    void reply.header('location', self);
-    if (answer.replayed) void reply.header('idempotency-replayed', 'true');
-    return { id, status, sequence, links: { self, tasks: `${self}/tasks`, events: `${self}/events`, output: `${self}/output` } };
+    return accepted(answer, reply);
   }
 
   @Get()

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Event, type ExecutionRef, logSubject } from '#libs/contracts';
+import { type Event, type ExecutionRef, type Origin, logSubject } from '#libs/contracts';
 import { type ClientCommand, type Context, keyedCause } from '#libs/execution';
 import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, replay, submit, unborn } from '#libs/ledger';
 import { type Idempotency, idOf } from './idempotency-key.js';
@@ -10,8 +10,11 @@ import { Turns } from './turns.js';
 import { uuid7 } from './uuid7.js';
 
 /** `replayed`: the answer that the same request got before, from what it had stored then. */
-export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string; readonly replayed: boolean };
+export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string; readonly replayed: boolean; readonly origin: Origin | undefined };
 export type Controlled = Accepted & { readonly changed: boolean };
+
+/** What is to be executed, and where it carries on another execution, that. */
+export type Requested = ExecutionRequest & Partial<Pick<Extract<ClientCommand, { readonly type: 'RequestExecution' }>, 'dialect' | 'origin' | 'carried'>>;
 
 /** Who asks, beyond what is asked for. */
 export type Caller = { readonly actor: string; readonly correlationId: string; readonly idempotency?: Idempotency | undefined };
@@ -28,11 +31,11 @@ export class Executions {
   ) {}
 
   /** The id follows from the idempotency key, so that the log itself knows whether the request was here before. */
-  async request(tenant: string, request: ExecutionRequest, caller: Caller): Promise<Accepted> {
+  async request(tenant: string, request: Requested, caller: Caller): Promise<Accepted> {
     const { idempotency } = caller;
     const ref = { tenant, execution: idempotency ? idOf(tenant, idempotency.key) : uuid7() };
     const room = await this.room(ref, request, idempotency);
-    const command: ClientCommand = { type: 'RequestExecution', ...request, dialect: 'canonical' };
+    const command: ClientCommand = { dialect: 'canonical', ...request, type: 'RequestExecution' };
     const context = contextOf(caller);
     try {
       const { execution, events } = await submit(this.log, ref, command, context);
@@ -56,7 +59,7 @@ export class Executions {
   }
 
   /** What was accepted before is answered as it was then, whatever room there is now. Throws Problem LOG_NEARLY_FULL, TENANT_LIMIT, PLAN_TOO_LARGE. */
-  private async room(ref: ExecutionRef, { plan }: ExecutionRequest, idempotency: Idempotency | undefined): Promise<Reservation | undefined> {
+  private async room(ref: ExecutionRef, { plan }: Requested, idempotency: Idempotency | undefined): Promise<Reservation | undefined> {
     try {
       if (this.isNearlyFull()) throw nearlyFull();
       return await this.limits.reserve(ref.tenant, plan);
@@ -94,6 +97,7 @@ const answerOf = ({ ref, state, sequence }: Execution, events: readonly Event[],
   id: ref.execution,
   status: state.status ?? 'pending',
   sequence,
+  origin: state.origin,
   changed: events.some(({ type }) => type !== 'ExecutionCommandSatisfied'),
   replayed,
 });
@@ -101,7 +105,7 @@ const answerOf = ({ ref, state, sequence }: Execution, events: readonly Event[],
 /** What a request that was not stored, or may not have been, has to say beyond what the log knows. */
 const ofRequest = (error: LogError, { execution }: ExecutionRef, idempotency: Idempotency | undefined): Error => {
   if (error.code === 'COMMIT_TOO_LARGE') {
-    const detail = `the plan, its input and labels are too large together: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
+    const detail = `the plan, its input, labels and what is carried over are too large together: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
     return new Problem(413, 'PLAN_TOO_LARGE', `${detail}; keep large data in files and refer to them`, { cause: error });
   }
   if (error.code !== 'OUTCOME_UNKNOWN') return error;

@@ -19,6 +19,7 @@ import { SharedStorage } from './rate-limits.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
+import { SuccessorsController } from './successors.controller.js';
 import { TenantLimits } from './tenant-limits.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
 
@@ -39,7 +40,7 @@ type Parts = {
 
 const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
+  controllers: [ExecutionsController, SuccessorsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },

@@ -19,6 +19,8 @@ const idFor = (path: string, method: string, tenant: string): string =>
 
 const exampleFor = (path: string, method: string): ExampleName => {
   if (path.includes('/clarifications')) return 'release';
+  if (path.endsWith('/retry')) return 'saga';
+  if (path.endsWith('/rerun') || path.endsWith('/fork')) return 'hello';
   return method === 'post' ? 'nap' : 'hello';
 };
 

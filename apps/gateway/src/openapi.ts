@@ -37,24 +37,24 @@ export const serveDescription = (app: NestFastifyApplication, version: string, {
   serveRedoc(app.getHttpAdapter().getInstance());
 };
 
-const ok = (schema: Schema, description = '', status = 200): MethodDecorator => ApiResponse({ status, description, schema }) as MethodDecorator;
+export const ok = (schema: Schema, description = '', status = 200): MethodDecorator => ApiResponse({ status, description, schema }) as MethodDecorator;
 
-const refusal = (status: number, description: string): MethodDecorator =>
+export const refusal = (status: number, description: string): MethodDecorator =>
   ApiResponse({ status, description, content: { 'application/problem+json': { schema: answers.problem } } }) as MethodDecorator;
 
-const tenant = applyDecorators(
+export const tenant = applyDecorators(
   ApiHeader({ name: 'X-Tenant-ID', required: false, description: "Default: the server's own tenant." }),
   ApiHeader({ name: 'X-Correlation-ID', required: false, description: 'Comes back, and stands in the events that the request causes.' }),
 ) as MethodDecorator;
-const workspace = ApiHeader({
+export const workspace = ApiHeader({
   name: 'X-Workspace-ID',
   required: false,
   schema: { ...token },
   description: 'The workspace to act in: what is requested belongs to it, and lists show what does. Default: the only one of the credentials.',
 }) as MethodDecorator;
-const elsewhere = refusal(403, 'FORBIDDEN, WORKSPACE_FORBIDDEN');
+export const elsewhere = refusal(403, 'FORBIDDEN, WORKSPACE_FORBIDDEN');
 const keySchema: Schema = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x21-\\x7e]+$' };
-const keyed = applyDecorators(
+export const keyed = applyDecorators(
   ApiHeader({
     name: 'Idempotency-Key',
     required: false,
@@ -64,17 +64,17 @@ const keyed = applyDecorators(
       'Keys of requests are per tenant, those of commands per execution.',
   }),
 ) as MethodDecorator;
-const id = ApiParam({ name: 'id', schema: { ...token } });
+export const id = ApiParam({ name: 'id', schema: { ...token } });
 const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
 const unknown = refusal(404, 'EXECUTION_NOT_FOUND');
 const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, SEQUENCE_NOT_REACHED: try again after Retry-After seconds');
-const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
+export const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
   ApiQuery({ name, required: false, description, schema: { type } });
 
 const minSeq = query('minSeq', '`sequence` of an answer to a write: what is answered knows it, or it is 503 with Retry-After.', 'integer');
 const asOf = query('asOf', 'A log sequence or an RFC 3339 time: what was known then, from the log.');
 
-const executions = ApiTags('executions') as MethodDecorator;
+export const executions = ApiTags('executions') as MethodDecorator;
 
 const read = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(executions, tenant, workspace, id, ApiOperation({ summary }), ok(schema), invalid, elsewhere, unknown, unavailable, asOf, minSeq, ...more);
@@ -186,6 +186,7 @@ export const describe = {
           hello: { summary: 'A command and what follows it', value: exampleRequests.hello },
           diamond: { summary: 'A graph: two tasks side by side, one that fails and is tried again', value: exampleRequests.diamond },
           release: { summary: 'Two approvals', value: exampleRequests.release },
+          saga: { summary: 'Something that fails, and is undone', value: exampleRequests.saga },
           nap: { summary: 'Something to pause, resume and cancel', value: exampleRequests.nap },
         },
       }),
@@ -209,6 +210,7 @@ export const describe = {
       query('name', 'Exact, or with a trailing * a prefix.'),
       query('from', 'Requested at or after, RFC 3339.'),
       query('until', 'Requested before, RFC 3339.'),
+      query('origin', 'Those that carry on this execution: its retries, reruns and forks.'),
       query('limit', '1 to 1000, default 50.', 'integer'),
       query('cursor', '`next` of the page before; also in the Link header.'),
       minSeq,

@@ -1,5 +1,5 @@
-import type { CancelMode, JsonObject, Plan } from '#libs/contracts';
-import { MAX_SIGNAL_BYTES, parsePlan } from '#libs/execution';
+import { type CancelMode, type JsonObject, type Plan, isToken } from '#libs/contracts';
+import { MAX_SIGNAL_BYTES, type Succession, parsePlan } from '#libs/execution';
 import { expressionRules } from '#libs/expressions';
 import { runnerInputs } from '#libs/runners';
 import { secretNames } from '#libs/secrets';
@@ -122,6 +122,40 @@ export const parseDelegation = (value: unknown): { readonly to: string } => {
   if (!isText(to, 204) || !actor.test(to)) faults.push({ path: '/to', message: 'must be an actor, such as user:ada or key:<id>' });
   refuseFaults(faults, 'BODY_INVALID');
   return { to: to as string };
+};
+
+const sequence = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 1;
+
+/** The optional body of a retry, which has no fields. Throws Problem BODY_INVALID. */
+export const parseRetry = (value: unknown): Succession => {
+  refuseFaults(value === undefined ? [] : unknownFields(bodyOf(value), []), 'BODY_INVALID');
+  return { kind: 'retry' };
+};
+
+/** Throws Problem BODY_EMPTY, BODY_INVALID. */
+export const parseRerun = (value: unknown): Succession => {
+  const body = bodyOf(value);
+  const { fromTask } = body;
+  const faults = unknownFields(body, ['fromTask']);
+  if (!isToken(fromTask)) faults.push({ path: '/fromTask', message: 'must be the id of a task' });
+  refuseFaults(faults, 'BODY_INVALID');
+  return { kind: 'rerun', task: fromTask as string };
+};
+
+/** The optional body of a fork. Throws Problem BODY_INVALID. */
+export const parseFork = (value: unknown): { readonly atSequence?: number; readonly how: Extract<Succession, { readonly kind: 'fork' }> } => {
+  const body = value === undefined ? {} : bodyOf(value);
+  const { atSequence, input, labels } = body;
+  const faults = unknownFields(body, ['atSequence', 'input', 'labels']);
+  if (atSequence !== undefined && !sequence(atSequence)) faults.push({ path: '/atSequence', message: 'must be a log sequence: an integer from 1' });
+  if (labels !== undefined) faults.push(...labelFaults(labels));
+  if (input !== undefined && !isObject(input)) faults.push({ path: '/input', message: 'must be an object' });
+  refuseFaults(faults, 'BODY_INVALID');
+  if (input !== undefined) refuseFaults(inputFaults(input), 'BODY_INVALID');
+  return {
+    how: { kind: 'fork', ...(input !== undefined && { input: input as JsonObject }), ...(labels !== undefined && { labels: labels as Record<string, string> }) },
+    ...(atSequence !== undefined && { atSequence: atSequence as number }),
+  };
 };
 
 export type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };

@@ -92,7 +92,7 @@ export const parseStatsQuery = (query: Query): AtLeast => {
 
 /** Throws Problem QUERY_INVALID. */
 export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeast => {
-  known(query, ['status', 'label', 'name', 'from', 'until', 'limit', 'cursor', 'minSeq']);
+  known(query, ['status', 'label', 'name', 'from', 'until', 'origin', 'limit', 'cursor', 'minSeq']);
   const wanted = all(query, 'status').flatMap((value) => value.split(','));
   for (const status of wanted) if (!statuses.includes(status)) invalid('status', `must be among ${statuses.join(', ')}`);
   const labels = Object.fromEntries(
@@ -103,6 +103,8 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
     }),
   );
   const [name, from, until, cursor] = [one(query, 'name'), time(query, 'from'), time(query, 'until'), one(query, 'cursor')];
+  const origin = one(query, 'origin');
+  if (origin !== undefined && !isToken(origin)) invalid('origin', 'must be the id of an execution');
   return {
     tenant,
     limit: integer(query, 'limit', 50, 1, 1_000),
@@ -111,6 +113,7 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
     ...(name !== undefined && { name }),
     ...(from !== undefined && { from }),
     ...(until !== undefined && { until }),
+    ...(origin !== undefined && { origin }),
     ...(cursor !== undefined && { cursor }),
     ...parseMinSeq(query),
   };

@@ -45,6 +45,9 @@ export const within = (workspace: string | undefined, labels: Labels): Labels =>
   throw forbidden(`you act in workspace ${workspace}, and label ${LABEL} names another; leave the label out, or name its workspace in X-Workspace-ID`);
 };
 
+/** New labels for what carries on an execution with these: it stays in their workspace. Throws Problem WORKSPACE_FORBIDDEN where they name another one. */
+export const inWorkspaceOf = (of: Labels = {}, labels: Labels): Labels => within(of[LABEL], labels);
+
 /**
  * Refuses an execution of another workspace to credentials that are limited to some. `labelsOf`: undefined where there is no such
  * execution, which whoever looks for it is to find out. Throws Problem WORKSPACE_FORBIDDEN.
