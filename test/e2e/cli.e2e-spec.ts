@@ -45,6 +45,23 @@ const retried = JSON.stringify({
   ],
 });
 
+it('carries on what failed in new executions, and says where from', async () => {
+  const { out } = await run('run', '--detach', '--plan', 'examples/delivery.json').ended;
+  const id = out.trim();
+  expect(await run('watch', id).ended).toMatchObject({ code: 1 });
+  const retried = await run('retry', id).ended;
+  expect(retried.code).toBe(1);
+  expect(retried.err).toMatch(new RegExp(`requested, 2 tasks, retry of ${id}`));
+  expect(retried.err).toMatch(new RegExp(`pack +completed in ${id}, carried over`));
+  expect(await run('fork', id, '--input', '{"address":"12 Long Row"}', '--label', 'team=red').ended).toMatchObject({ code: 0 });
+  const rerun = (await run('rerun', id, '--from', 'deliver', '--detach').ended).out.trim();
+  expect((await run('show', rerun).ended).out).toContain(`rerun of ${id} from deliver`);
+  expect((await run('show', id).ended).out).toMatch(new RegExp(`carried on by +${rerun} \\(rerun\\)`));
+  const { value } = await json(run('list', '--origin', id, '--json'));
+  expect((value as { executions: { origin: { kind: string } }[] }).executions.map(({ origin }) => origin.kind)).toEqual(['rerun', 'fork', 'retry']);
+  expect(await run('retry', 'nobody').ended).toMatchObject({ code: 3 });
+}, 90_000);
+
 describe('run', () => {
   it('passes on what one command writes, byte for byte on its own streams, and how it ended', async () => {
     const well = await run('run', '--', 'sh', '-c', 'printf "to out"; echo to err >&2').ended;

@@ -11,6 +11,7 @@ import type { NatsConfigOptions } from './commands/nats-config.js';
 import type { OutputOptions } from './commands/output.js';
 import type { ReplayOptions } from './commands/replay.js';
 import type { RunOptions } from './commands/run.js';
+import type { SuccessorOptions } from './commands/successor.js';
 import type { SignalOptions } from './commands/signal.js';
 import type { AsOfOptions } from './commands/show.js';
 import type { VerifyOptions } from './commands/verify.js';
@@ -94,6 +95,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--name <name>', 'those of this name; a trailing * matches the rest')
     .option('--from <time>', 'requested at or after this time', time)
     .option('--until <time>', 'requested before this time', time)
+    .option('--origin <id>', 'those that carry on this execution', token)
     .option('--limit <n>', 'at most so many', integer(1, 1_000))
     .option('--cursor <cursor>', 'go on where an earlier answer ended')
     .action((options: ListOptions) => on(options, async (session) => (await import('./commands/list.js')).list(session, options)));
@@ -117,6 +119,17 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   control('cancel', 'end an execution; what runs is ended at once')
     .option('--immediate', 'end what runs: TERM, then KILL (the default)')
     .addOption(new Option('--graceful', 'let what runs finish').conflicts('immediate'));
+
+  const successor = (verb: 'retry' | 'rerun' | 'fork', description: string): Command =>
+    ofOne(verb, description)
+      .option('--detach', 'print the id and leave it running')
+      .action((id: string, options: SuccessorOptions) => on(options, async (session) => (await import('./commands/successor.js')).succeed(session, verb, id, options)));
+  successor('retry', 'carry on a failed or cancelled execution in a new one: what ended well stays, the rest runs anew');
+  successor('rerun', 'run a task anew, and all that depends on it, in a new execution').requiredOption('--from <task>', 'the task', token);
+  successor('fork', 'a new execution with what had ended well, and another input; this one goes on')
+    .option('--at <sequence>', 'with what was known at this log sequence; default: now', integer(1, Number.MAX_SAFE_INTEGER))
+    .option('--input <json>', 'an object, in the place of its input', jsonObject)
+    .option('--label <key=value>', 'in the place of its labels; may be repeated', label);
 
   ofOne('signal', 'send a signal: the task that has waited longest for its name takes it')
     .argument('<name>', 'what the task waits for', token)

@@ -11,14 +11,15 @@ export type ListOptions = ClientOptions & {
   readonly name?: string;
   readonly from?: string;
   readonly until?: string;
+  readonly origin?: string;
   readonly limit?: number;
   readonly cursor?: string;
 };
 
 export const list = async ({ api, out, err, json }: Session, options: ListOptions): Promise<ExitCode> => {
-  const { status, label = {}, name, from, until, limit, cursor } = options;
+  const { status, label = {}, name, from, until, origin, limit, cursor } = options;
   const labels = Object.entries(label).map(([key, value]) => `${key}=${value}`);
-  const answer = await api.get<ListAnswer>('/executions', { status, label: labels, name, from, until, limit, cursor });
+  const answer = await api.get<ListAnswer>('/executions', { status, label: labels, name, from, until, origin, limit, cursor });
   if (json) {
     out.json(answer);
     return EXIT.ok;

@@ -12,7 +12,7 @@ export type RunOptions = ClientOptions & {
   readonly detach?: boolean;
 };
 
-type Accepted = { readonly id: string; readonly sequence: number; readonly status: string };
+export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string };
 type Body = { readonly plan?: unknown; readonly name?: unknown; readonly labels?: object };
 
 const nameOf = (file: string): string => (file === '-' ? 'standard input' : file);
@@ -53,10 +53,13 @@ export const requestFor = (argv: readonly string[], { plan, name, label }: Pick<
   };
 };
 
-export const run = async (session: Session, argv: readonly string[], options: RunOptions): Promise<ExitCode> => {
-  const { api, out, err, json } = session;
-  const accepted = await api.post<Accepted>('/executions', requestFor(argv, options));
-  if (options.detach === true) {
+export const run = async (session: Session, argv: readonly string[], options: RunOptions): Promise<ExitCode> =>
+  await follow(session, await session.api.post<Accepted>('/executions', requestFor(argv, options)), options);
+
+/** Follows what was accepted to its end, unless it is to be left running. */
+export const follow = async (session: Session, accepted: Accepted, { detach }: { readonly detach?: boolean }): Promise<ExitCode> => {
+  const { out, err, json } = session;
+  if (detach === true) {
     if (json) out.json(accepted);
     else out.line(accepted.id);
     return EXIT.ok;

@@ -2,14 +2,15 @@ import type { TaskView } from '#libs/projections';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { type Shown, readShown } from '../executions-api.js';
 import type { ClientOptions, Session } from '../session.js';
-import { clock, dateTime, styleOf, took } from '../terminal/format.js';
+import { clock, dateTime, originText, styleOf, took } from '../terminal/format.js';
 import { type Screen, printable } from '../terminal/screen.js';
 import { type Cell, heading, printTable } from '../terminal/table.js';
 
 export type AsOfOptions = ClientOptions & { readonly asOf?: string };
 
-const noteOf = ({ status, error, why, waitsFor, retryAt, steps }: TaskView): string => {
+const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, steps }: TaskView): string => {
   const step = steps[steps.length - 1];
+  if (carriedFrom !== null) return `carried over from ${carriedFrom}`;
   if (why !== null) return why;
   if (waitsFor !== null) return waitsFor.kind === 'time' ? `until ${clock(waitsFor.name)}` : `waits for ${waitsFor.kind} ${waitsFor.name}`;
   if (status === 'pending' && retryAt !== null) return `again at ${clock(retryAt)}${error ? ` after ${error.code}: ${error.message}` : ''}`;
@@ -26,7 +27,7 @@ const taskRow = (task: TaskView): readonly Cell[] => [
 ];
 
 export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
-  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, reason, cancel } = execution;
+  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, reason, cancel, origin, successors = [] } = execution;
   const field = (field: string, text: string): readonly Cell[] => [{ text: field, style: 'dim' }, printable(text)];
   out.line(`${out.paint('bold', printable(name))}  ${out.paint(styleOf(status), status)}`);
   printTable(out, [
@@ -36,6 +37,8 @@ export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
     ...(Object.keys(labels).length === 0 ? [] : [field('labels', Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', '))]),
     ...(reason === null ? [] : [field('reason', `${reason.code}: ${reason.message}`)]),
     ...(cancel === null ? [] : [field('cancel', `${cancel.mode}${cancel.reason === null ? '' : `: ${cancel.reason}`}`)]),
+    ...(origin === null ? [] : [field('origin', originText(origin))]),
+    ...successors.map(({ id: successor, kind }) => field('carried on by', `${successor} (${kind})`)),
     field('version', `${version}, log sequence ${sequence}`),
   ]);
   out.line();
