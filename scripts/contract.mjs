@@ -60,7 +60,7 @@ function schema() {
 
 /**
  * Every message by its name: the type of each field by the field's JSON name. [] is a list, {} a map by text; ? may be absent.
- * Struct is a JSON object, Timestamp an RFC 3339 text in UTC.
+ * Struct is a JSON object, Value any JSON, Timestamp an RFC 3339 text in UTC.
  */
 export const messages = {
 ${lines.join('\n')}

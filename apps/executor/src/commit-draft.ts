@@ -1,6 +1,6 @@
-import type { Event, ExecutionRef, PlanTask } from '#libs/contracts';
-import { type OwnerCommand, type State, type TaskOutcome, decide, fold, next, startable } from '#libs/execution';
-import { verdictOf } from './expressions.js';
+import type { Event, ExecutionRef, Json, PlanTask } from '#libs/contracts';
+import { type OwnerCommand, type State, type TaskOutcome, decide, fold, isExpanded, next, startable } from '#libs/execution';
+import { isLoopOver, verdictOf } from './expressions.js';
 import { type RunnerHost, isEffectFree, runOnTheSpot } from './runs.js';
 
 /** Events, and bytes of what runners report, decided into one commit at most. */
@@ -67,7 +67,10 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
     const verdict = verdictOf(ref, state, task, attempt);
     if (verdict.kind === 'skip') return apply({ type: 'SkipTask', taskId }, cause);
     if (verdict.kind === 'fail') return apply({ type: 'FailTask', taskId, error: verdict.error }, cause);
-    apply({ type: 'StartTask', taskId, executor: incarnation, after, ...(verdict.input && { input: verdict.input }) }, cause);
+    const { input, items } = verdict;
+    apply({ type: 'StartTask', taskId, executor: incarnation, after, ...(input && { input }), ...(items && { items }) }, cause);
+    if (items) bytes += sizeOf(items);
+    if (isExpanded(task)) return;
     const outcome = isEffectFree(host, task) && runOnTheSpot(host, { ref, state, task, attempt });
     if (outcome) {
       apply({ type: 'RecordOutcome', taskId, attempt, outcome }, cause);
@@ -90,6 +93,14 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
       apply({ type: 'Advance' }, 'timer');
       progress = true;
     }
+    for (const taskId of due.decide) {
+      const task = state.graph.task.get(taskId);
+      if (!hasRoom() || !task) continue;
+      const verdict = isLoopOver(ref, state, task);
+      const cause = attemptKey(taskId, state.tasks.get(taskId)?.attempt ?? 1);
+      apply(typeof verdict === 'boolean' ? { type: 'DecideLoop', taskId, isOver: verdict } : { type: 'FailTask', taskId, error: verdict }, cause);
+      progress = true;
+    }
     for (const taskId of due.start) {
       const task = state.graph.task.get(taskId);
       const before = state.tasks.get(taskId);
@@ -102,4 +113,4 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
   return { at: now, events, taken, started, more: !hasRoom() };
 };
 
-const sizeOf = (value: OwnerCommand | TaskOutcome): number => Buffer.byteLength(JSON.stringify(value));
+const sizeOf = (value: OwnerCommand | TaskOutcome | readonly Json[]): number => Buffer.byteLength(JSON.stringify(value));

@@ -3,6 +3,7 @@ import {
   type OwnerCommand,
   type State,
   type TaskOutcome,
+  isExpanded,
   isTerminal,
   isWait,
   mustStop,
@@ -271,13 +272,16 @@ export class ExecutionDriver {
 
   /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
   private isBeingEnded(task: PlanTask): boolean {
-    // What undoes is alone: whatever else runs is being ended.
-    if (task.compensates !== undefined) return this.runs.size > 0;
-    return this.runs.has(task.id) || task.dependsOn.some((id) => this.runs.has(id));
+    const parentOf = (id: string): string | undefined => this.state.tasks.get(id)?.parent?.id;
+    if (this.runs.size === 0) return false;
+    const parent = parentOf(task.id);
+    // What undoes is alone, but for what undoes the same: whatever else runs is being ended.
+    if (task.compensates !== undefined) return [...this.runs.keys()].some((id) => id === task.id || parent === undefined || parentOf(id) !== parent);
+    return this.runs.has(task.id) || [...this.runs.keys()].some((id) => task.dependsOn.includes(id) || task.dependsOn.includes(parentOf(id) ?? ''));
   }
 
   private mayStart(task: PlanTask): boolean {
-    if (isWait(task) || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
+    if (isExpanded(task) || isWait(task) || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
     if (!this.around.slots.take(this)) return false;
     this.slotsHeld.add(task.id);
     return true;

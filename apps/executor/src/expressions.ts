@@ -1,12 +1,23 @@
-import type { ExecutionRef, Failure, JsonObject, PlanTask } from '#libs/contracts';
-import { type State, isWait } from '#libs/execution';
+import type { ExecutionRef, Failure, Json, JsonObject, PlanTask } from '#libs/contracts';
+import { type State, childId, isWait } from '#libs/execution';
 import { ExpressionError, type Scope, conditionHolds, hasTemplates, renderInput } from '#libs/expressions';
 import { runnerInputs } from '#libs/runners';
 
-const scopeOf = (ref: ExecutionRef, state: State, attempt: number): Scope => ({
+/** What the iteration before came to; nothing before the first. */
+const resultBefore = (state: State, loop: string, iteration: number): JsonObject => state.tasks.get(childId(loop, iteration - 1))?.result ?? {};
+
+const namesOf = (state: State, id: string): JsonObject => {
+  const { parent } = state.tasks.get(id) ?? {};
+  if (!parent) return {};
+  const { index, item } = parent;
+  return item === undefined ? { iteration: index, result: resultBefore(state, parent.id, index) } : { item, index };
+};
+
+const scopeOf = (ref: ExecutionRef, state: State, attempt: number, names: JsonObject): Scope => ({
   input: state.input,
   execution: { id: ref.execution, name: state.name, labels: state.labels },
   attempt,
+  names,
   task: (id) => {
     const task = state.tasks.get(id);
     return task && { result: task.result ?? {}, status: task.status };
@@ -25,7 +36,7 @@ export const failureOf = (error: unknown): Failure => {
  */
 export const inputOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt: number): JsonObject => {
   if (!hasTemplates(task.input)) return task.input;
-  const input = renderInput(task.input, scopeOf(ref, state, attempt));
+  const input = renderInput(task.input, scopeOf(ref, state, attempt, namesOf(state, task.id)));
   const [problem] = runnerInputs.get(task.runner)?.(input) ?? [];
   if (problem) throw new ExpressionError(`input${problem.path} results in what ${task.runner} can't take: ${problem.message}`);
   return input;
@@ -33,18 +44,39 @@ export const inputOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt
 
 /** What is to become of a task that is due. */
 export type Verdict =
-  | { readonly kind: 'start'; readonly input?: JsonObject }
+  | { readonly kind: 'start'; readonly input?: JsonObject; readonly items?: readonly Json[] }
   | { readonly kind: 'skip' }
   | { readonly kind: 'fail'; readonly error: Failure };
+
+const itemsOf = (items: Json, scope: Scope): readonly Json[] => {
+  const { items: list } = renderInput({ items }, scope, 'forEach');
+  if (!Array.isArray(list)) throw new ExpressionError('forEach/items results in no list');
+  return list as readonly Json[];
+};
 
 /** A condition is asked once, before the first attempt. */
 export const verdictOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt: number): Verdict => {
   try {
-    const { when } = task;
-    if (when !== undefined && attempt === 1 && !conditionHolds(when, scopeOf(ref, state, attempt))) return { kind: 'skip' };
+    const { when, forEach, loop } = task;
+    const scope = scopeOf(ref, state, attempt, {});
+    if (when !== undefined && attempt === 1 && !conditionHolds(when, scope)) return { kind: 'skip' };
+    if (forEach) return { kind: 'start', items: itemsOf(forEach.items, scope) };
+    if (loop) return { kind: 'start' };
     // What the core itself runs, no runner looks at.
     return isWait(task) ? { kind: 'start', input: inputOf(ref, state, task, attempt) } : { kind: 'start' };
   } catch (error) {
     return { kind: 'fail', error: failureOf(error) };
+  }
+};
+
+/** Whether the iteration that has ended was the loop's last, or why nobody can say. */
+export const isLoopOver = (ref: ExecutionRef, state: State, task: PlanTask): boolean | Failure => {
+  const { attempt = 1, children } = state.tasks.get(task.id) ?? {};
+  const iteration = (children?.count ?? 1) - 1;
+  const names = { iteration, result: resultBefore(state, task.id, iteration + 1) };
+  try {
+    return conditionHolds(task.loop?.until ?? 'true', scopeOf(ref, state, attempt, names), 'loop/until');
+  } catch (error) {
+    return failureOf(error);
   }
 };

@@ -49,13 +49,15 @@ const task = object({
   runner: text,
   status: { type: 'string', enum: ['pending', 'assigned', 'running', 'completed', 'failed', 'skipped', 'cancelled'] },
   dependsOn: listOf(token),
+  parent: orNull({ ...token, description: 'The task of which it is one of the items or iterations; they follow it in the list.' }),
+  item: { nullable: true, description: 'What it is for, where it is one of a fan-out.' },
   attempt: integer,
   startedAt: orNull(time),
   endedAt: orNull(time),
   retryAt: orNull(time),
   result: orNull(anObject),
   error: failure,
-  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
+  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event', 'tasks'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
   carriedFrom: orNull({ ...token, description: 'The execution that it ended in, and that has its output, where that was another one.' }),
   steps: listOf(step),
@@ -87,7 +89,7 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'event', 'retry', 'executor', 'concurrency', 'dependencies', 'compensation'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'event', 'retry', 'executor', 'concurrency', 'children', 'dependencies', 'compensation'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),

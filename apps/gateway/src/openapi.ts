@@ -185,6 +185,8 @@ export const describe = {
         examples: {
           hello: { summary: 'A command and what follows it', value: exampleRequests.hello },
           diamond: { summary: 'A graph: two tasks side by side, one that fails and is tried again', value: exampleRequests.diamond },
+          fanOut: { summary: 'A task for each item of what another one has found', value: exampleRequests.fanOut },
+          loop: { summary: 'A task that is done until its result will do', value: exampleRequests.loop },
           release: { summary: 'Two approvals', value: exampleRequests.release },
           saga: { summary: 'Something that fails, and is undone', value: exampleRequests.saga },
           nap: { summary: 'Something to pause, resume and cancel', value: exampleRequests.nap },

@@ -126,6 +126,38 @@ const retry: Schema = {
   },
 };
 
+const forEach: Schema = {
+  type: 'object',
+  required: ['items'],
+  additionalProperties: false,
+  description:
+    'The task is done once for each item, by tasks of their own, <id>--0, <id>--1 and so on; what it says is said of each of them, and its input knows item and index. Its result is { count, results }. Not together with loop.',
+  properties: {
+    items: {
+      description: 'A list, or a text with one template that results in a list: "{{ tasks.find.result.files }}". At most 1,000 items of 128 KiB of JSON in all.',
+      oneOf: [
+        { type: 'array', maxItems: 1_000, items: {} },
+        { type: 'string' },
+      ],
+    },
+    concurrency: { type: 'integer', minimum: 1, maximum: 1_000, description: 'Items that are under way at once, those that wait for another attempt included.' },
+    failFast: { type: 'boolean', default: false, description: 'Once an item has failed, no other one starts. Otherwise all are done; the task fails in either case.' },
+  },
+};
+
+const loop: Schema = {
+  type: 'object',
+  required: ['until', 'maxIterations'],
+  additionalProperties: false,
+  description:
+    'The task is done again and again, each time by a task of its own, <id>--0, <id>--1 and so on; its input knows iteration, from 0, and result, of the iteration before ({} at first). Its result is { count, result }, of the last one.',
+  properties: {
+    until: { type: 'string', maxLength: 2_000, description: 'A CEL expression, asked after each iteration, which knows iteration and result of that. Where it is true, the loop is over.' },
+    maxIterations: { type: 'integer', minimum: 1, maximum: 1_000, description: 'The task fails with LOOP_EXHAUSTED when it is not over by then.' },
+    delayMs: duration('Between the end of an iteration and the start of the next; default 0.', 0),
+  },
+};
+
 const task: Schema = {
   type: 'object',
   required: ['id', 'runner'],
@@ -153,6 +185,8 @@ const task: Schema = {
       ...token,
       description: 'The task that this one undoes. It runs only where the execution fails or is cancelled gracefully after that one completed, the last completed first; it has neither dependsOn, when nor onFailure.',
     },
+    forEach,
+    loop,
     onFailure: { type: 'string', enum: ['skip', 'stop', 'continue'], description: 'After the last attempt; default skip: what depends on it.' },
     onLost: { type: 'string', enum: ['retry', 'fail'], description: 'When its executor died; default retry.' },
   },
@@ -284,6 +318,37 @@ export const exampleRequests = {
           dependsOn: ['measure'],
         },
         { id: 'alert', runner: 'noop', dependsOn: ['measure'], when: 'tasks.measure.result.size > 100' },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  fanOut: {
+    plan: {
+      name: 'fan-out',
+      tasks: [
+        { id: 'find', runner: 'noop', input: { result: { names: ['ada', 'grace', 'barbara'] } } },
+        {
+          id: 'greet',
+          runner: 'command',
+          dependsOn: ['find'],
+          forEach: { items: '{{ tasks.find.result.names }}', concurrency: 2 },
+          input: { argv: ['echo', '{{ index }}: hello {{ item }}'] },
+        },
+        { id: 'count', runner: 'noop', dependsOn: ['greet'], input: { result: { greeted: '{{ tasks.greet.result.count }}' } } },
+      ],
+    },
+    labels: { team: 'docs' },
+  },
+  loop: {
+    plan: {
+      name: 'loop',
+      tasks: [
+        {
+          id: 'double',
+          runner: 'noop',
+          loop: { until: 'result.n > 100', maxIterations: 20 },
+          input: { result: { n: '{{ iteration == 0 ? 1 : result.n * 2 }}' } },
+        },
       ],
     },
     labels: { team: 'docs' },

@@ -38,7 +38,7 @@ CREATE TABLE labels (
 CREATE TABLE tasks (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, runner TEXT NOT NULL,
   depends_on TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL, started_at TEXT, ended_at TEXT, retry_at TEXT,
-  result TEXT, error TEXT, waits_for TEXT, why TEXT, carried_from TEXT,
+  result TEXT, error TEXT, waits_for TEXT, why TEXT, carried_from TEXT, parent TEXT, item TEXT,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE TABLE steps (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 import type * as wire from './generated/runledger/v1/events.js';
-import type { JsonObject, Refine, Wire } from './json.js';
+import type { Json, JsonObject, Refine, Wire } from './json.js';
 import type { Plan } from './plan.js';
 
 export type CancelMode = 'graceful' | 'immediate';
@@ -24,6 +24,7 @@ export type EventData = {
   ExecutionFailed: Wire<wire.ExecutionFailed>;
   SignalReceived: Wire<wire.SignalReceived>;
   TaskStarted: Wire<wire.TaskStarted>;
+  TaskExpanded: Refine<Wire<wire.TaskExpanded>, { items: readonly Json[] }>;
   TaskCompleted: Wire<wire.TaskCompleted>;
   TaskFailed: Wire<wire.TaskFailed>;
   TaskTimedOut: Wire<wire.TaskTimedOut>;
@@ -75,6 +76,7 @@ const types: Record<EventType, true> = {
   ExecutionFailed: true,
   SignalReceived: true,
   TaskStarted: true,
+  TaskExpanded: true,
   TaskCompleted: true,
   TaskFailed: true,
   TaskTimedOut: true,

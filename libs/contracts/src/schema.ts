@@ -38,6 +38,8 @@ const typed = (type: string, value: unknown, path: string): SchemaFault | undefi
       return unless(typeof value === 'string' && rfc3339.test(value) && !Number.isNaN(Date.parse(value)), 'must be an RFC 3339 time in UTC');
     case 'Struct':
       return unless(isObject(value), 'must be an object');
+    case 'Value':
+      return unless(value !== undefined, 'must be a JSON value');
     default:
       return message(type, value, path);
   }

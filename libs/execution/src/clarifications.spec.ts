@@ -141,7 +141,7 @@ describe('what is not answered in time', () => {
 
   it('is rejected unless the plan says otherwise; an owner wakes for it', () => {
     const message = `not answered by ${iso(100)}, which counts as rejected`;
-    expect(next(expiring().state, T0)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
+    expect(next(expiring().state, T0)).toEqual({ start: [], decide: [], advance: false, wakeAt: T0 + 100 });
     expiring().when(at(99, advance)).decides();
     expiring().when(at(100, advance)).decides(
       said('reject'),

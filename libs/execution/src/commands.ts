@@ -1,4 +1,4 @@
-import type { CancelMode, Event, Fact, Failure, JsonObject, Origin, Plan } from '#libs/contracts';
+import type { CancelMode, Event, Fact, Failure, Json, JsonObject, Origin, Plan } from '#libs/contracts';
 import type { NewArtifact } from './artifacts.js';
 
 /** What a client asks for. */
@@ -30,11 +30,11 @@ export type ClientCommand =
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =
-  /** `after`: log sequence of the execution's last commit. `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. */
-  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly after?: number; readonly input?: JsonObject }
+  /** `after`: log sequence of the execution's last commit. `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. `items`: what a fan-out is for. */
+  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly after?: number; readonly input?: JsonObject; readonly items?: readonly Json[] }
   /** A task that is due is not to run: its condition is false. */
   | { readonly type: 'SkipTask'; readonly taskId: string }
-  /** A task that is due can't be started, and could not be later. */
+  /** A task that is due can't be started, and could not be later; or nobody can say whether a loop is over. */
   | { readonly type: 'FailTask'; readonly taskId: string; readonly error: Failure }
   | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
@@ -42,6 +42,8 @@ export type OwnerCommand =
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }
   /** The event that an attempt waits for has been committed; `event` tells which, and becomes the result. */
   | { readonly type: 'RecordEvent'; readonly taskId: string; readonly attempt: number; readonly event: JsonObject }
+  /** An iteration of a loop has ended well, and it was the last or was not. */
+  | { readonly type: 'DecideLoop'; readonly taskId: string; readonly isOver: boolean }
   /** Applies what time has brought about and what is left of earlier decisions. */
   | { readonly type: 'Advance' };
 

@@ -1,10 +1,11 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
+import { join } from './children.js';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
 import { expire, timeOut, withdraw } from './outcome.js';
 import { deliveries } from './signals.js';
 import { startBy } from './starting.js';
 import type { State } from './state.js';
-import { type TaskState, isTerminal } from './task-state.js';
+import { type TaskState, bytesOf, isJoined, isOrphan, isTerminal } from './task-state.js';
 
 /** Why no further task of the execution may start, and whether running ones are given up at once. */
 type Ending = { readonly why: string; readonly abandon: boolean; readonly failure: Failure | undefined };
@@ -44,6 +45,8 @@ const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[]
   if (task.status === 'pending') {
     return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why, ...kind } }];
   }
+  // What is done by others ends after them.
+  if (task.status === 'running' && task.children) return task.children.open > 0 ? [] : [join(state, task, kind)];
   // A wait has no process that could end in its own way.
   if (task.status === 'running' && (ending.abandon || task.executor === '')) {
     return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt, ...kind } }];
@@ -51,20 +54,20 @@ const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[]
   return [];
 };
 
-const skipOrphan = (state: State, { id, status, brokenBy }: TaskState): readonly Fact[] => {
-  if (status !== 'pending' || brokenBy === undefined) return [];
-  return [{ type: 'TaskSkipped', data: { taskId: id, why: `dependency '${brokenBy}' ${state.tasks.get(brokenBy)?.status}` } }];
+const settle = (state: State, task: TaskState): readonly Fact[] => {
+  if (isJoined(task)) return [join(state, task)];
+  const { id, brokenBy, parent } = task;
+  if (!isOrphan(task) || brokenBy === undefined) return [];
+  return [{ type: 'TaskSkipped', data: { taskId: id, why: `${parent ? 'item' : 'dependency'} '${brokenBy}' ${state.tasks.get(brokenBy)?.status}` } }];
 };
-
-const utf8 = new TextEncoder();
 
 /** What the leaves of the plan resulted in, in the plan's order, as far as it fits. */
 const resultOf = (state: State): JsonObject => {
   const results: Record<string, JsonObject> = {};
   let room = MAX_RESULT_BYTES;
-  for (const { id, result } of state.tasks.values()) {
-    if (result === undefined || state.graph.dependents.has(id)) continue;
-    room -= utf8.encode(JSON.stringify({ [id]: result })).length;
+  for (const { id, result, parent } of state.tasks.values()) {
+    if (result === undefined || parent !== undefined || state.graph.dependents.has(id)) continue;
+    room -= bytesOf({ [id]: result });
     if (room < 0) break;
     results[id] = result;
   }
@@ -112,7 +115,7 @@ const undo = (state: State, ending: Ending | undefined, limit: number): readonly
 const isLive = (state: State): boolean => state.status !== undefined && !isTerminal(state.status);
 
 /**
- * What follows from the state alone: signals that tasks wait for, tasks to skip or cancel, at most `limit` of them, and once all have ended, the end. Empty when settled.
+ * What follows from the state alone: signals that tasks wait for, tasks to skip or cancel or whose children have all ended, at most `limit` of them, and once all have ended, the end. Empty when settled.
  * `now` counts only for the execution's own deadline.
  */
 export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES): readonly Fact[] => {
@@ -122,11 +125,11 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
   if (state.forward === 0 && !state.compensating) return undo(state, ending, limit);
   const delivered = ending ? [] : deliveries(state, limit);
   if (delivered.length > 0) return delivered;
-  if (!ending && state.orphans === 0) return [];
+  if (!ending && state.orphans === 0 && state.joins === 0) return [];
   const facts: Fact[] = [];
   for (const task of ending ? state.tasks.values() : state.tasks.actionable()) {
     if (facts.length >= limit) break;
-    facts.push(...(ending ? endTask(state, task, ending) : skipOrphan(state, task)));
+    facts.push(...(ending ? endTask(state, task, ending) : settle(state, task)));
   }
   return facts;
 };

@@ -194,7 +194,7 @@ describe('a failed attempt', () => {
 
   it('is not started again before its time', () => {
     const { state } = given(retried('fixed'), start('a'), fail('a'));
-    expect(next(state, T0 + 99)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
+    expect(next(state, T0 + 99)).toEqual({ start: [], decide: [], advance: false, wakeAt: T0 + 100 });
     expect(next(state, T0 + 100).start).toEqual(['a']);
   });
 
@@ -254,7 +254,7 @@ describe('time', () => {
   it('ends what still runs of a cancelled execution at the deadline of the execution, and sets no timer that has rung', () => {
     const bounded = request([task('a'), task('b', { dependsOn: ['a'] })], { timeoutMs: 100 });
     const cancelled = given(bounded, start('a'), cancel('graceful'));
-    expect(next(cancelled.state, T0 + 99)).toEqual({ start: [], advance: false, wakeAt: T0 + 100 });
+    expect(next(cancelled.state, T0 + 99)).toEqual({ start: [], decide: [], advance: false, wakeAt: T0 + 100 });
     cancelled.when(at(100, advance)).decidesTypes('TaskCancelled', 'ExecutionCancelled');
   });
 

@@ -1,5 +1,6 @@
-import type { Event, Fact } from '#libs/contracts';
+import type { Event, Fact, Failure } from '#libs/contracts';
 import { addArtifact, deleteArtifact, expireArtifact, recordArtifact } from './artifacts.js';
+import { begin, decideLoop, isExpanded, isUndecided } from './children.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
@@ -9,7 +10,7 @@ import { recordEvent, recordLostAttempt, recordOutcome, recordStep } from './out
 import { Refused } from './refused.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
-import { isTerminal } from './task-state.js';
+import { type TaskState, isTerminal } from './task-state.js';
 import { waitOf } from './waits.js';
 
 const reasonOf = (command: { readonly reason?: string }): { reason?: string } =>
@@ -105,11 +106,14 @@ const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | 
 
 type Starting = Extract<Command, { type: 'StartTask' | 'SkipTask' | 'FailTask' }>;
 
+const failedForGood = ({ id: taskId, attempt }: TaskState, error: Failure): Fact => ({ type: 'TaskFailed', data: { taskId, attempt, error, final: true } });
+
 /** What becomes of a task that is due; the first one starts the execution. */
 const startTask = (state: State, command: Starting, now: number): Fact[] => {
   const { taskId } = command;
   const plan = state.graph.task.get(taskId);
   const task = state.tasks.get(taskId);
+  if (task && command.type === 'FailTask' && isUndecided(state, task)) return [failedForGood(task, command.error)];
   if (!plan || !task || !startable(state, task, now)) {
     throw new Refused('TASK_NOT_STARTABLE', `task '${taskId}' is not due to start`);
   }
@@ -123,9 +127,10 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
   }
   switch (command.type) {
     case 'StartTask': {
-      const { executor, after = 0, input = plan.input } = command;
-      const rendered = { ...plan, input };
+      const { executor, after = 0, input = plan.input, items = [] } = command;
       const attempt = task.attempt + 1;
+      if (isExpanded(plan)) return [...facts, ...begin(state, plan, attempt, items)];
+      const rendered = { ...plan, input };
       const wait = waitOf(rendered, now, after) ?? { executor };
       const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
       facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
@@ -135,7 +140,7 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
     case 'SkipTask':
       return [...facts, { type: 'TaskSkipped', data: { taskId, why: `its condition is false: ${plan.when ?? ''}`, kind: 'condition' } }];
     case 'FailTask':
-      return [...facts, { type: 'TaskFailed', data: { taskId, attempt: task.attempt, error: command.error, final: true } }];
+      return [...facts, failedForGood(task, command.error)];
   }
 };
 
@@ -175,6 +180,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return recordLostAttempt(state, command.taskId, command.attempt, now);
     case 'RecordStep':
       return recordStep(state, command.taskId, command.attempt, command.step);
+    case 'DecideLoop':
+      return decideLoop(state, command.taskId, command.isOver, now);
     case 'Advance':
       return due(state, now);
   }

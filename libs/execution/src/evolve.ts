@@ -1,10 +1,11 @@
-import type { Event, PlanTask } from '#libs/contracts';
+import type { Event, EventData, PlanTask } from '#libs/contracts';
 import { withArtifact, withoutArtifact } from './artifacts.js';
+import { childId, childPlan } from './children.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
 import { type State, graphOf } from './state.js';
-import { type TaskState, endedWell, isOrphan, isTerminal } from './task-state.js';
+import { type TaskState, endedWell, hasEndedWell, isBusy, isJoined, isOrphan, isTerminal } from './task-state.js';
 import { TaskTable } from './task-table.js';
 
 type Draft = { -readonly [K in keyof State]: State[K] };
@@ -20,6 +21,8 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   carriedFrom: undefined,
   passedOver: false,
   compensates: task.compensates,
+  parent: undefined,
+  children: undefined,
   waitingFor: task.compensates === undefined ? task.dependsOn.length : 1,
   brokenBy: undefined,
   dueAt: task.dependsOn.length === 0 && task.compensates === undefined ? at : undefined,
@@ -41,8 +44,9 @@ const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, a
   for (const [before, after] of changed) {
     draft.open += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
     if (before.compensates === undefined) draft.forward += Number(isTerminal(before.status)) - Number(isTerminal(after.status));
-    draft.running += Number(after.status === 'running') - Number(before.status === 'running');
+    draft.running += Number(isBusy(after)) - Number(isBusy(before));
     draft.orphans += Number(isOrphan(after)) - Number(isOrphan(before));
+    draft.joins += Number(isJoined(after)) - Number(isJoined(before));
     if (after.signal !== before.signal) draft.listeners = relisten(draft.listeners, after);
   }
   draft.tasks = draft.tasks.with(changed.map(([, after]) => after));
@@ -61,6 +65,45 @@ const undoNext = (draft: Draft): void => {
   if (task && task.waitingFor > 0) replace(draft, [[task, released(task, draft.at)]]);
 };
 
+/** A task is done by others from here on, of which as many may start as its plan lets be under way at once. */
+const expand = (draft: Draft, { taskId, first, count, items, notBefore }: EventData['TaskExpanded']): void => {
+  const task = draft.tasks.get(taskId);
+  const plan = draft.graph.task.get(taskId);
+  if (!task || !plan) return;
+  const plans = Array.from({ length: count }, (_, n) => childPlan(plan, first + n));
+  const admitted = Math.min(count, plan.forEach?.concurrency ?? count);
+  const retryAt = timeOf(notBefore);
+  const states = plans.map((child, n): TaskState => {
+    const isAdmitted = n < admitted;
+    const parent = { id: taskId, index: first + n, item: items[n] };
+    return { ...pendingTask(child, draft.at), parent, waitingFor: isAdmitted ? 0 : 1, dueAt: isAdmitted ? (retryAt ?? draft.at) : undefined, retryAt };
+  });
+  draft.tasks = draft.tasks.plus(states);
+  draft.graph = { ...draft.graph, task: draft.graph.task.plus(plans.map((child) => [child.id, child])) };
+  draft.open += count;
+  if (plan.compensates === undefined) draft.forward += count;
+  replace(draft, [[task, { ...task, children: { count: first + count, open: count, admitted: first + admitted, isStopped: false, isUndecided: false } }]]);
+};
+
+/** One fewer is open of what the parent is done by; the next one's turn comes, or that of none any more. */
+const childEnded = (draft: Draft, child: TaskState, parentId: string): void => {
+  const parent = draft.tasks.get(parentId);
+  if (!parent?.children) return;
+  const { count, open, admitted, isStopped } = parent.children;
+  const { forEach, loop } = draft.graph.task.get(parentId) ?? {};
+  const stops = child.status === 'failed' && forEach?.failFast === true && !isStopped;
+  const isUndecided = loop !== undefined && hasEndedWell(child);
+  const children = { count, open: open - 1, admitted: Math.min(count, admitted + 1), isStopped: isStopped || stops, isUndecided };
+  const waiting = (index: number): readonly TaskState[] => {
+    const task = draft.tasks.get(childId(parentId, index));
+    return task?.status === 'pending' && task.brokenBy === undefined ? [task] : [];
+  };
+  const changed = stops
+    ? Array.from({ length: count }, (_, index) => waiting(index)).flat().map((task): [TaskState, TaskState] => [task, { ...task, waitingFor: task.waitingFor + 1, brokenBy: child.id }])
+    : waiting(admitted).map((task): [TaskState, TaskState] => [task, released(task, draft.at)]);
+  replace(draft, [[parent, { ...parent, children }], ...changed]);
+};
+
 /** Changes one task; what depends on it waits for one fewer, or for ever. */
 const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => {
   const before = draft.tasks.get(id);
@@ -75,6 +118,7 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
     isWell ? released(task, draft.at) : { ...task, brokenBy: task.brokenBy ?? id },
   ]);
   replace(draft, [[before, after], ...changed]);
+  if (after.parent) return childEnded(draft, after, after.parent.id);
   if (after.compensates !== undefined) {
     if (after.status === 'failed') draft.notUndone ??= id;
     return undoNext(draft);
@@ -191,6 +235,8 @@ const apply = (draft: Draft, event: Event): void => {
         openStep: undefined,
       });
       return;
+    case 'TaskExpanded':
+      return expand(draft, event.data);
     case 'TaskCompleted': {
       const { taskId, result } = event.data;
       draft.signals = withoutFirst(draft.signals, draft.tasks.get(taskId)?.signal);

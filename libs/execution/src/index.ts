@@ -8,11 +8,12 @@ export {
   keyedCause,
 } from './commands.js';
 export { type ArtifactState, type NewArtifact } from './artifacts.js';
+export { childId, childIds, isExpanded } from './children.js';
 export { type Clarification, type Responder, countOf, whyNot } from './clarifications.js';
 export { decide } from './decide.js';
 export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';
-export { MAX_ARTIFACTS, MAX_DURATION_MS, MAX_EVENTS, MAX_SIGNALS, MAX_SIGNAL_BYTES, MAX_TASKS } from './limits.js';
+export { MAX_ARTIFACTS, MAX_DURATION_MS, MAX_EVENTS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_ITERATIONS, MAX_SIGNALS, MAX_SIGNAL_BYTES, MAX_TASKS } from './limits.js';
 export { type Next, mustStop, next, runningAttempts } from './next.js';
 export { type Expression, type ExpressionRules } from './plan-expressions.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
@@ -21,5 +22,5 @@ export { type Signal } from './signals.js';
 export { type Predecessor, type Succession, successorOf } from './succession.js';
 export { mayStart, startBy, startable } from './starting.js';
 export { type State, initial, remainsOf } from './state.js';
-export { type TaskState, isTerminal } from './task-state.js';
+export { type Children, type TaskState, isBusy, isTerminal } from './task-state.js';
 export { isWait } from './waits.js';

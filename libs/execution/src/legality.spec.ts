@@ -1,5 +1,5 @@
 import type { Event, Fact } from '#libs/contracts';
-import { T0, cancel, fail, given, iso, pause, request, signal, start, succeed, task } from '#libs/testing';
+import { T0, cancel, fail, given, iso, pause, request, signal, start, startEach, succeed, task } from '#libs/testing';
 import { type State, illegality, initial } from './index.js';
 
 const event = (fact: Fact, at = 10): Event => ({ ...fact, at: iso(at), cause: 'c', actor: 'a', correlationId: 'k' });
@@ -12,6 +12,10 @@ const ignored: Fact = { type: 'TaskResultIgnored', data: { taskId: 'a', attempt:
 const requested = given(request([task('a'), task('b', { dependsOn: ['a'] })])).state;
 const running = given(request([task('a'), task('b', { dependsOn: ['a'] })]), start('a')).state;
 const listening = given(request([task('a', { runner: 'signal', input: { name: 'go' } })]), signal('stop'), start('a')).state;
+const expanded = (taskId: string, first: number): Fact => ({ type: 'TaskExpanded', data: { taskId, attempt: 1, runner: 'command', first, count: 1, items: [] } });
+const loop = { until: 'result.over', maxIterations: 3 };
+const fanned = given(request([task('a', { forEach: { items: [] } })]), startEach('a', [1, 2])).state;
+const looping = given(request([task('a', { loop })]), start('a'), start('a--0'), succeed('a--0')).state;
 const over = given(request([task('a')]), start('a'), succeed('a')).state;
 const again = given(request([task('a', { retry: { maxAttempts: 2, delayMs: 1_000, backoff: 'fixed' } })]), start('a'), fail('a')).state;
 
@@ -43,6 +47,11 @@ describe('what may not follow', () => {
       event(paused),
       /cancelling/,
     ],
+    ['an expansion of what is done by itself', running, event(expanded('a', 0)), /not one that is done by others/],
+    ['a second expansion of what has items', fanned, event(expanded('a', 2)), /2 of which have not ended/],
+    ['an iteration that is left out', looping, event(expanded('a', 2)), /from 2 on, and 1 there are/],
+    ['an iteration of what does not run', given(request([task('a', { loop })])).state, event(expanded('a', 0)), /pending/],
+    ['the end of what has items before theirs', fanned, event(done('a')), /2 of its children have not ended/],
     [
       'a weaker cancel',
       given(request([task('a')]), start('a'), cancel('immediate')).state,
@@ -51,6 +60,10 @@ describe('what may not follow', () => {
     ],
   ])('is %s', (_, state, fact, why) => {
     expect(illegality(state, fact)).toMatch(why);
+  });
+
+  it('is not the iteration after one that has ended', () => {
+    expect(illegality(looping, event(expanded('a', 1)))).toBeUndefined();
   });
 
   it('is not a late result after the end, nor the attempt that was scheduled', () => {

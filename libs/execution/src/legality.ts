@@ -1,4 +1,5 @@
 import type { Event, EventData } from '#libs/contracts';
+import { isExpanded } from './children.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
 import { type TaskState, isTerminal } from './task-state.js';
@@ -87,7 +88,13 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
       return task.status === 'pending' && final ? unless(attempt === task.attempt, `it is about attempt ${attempt}, and ${about(task)}`) : runs(task, attempt);
     }
     case 'TaskCompleted':
-      return runs(task, event.data.attempt) ?? isSignalled(state, task);
+      return runs(task, event.data.attempt) ?? isSignalled(state, task) ?? unless((task.children?.open ?? 0) === 0, `${task.children?.open} of its children have not ended`);
+    case 'TaskExpanded': {
+      const { attempt, first } = event.data;
+      const { count = 0, open = 0 } = task.children ?? {};
+      if (!isExpanded(state.graph.task.get(task.id) ?? {})) return `task '${task.id}' is not one that is done by others`;
+      return runs(task, attempt) ?? unless(open === 0 && first === count, `it is about children from ${first} on, and ${count} there are, ${open} of which have not ended`);
+    }
     case 'TaskTimedOut':
     case 'TaskCancelled':
     case 'StepStarted':

@@ -1,4 +1,4 @@
-/** Tasks of one plan. */
+/** Tasks of one execution. */
 export const MAX_TASKS = 10_000;
 /** Events of one execution; past it the execution fails with HISTORY_LIMIT, with room for what that takes. */
 export const MAX_EVENTS = 50_000;
@@ -18,6 +18,14 @@ export const MAX_SIGNALS = 100;
 export const MAX_SIGNAL_BYTES = 16 * 1024;
 /** Times that one clarification may be delegated. */
 export const MAX_DELEGATIONS = 100;
+/** Items of one fan-out. */
+export const MAX_ITEMS = 1_000;
+/** Bytes of JSON of all of them. */
+export const MAX_ITEMS_BYTES = 128 * 1024;
+/** Iterations of one loop. */
+export const MAX_ITERATIONS = 1_000;
+/** Bytes of JSON that the results of a fan-out's items may take in its own. */
+export const MAX_TASK_RESULT_BYTES = 32 * 1024;
 /** Bytes of JSON that ExecutionCompleted carries of its tasks' results. */
 export const MAX_RESULT_BYTES = 64 * 1024;
 /** Longest wait that a Retry-After brings about where the plan sets no maximum. */

@@ -1,3 +1,4 @@
+import { isUndecided } from './children.js';
 import { consequences, due } from './consequences.js';
 import { mayStart, startBy, startable } from './starting.js';
 import type { State } from './state.js';
@@ -7,6 +8,8 @@ import { isTerminal } from './task-state.js';
 export type Next = {
   /** Tasks to start now, in the plan's order, as many as the plan's own limit leaves room for. */
   readonly start: readonly string[];
+  /** Loops of which an iteration has ended well: whether it was the last is for their condition to say. */
+  readonly decide: readonly string[];
   /** True when an Advance would decide something now. */
   readonly advance: boolean;
   /** Milliseconds since the epoch when to look again; undefined when no timer is set. */
@@ -15,14 +18,16 @@ export type Next = {
 
 /** What the state calls for at `now` (milliseconds since the epoch). */
 export const next = (state: State, clock: number): Next => {
-  if (state.status === undefined || isTerminal(state.status)) return { start: [], advance: false, wakeAt: undefined };
+  if (state.status === undefined || isTerminal(state.status)) return { start: [], decide: [], advance: false, wakeAt: undefined };
   const now = Math.max(clock, state.at);
   const advance = due(state, now).length > 0 || consequences(state, now).length > 0;
   const timers: number[] = state.deadlineAt === undefined || state.compensating ? [] : [state.deadlineAt];
   const start: string[] = [];
+  const undecided: string[] = [];
   let room = (state.plan.concurrency ?? Infinity) - state.running;
   for (const task of state.tasks.actionable()) {
     if (task.status === 'running') {
+      if (isUndecided(state, task)) undecided.push(task.id);
       if (task.wakeAt !== undefined) timers.push(task.wakeAt);
       if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
       if (task.clarification?.expiresAt !== undefined) timers.push(task.clarification.expiresAt);
@@ -38,7 +43,7 @@ export const next = (state: State, clock: number): Next => {
     }
   }
   const wakeAt = timers.reduce<number | undefined>((first, at) => (first === undefined || at < first ? at : first), undefined);
-  return { start: advance ? [] : start, advance, wakeAt };
+  return { start: advance ? [] : start, decide: advance ? [] : undecided, advance, wakeAt };
 };
 
 /** Attempts that run now, with who runs them (empty for a wait). */

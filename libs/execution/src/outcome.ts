@@ -8,9 +8,11 @@ import { type TaskState, isTerminal } from './task-state.js';
 
 const planOf = (state: State, task: TaskState): PlanTask | undefined => state.graph.task.get(task.id);
 
-/** False once the execution is on its way to its end: then a failed attempt is the last one. */
-const mayRetry = (state: State, { compensates }: TaskState): boolean =>
-  !isTerminal(state.status) && (compensates === undefined ? !state.cancel && state.stoppedBy === undefined : state.cancel?.mode !== 'immediate');
+/** False once the execution, or the fan-out that it is a part of, is on its way to its end: then a failed attempt is the last one. */
+const mayRetry = (state: State, { compensates, parent }: TaskState): boolean =>
+  !isTerminal(state.status) &&
+  state.tasks.get(parent?.id ?? '')?.children?.isStopped !== true &&
+  (compensates === undefined ? !state.cancel && state.stoppedBy === undefined : state.cancel?.mode !== 'immediate');
 
 const retryAfter = (task: TaskState, now: number, delayMs: number): Fact => ({
   type: 'TaskRetryScheduled',

@@ -11,11 +11,11 @@ export type Expression = {
   readonly fault: string | undefined;
 };
 
-/** The language of a plan's conditions and templates; the core has none of its own. */
+/** The language of a plan's conditions and templates; the core has none of its own. `names` are known beside those that always are. */
 export type ExpressionRules = {
-  condition(text: string): Expression;
+  condition(text: string, names?: readonly string[]): Expression;
   /** One for each text in a task's input that holds any. */
-  templates(input: JsonObject): readonly Expression[];
+  templates(input: JsonObject, names?: readonly string[]): readonly Expression[];
 };
 
 /** For plans in which no text is more than a text. */
@@ -23,6 +23,13 @@ export const noExpressions: ExpressionRules = {
   condition: () => ({ path: '', length: 0, tasks: [], fault: 'conditions are not known here' }),
   templates: () => [],
 };
+
+/** What an item's, or an iteration's, input may name beside. */
+export const namesOf = ({ forEach, loop }: { readonly forEach?: unknown; readonly loop?: unknown }): readonly string[] =>
+  forEach === undefined ? (loop === undefined ? [] : LOOP_NAMES) : ITEM_NAMES;
+
+const ITEM_NAMES = ['item', 'index'];
+export const LOOP_NAMES = ['iteration', 'result'];
 
 /** Characters of all expressions of one plan. */
 export const MAX_EXPRESSIONS = 100_000;

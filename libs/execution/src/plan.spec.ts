@@ -107,6 +107,56 @@ describe('expressions in a plan', () => {
   });
 });
 
+describe('items and iterations', () => {
+  const problems = (...tasks: readonly object[]): unknown => {
+    const result = parsePlan(plan(tasks), runners, expressions);
+    return 'problems' in result ? result.problems.map(({ path, message }) => `${path} ${message}`) : 'none';
+  };
+  const each = (forEach: unknown, more: object = {}): object => noop('b', { dependsOn: ['a'], forEach, ...more });
+  const loop = (of: unknown, more: object = {}): object => noop('b', { dependsOn: ['a'], loop: of, ...more });
+
+  it('are of a list, or of what a template results in, and of a condition with a bound', () => {
+    expect(problems(noop('a'), each({ items: [1, { x: [] }], concurrency: 3, failFast: true }))).toBe('none');
+    expect(problems(noop('a'), each({ items: 'a' }))).toBe('none');
+    expect(problems(noop('a'), loop({ until: 'a', maxIterations: 5, delayMs: 0 }))).toBe('none');
+  });
+
+  it.each<[string, object, string]>([
+    ['items that are no list', each({ items: 7 }), '/tasks/1/forEach/items must be a list, or a text with a template'],
+    ['no items', each({}), '/tasks/1/forEach/items must be a list'],
+    ['a list that is none', each([1]), '/tasks/1/forEach must be an object with items'],
+    ['more items than there may be', each({ items: Array(1_001).fill(0) }), '/tasks/1/forEach/items 1001 items; at most 1000'],
+    ['items that are too large', each({ items: Array(10).fill({ text: 'x'.repeat(14_000) }) }), '/tasks/1/forEach/items more than 131072 bytes'],
+    ['items of what it does not depend on', each({ items: 'z' }), "/tasks/1/forEach/items names task 'z', which there is not"],
+    ['no items at once', each({ items: [], concurrency: 0 }), '/tasks/1/forEach/concurrency must be an integer from 1 to 1000'],
+    ['a failFast that is no truth', each({ items: [], failFast: 'yes' }), '/tasks/1/forEach/failFast must be true or false'],
+    ['another field', each({ items: [], parallel: 1 }), '/tasks/1/forEach/parallel unknown field; known are items, concurrency, failFast'],
+    ['items and iterations together', each({ items: [] }, { loop: { until: 'a', maxIterations: 1 } }), '/tasks/1/forEach is not for a task with a loop'],
+    ['a loop without a bound', loop({ until: 'a' }), '/tasks/1/loop/maxIterations is required: 1 to 1000'],
+    ['a loop without an end', loop({ maxIterations: 3 }), '/tasks/1/loop/until must be an expression as text'],
+    ['a loop whose end is no expression', loop({ until: '?', maxIterations: 3 }), '/tasks/1/loop/until is no expression'],
+    ['a loop that waits backwards', loop({ until: 'a', maxIterations: 3, delayMs: -1 }), '/tasks/1/loop/delayMs must be an integer'],
+    ['an id that leaves no room', noop('x'.repeat(60), { forEach: { items: [] } }), '/tasks/1/id more than 59 characters'],
+  ])('are refused with %s', (_, task, message) => {
+    expect(problems(noop('a'), task)).toEqual([expect.stringContaining(message)]);
+  });
+
+  it('have ids that no other task may have', () => {
+    expect(problems(noop('b--0'), noop('b', { forEach: { items: [] } }))).toEqual(['/tasks/0/id is kept for an item or iteration of /tasks/1']);
+    expect(problems(noop('b--0'), noop('b'), noop('b--x', { loop: { until: 'b--x', maxIterations: 1 } }))).toEqual([expect.stringContaining('does not depend')]);
+  });
+
+  it('know more names than other tasks, each of their own', () => {
+    const asked: (readonly string[] | undefined)[] = [];
+    const rules: ExpressionRules = {
+      condition: (text, names) => (asked.push(names), expressions.condition(text)),
+      templates: (input, names) => (asked.push(names), expressions.templates(input)),
+    };
+    parsePlan(plan([noop('a', { forEach: { items: [] } }), noop('b', { loop: { until: 'b', maxIterations: 1 } }), noop('c', { when: 'c' })]), runners, rules);
+    expect(asked).toEqual([['item', 'index'], undefined, ['iteration', 'result'], ['iteration', 'result'], [], undefined]);
+  });
+});
+
 describe('what undoes', () => {
   const problems = (...tasks: readonly object[]): unknown => {
     const result = parsePlan(plan(tasks), runners, expressions);

@@ -1,7 +1,9 @@
-import type { JsonObject, Plan, PlanTask } from '#libs/contracts';
+import type { Json, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { findCycle } from './cycle.js';
-import { MAX_DURATION_MS, MAX_TASKS } from './limits.js';
-import { type Expression, type ExpressionRules, MAX_EXPRESSIONS, comesAfter, isOfTemplate, noExpressions } from './plan-expressions.js';
+import { childId, isExpanded } from './children.js';
+import { MAX_DURATION_MS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_ITERATIONS, MAX_TASKS } from './limits.js';
+import { type Expression, type ExpressionRules, LOOP_NAMES, MAX_EXPRESSIONS, comesAfter, isOfTemplate, namesOf, noExpressions } from './plan-expressions.js';
+import { bytesOf } from './task-state.js';
 
 /** A fault in a plan. `path` is a JSON pointer from the plan, such as `/tasks/3/dependsOn/0`. */
 export type PlanProblem = { readonly path: string; readonly message: string };
@@ -13,6 +15,7 @@ const MAX_PROBLEMS = 20;
 const MAX_DEPTH = 64;
 const MAX_VALUES = 50_000;
 const MAX_CODES = 32;
+const MAX_ID = 64;
 const errorCode = /^[A-Z][A-Z0-9_]{0,63}$/;
 // The rule of subject tokens: a task's id is one in its output's subject.
 const id = /^[A-Za-z0-9_-]{1,64}$/;
@@ -105,12 +108,12 @@ class Parser {
     });
   }
 
-  input(path: string, { id: task, runner, input = {} }: Fields): void {
+  input(path: string, { id: task, runner, input = {}, ...more }: Fields): void {
     if (!isObject(input)) return this.fault(path, 'must be an object');
     const before = this.problems.length;
     this.json(path, input);
     if (typeof runner !== 'string' || this.problems.length > before) return;
-    const templates = this.expressionLength > MAX_EXPRESSIONS ? [] : this.expressions.templates(input as JsonObject);
+    const templates = this.expressionLength > MAX_EXPRESSIONS ? [] : this.expressions.templates(input as JsonObject, namesOf(more));
     for (const template of templates) this.expression(path + template.path, task, template);
     for (const problem of this.runners.get(runner)?.(input as JsonObject) ?? []) {
       // What a template results in is seen when it has: then its runner has its say.
@@ -124,6 +127,38 @@ class Parser {
     if (this.expressionLength <= MAX_EXPRESSIONS) this.expression(path, task, this.expressions.condition(when));
   }
 
+  forEach(path: string, { id: task, forEach, loop }: Fields): void {
+    if (forEach === undefined) return;
+    if (loop !== undefined) this.fault(path, 'is not for a task with a loop; let the items be a task of their own');
+    if (!isObject(forEach)) return this.fault(path, 'must be an object with items');
+    this.only(path, forEach, ['items', 'concurrency', 'failFast']);
+    const { items, concurrency, failFast = false } = forEach;
+    const place = at(path, 'items');
+    this.integer(at(path, 'concurrency'), concurrency, 1, MAX_ITEMS);
+    if (typeof failFast !== 'boolean') this.fault(at(path, 'failFast'), 'must be true or false');
+    const before = this.problems.length;
+    this.json(place, items);
+    if (this.problems.length > before) return;
+    const templates = typeof items === 'string' || Array.isArray(items) ? this.expressions.templates({ items } as JsonObject) : [];
+    for (const template of templates) this.expression(path + template.path, task, template);
+    if (!Array.isArray(items)) {
+      if (templates.length === 0) this.fault(place, 'must be a list, or a text with a template that results in one');
+    } else if (items.length > MAX_ITEMS) this.fault(place, `${items.length} items; at most ${MAX_ITEMS} are allowed`);
+    else if (bytesOf(items as Json) > MAX_ITEMS_BYTES) this.fault(place, `more than ${MAX_ITEMS_BYTES} bytes`);
+  }
+
+  loop(path: string, { id: task, loop }: Fields): void {
+    if (loop === undefined) return;
+    if (!isObject(loop)) return this.fault(path, 'must be an object with until and maxIterations');
+    this.only(path, loop, ['until', 'maxIterations', 'delayMs']);
+    const { until, maxIterations, delayMs } = loop;
+    if (maxIterations === undefined) this.fault(at(path, 'maxIterations'), `is required: 1 to ${MAX_ITERATIONS}`);
+    this.integer(at(path, 'maxIterations'), maxIterations, 1, MAX_ITERATIONS);
+    this.integer(at(path, 'delayMs'), delayMs, 0, MAX_DURATION_MS);
+    if (typeof until !== 'string') return this.fault(at(path, 'until'), 'must be an expression as text');
+    if (this.expressionLength <= MAX_EXPRESSIONS) this.expression(at(path, 'until'), task, this.expressions.condition(until, LOOP_NAMES));
+  }
+
   expression(path: string, task: unknown, { length, tasks, fault }: Expression): void {
     this.expressionLength += length;
     if (this.expressionLength > MAX_EXPRESSIONS) this.fault(path, `more than ${MAX_EXPRESSIONS} characters of expressions in one plan`);
@@ -133,7 +168,7 @@ class Parser {
 
   task(path: string, value: unknown): void {
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'compensates', 'onFailure', 'onLost'];
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'compensates', 'forEach', 'loop', 'onFailure', 'onLost'];
     this.only(path, value, known);
     const { id: taskId, runner, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
     if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
@@ -142,6 +177,8 @@ class Parser {
     }
     this.input(at(path, 'input'), value);
     this.when(at(path, 'when'), value);
+    this.forEach(at(path, 'forEach'), value);
+    this.loop(at(path, 'loop'), value);
     if (!Array.isArray(dependsOn)) this.fault(at(path, 'dependsOn'), 'must be a list of task ids');
     this.retry(at(path, 'retry'), retry);
     this.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
@@ -197,12 +234,23 @@ class Parser {
         seen.add(dependency);
       });
     });
+    this.childIds(tasks as readonly LooseTask[], index);
     if (this.problems.length > 0) return;
     const cycle = findCycle(tasks as unknown as readonly PlanTask[]);
     if (cycle) {
       const path = `/tasks/${index.get(cycle[0])}/dependsOn`;
       this.fault(path, `cycle: ${cycle.join(' depends on ')}; no task of it could ever start`);
     }
+  }
+
+  /** Items and iterations are tasks, whose ids nothing else may have. */
+  childIds(tasks: readonly LooseTask[], index: ReadonlyMap<unknown, number>): void {
+    const longest = MAX_ID - childId('', MAX_ITEMS - 1).length;
+    tasks.forEach((task, i) => {
+      if (isExpanded(task) && task.id.length > longest) this.fault(`/tasks/${i}/id`, `more than ${longest} characters, which leaves no room for the ids of its items or iterations`);
+      const parent = index.get(/^(.+)--\d+$/.exec(task.id)?.[1]);
+      if (parent !== undefined && isExpanded(tasks[parent] ?? {})) this.fault(`/tasks/${i}/id`, `is kept for an item or iteration of /tasks/${parent}`);
+    });
   }
 
   /** A task knows of those only that have ended for certain when it starts. */
@@ -239,7 +287,7 @@ class Parser {
 
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
-  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, onFailure, onLost } = task;
+  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, forEach, loop, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
@@ -251,6 +299,8 @@ const normalTask = (task: LooseTask): PlanTask => {
     ...(heartbeatMs !== undefined && { heartbeatMs }),
     ...(when !== undefined && { when }),
     ...(compensates !== undefined && { compensates }),
+    ...(forEach && { forEach }),
+    ...(loop && { loop }),
     ...(onFailure && { onFailure }),
     ...(onLost && { onLost }),
   };

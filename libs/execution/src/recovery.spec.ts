@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { Event } from '#libs/contracts';
 import { type Log, World, generatedLogs as logs } from '#libs/testing';
-import { type State, fold, illegality, initial, isTerminal, next, whyNot } from './index.js';
+import { type State, fold, illegality, initial, isBusy, isTerminal, next, whyNot } from './index.js';
+import { isJoined } from './task-state.js';
 
 /** What an owner does that knows nothing but the log: whatever the dead executor ran is lost, whatever it runs itself ends. */
 const recover = (prefix: Log): World => {
@@ -11,14 +12,15 @@ const recover = (prefix: Log): World => {
     if (world.state.status === 'paused') world.tell({ type: 'ResumeExecution' });
     const due = next(world.state, world.now);
     if (due.advance) world.tell({ type: 'Advance' });
-    for (const taskId of due.start) world.tell({ type: 'StartTask', taskId, executor: 'second' });
+    for (const taskId of due.decide) world.tell({ type: 'DecideLoop', taskId, isOver: round % 2 === 0 });
+    for (const taskId of due.start) world.start(taskId, 'second', 2);
     for (const { taskId, attempt } of world.attempts()) {
       world.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: {} } });
     }
     world.approveAll();
     for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
     for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
-    if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
+    if (!due.advance && due.decide.length === 0 && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
   }
   return world;
 };
@@ -86,7 +88,8 @@ describe('every generated log', () => {
           state = fold(state, [event]);
           expect(state.running).toBeLessThanOrEqual(state.plan.concurrency ?? Infinity);
           const tasks = [...state.tasks.values()];
-          expect(state.running).toBe(tasks.filter(({ status }) => status === 'running').length);
+          expect(state.running).toBe(tasks.filter(isBusy).length);
+          expect(state.joins).toBe(tasks.filter(isJoined).length);
           expect(state.open).toBe(tasks.filter(({ status }) => !isTerminal(status)).length);
           expect(state.forward).toBe(tasks.filter(({ status, compensates }) => !isTerminal(status) && compensates === undefined).length);
         }
@@ -108,7 +111,7 @@ describe('every generated log', () => {
           if (event.type === 'ExecutionCompensationStarted') expected.push(...completed.flatMap((id) => state.graph.compensations.get(id) ?? []));
         }
         const starts = events.flatMap((event) => (event.type === 'TaskStarted' ? [event.data.taskId] : []));
-        const started = [...new Set(starts.filter((id) => state.tasks.get(id)?.compensates !== undefined))];
+        const started = [...new Set(starts.filter((id) => state.tasks.get(id)?.compensates !== undefined && !state.tasks.get(id)?.parent))];
         undone += started.length;
         // An immediate cancel, or a start that nobody made in time, leaves some out.
         expect(started).toEqual(expected.filter((id) => started.includes(id)));
@@ -183,6 +186,42 @@ describe('every generated log', () => {
     );
   });
 
+  it('has of a fan-out as many items under way as it may, starts none after a failure where it is to fail fast, and ends it after the last', () => {
+    let [fanned, looped] = [0, 0];
+    fc.assert(
+      fc.property(logs, (log) => {
+        const { state: end, log: whole } = recover(log);
+        let state = initial;
+        for (const event of whole.flat()) {
+          const task = 'taskId' in event.data ? state.tasks.get(event.data.taskId) : undefined;
+          const plan = state.graph.task.get(task?.parent?.id ?? '');
+          const siblings = [...state.tasks.values()].filter(({ parent }) => parent !== undefined && parent.id === task?.parent?.id);
+          if (event.type === 'TaskStarted' && task?.parent) {
+            const underWay = siblings.filter(({ status, attempt }) => status === 'running' || (status === 'pending' && attempt > 0));
+            expect(underWay.filter(({ id }) => id !== task.id).length).toBeLessThan(plan?.forEach?.concurrency ?? Infinity);
+            if (plan?.forEach?.failFast) expect(siblings.filter(({ status }) => status === 'failed')).toEqual([]);
+            if (plan?.loop) expect(underWay.filter(({ id }) => id !== task.id)).toEqual([]);
+          }
+          state = fold(state, [event]);
+        }
+        for (const { id, status, children } of end.tasks.values()) {
+          if (!children) continue;
+          const plan = end.graph.task.get(id);
+          const parts = [...end.tasks.values()].filter(({ parent }) => parent?.id === id);
+          expect([parts.length, children.open]).toEqual([children.count, 0]);
+          if (status === 'completed') for (const part of parts) expect(part.status === 'completed' || part.passedOver).toBe(true);
+          if (plan?.forEach && parts.some((part) => part.status === 'failed')) expect(status).toBe('failed');
+          if (plan?.loop) expect(parts.length).toBeLessThanOrEqual(plan.loop.maxIterations);
+          if (plan?.forEach) fanned += Number(parts.length > 1);
+          else looped += Number(parts.length > 1);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+    // The property is about something.
+    expect([fanned > 50, looped > 20]).toEqual([true, true]);
+  });
+
   it('asks to be woken in the future only, unless there is something to do now', () => {
     fc.assert(
       fc.property(logs, (log) => {
@@ -190,8 +229,8 @@ describe('every generated log', () => {
         for (const commit of log) {
           state = fold(state, commit);
           for (const now of [state.at, state.at + 100, state.at + 5_000]) {
-            const { start, advance, wakeAt } = next(state, now);
-            if (start.length === 0 && !advance && wakeAt !== undefined) expect(wakeAt).toBeGreaterThan(now);
+            const { start, decide, advance, wakeAt } = next(state, now);
+            if (start.length === 0 && decide.length === 0 && !advance && wakeAt !== undefined) expect(wakeAt).toBeGreaterThan(now);
           }
         }
       }),
@@ -206,8 +245,8 @@ describe('every generated log', () => {
         for (const commit of log) {
           state = fold(state, commit);
           if (isTerminal(state.status) || state.status === 'paused') continue;
-          const { start, advance, wakeAt } = next(state, state.at);
-          expect(start.length > 0 || advance || wakeAt !== undefined || state.running > 0).toBe(true);
+          const { start, decide, advance, wakeAt } = next(state, state.at);
+          expect(start.length > 0 || decide.length > 0 || advance || wakeAt !== undefined || state.running > 0).toBe(true);
         }
       }),
       { numRuns: 1_000 },

@@ -17,7 +17,7 @@ describe('a task that waits for a signal', () => {
       { type: 'ExecutionStarted', data: {} },
       { type: 'TaskStarted', data: { taskId: 'a', attempt: 1, executor: '', signal: 'go' } },
     );
-    expect(next(given(request([go('a')]), start('a')).state, 0)).toEqual({ start: [], advance: false, wakeAt: undefined });
+    expect(next(given(request([go('a')]), start('a')).state, 0)).toEqual({ start: [], decide: [], advance: false, wakeAt: undefined });
   });
 
   it('ends with the signal, in the same commit, with what came, when, and from whom', () => {

@@ -6,7 +6,7 @@ const due = [chain, start('a'), at(10, succeed('a'))] as const;
 
 describe('a task with a limit on its start', () => {
   it('fails by itself when nobody starts it in time, counted from when it came due', () => {
-    expect(next(given(...due).state, T0 + 10)).toEqual({ start: ['b'], advance: false, wakeAt: T0 + 110 });
+    expect(next(given(...due).state, T0 + 10)).toEqual({ start: ['b'], decide: [], advance: false, wakeAt: T0 + 110 });
     given(...due).when(at(109, advance)).decides();
     const error = { code: 'TASK_START_TIMED_OUT', message: 'not started within 100 ms of being due', retryable: false };
     given(...due).when(at(110, advance)).decides(

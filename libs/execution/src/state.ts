@@ -35,13 +35,15 @@ export type State = {
   /** The cause of its request, which no other execution of its tenant has. */
   readonly seed: string;
   readonly tasks: TaskTable;
-  /** Tasks that have not ended, and of those the ones that run. */
+  /** Tasks that have not ended, and of those the ones that run, or wait by themselves. */
   readonly open: number;
   readonly running: number;
   /** Tasks that have not ended and undo nothing. */
   readonly forward: number;
   /** Tasks that are to be skipped because of one that they depend on. */
   readonly orphans: number;
+  /** Tasks that are to end because their children have. */
+  readonly joins: number;
   /** Time of the last event; no later event is older. */
   readonly at: number;
   readonly startedAt: number | undefined;
@@ -92,6 +94,7 @@ export const initial: State = {
   running: 0,
   forward: 0,
   orphans: 0,
+  joins: 0,
   at: 0,
   startedAt: undefined,
   resumedAt: undefined,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Event, Fact } from '#libs/contracts';
-import { type Step, T0, World, advance, cancel, fail, generatedLogs, lose, pause, request, signal, start, succeed, task } from '#libs/testing';
+import { type Step, T0, World, advance, cancel, fail, generatedLogs, lose, over, pause, request, signal, start, startEach, succeed, task } from '#libs/testing';
 import { type State, decide, fold, illegality, initial, isTerminal, next } from './index.js';
 import { type Succession, successorOf } from './succession.js';
 
@@ -121,6 +121,14 @@ describe('a rerun', () => {
     expect(startable(successor(failed, from('x')))).toEqual(['b', 'x']);
   });
 
+  it('of what was done for each item carries over all of it, or none', () => {
+    const each = request([task('a', { forEach: { items: [] } }), task('b', { dependsOn: ['a'] })]);
+    const done = history(each, startEach('a', [1, 2]), start('a--0'), start('a--1'), succeed('a--0'), succeed('a--1'), start('b'), fail('b'));
+    expect(carriedBy(done, retry)).toMatchObject([{ data: { taskId: 'a', result: { count: 2, results: [{}, {}] } } }]);
+    expect(startable(successor(done, from('a')))).toEqual(['a']);
+    expect(() => successor(done, from('a--0'))).toThrow("task 'a--0' is a part of 'a'; name that");
+  });
+
   it('is refused from a task that the plan does not have, or that only undoes, and before the end', () => {
     expect(() => successor(completed, from('nobody'))).toThrow(expect.objectContaining({ code: 'TASK_NOT_FOUND' }) as Error);
     expect(() => successor(history(...half), from('a'))).toThrow(expect.objectContaining({ code: 'EXECUTION_NOT_ENDED' }) as Error);
@@ -207,12 +215,13 @@ describe('whatever has happened', () => {
         for (let round = 0; round < 200 && !isTerminal(world.state.status); round++) {
           const due = next(world.state, world.now);
           if (due.advance) world.tell(advance);
-          for (const taskId of due.start) world.tell(start(taskId));
+          for (const taskId of due.decide) world.tell(over(taskId));
+          for (const taskId of due.start) world.start(taskId, 'one', 2);
           for (const { taskId, attempt } of world.attempts()) world.tell(succeed(taskId, attempt));
           world.approveAll();
           for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
           for (const { name } of world.state.listeners) world.tell(signal(name));
-          if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
+          if (!due.advance && due.decide.length === 0 && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
         }
         expect(isTerminal(world.state.status)).toBe(true);
         fold(initial, world.log.flat(), (state, event) => expect([event.type, illegality(state, event)]).toEqual([event.type, undefined]));

@@ -44,6 +44,8 @@ const mustSucceed = (state: State, { execution }: Predecessor, how: Succession):
   if (how.kind !== 'rerun') return;
   const plan = state.graph.task.get(how.task);
   if (!plan) throw new Refused('TASK_NOT_FOUND', `the plan of ${execution} has no task '${how.task}'`);
+  const { parent } = state.tasks.get(how.task) ?? {};
+  if (parent) throw new Refused('TASK_NOT_FOUND', `task '${how.task}' is a part of '${parent.id}'; name that`);
   if (plan.compensates !== undefined) throw new Refused('TASK_NOT_FOUND', `task '${how.task}' only undoes '${plan.compensates}'; name one that does something`);
 };
 
@@ -71,7 +73,8 @@ const foreign = ({ events }: Predecessor): ReadonlySet<string> =>
 /** In the order in which they ended, as what is to be undone later goes by that. */
 const carriedOver = (state: State, predecessor: Predecessor, how: Succession): readonly Fact[] => {
   const [again, left] = [anew(state, how), foreign(predecessor)];
-  const carried = [...endsOf(predecessor)].filter(([id]) => state.graph.task.has(id) && !again.has(id));
+  // Items and iterations are carried over with what they are parts of.
+  const carried = [...endsOf(predecessor)].filter(([id]) => state.tasks.get(id)?.parent === undefined && !again.has(id));
   return carried.flatMap(([taskId, { from, attempt, why }]): readonly Fact[] => {
     const { status, result, error } = state.tasks.get(taskId) ?? {};
     const over: EventData['TaskCarriedOver'] = {

@@ -1,5 +1,18 @@
-import type { EventData, Failure, JsonObject, PlanTask, TaskStatus } from '#libs/contracts';
+import type { EventData, Failure, Json, JsonObject, PlanTask, TaskStatus } from '#libs/contracts';
 import type { Clarification } from './clarifications.js';
+
+/** The tasks by which another one is done. */
+export type Children = {
+  readonly count: number;
+  /** Those that have not ended. */
+  readonly open: number;
+  /** Those whose turn has come: the others wait for it. */
+  readonly admitted: number;
+  /** An item has failed, and none starts any more. */
+  readonly isStopped: boolean;
+  /** An iteration has ended well, and nobody has said yet whether another follows. */
+  readonly isUndecided: boolean;
+};
 
 /** One task of an execution. All times are milliseconds since the epoch. */
 export type TaskState = {
@@ -7,6 +20,10 @@ export type TaskState = {
   readonly status: TaskStatus;
   /** The task that it undoes: it waits until it is called, or skipped. */
   readonly compensates: string | undefined;
+  /** The task that it is a part of, which one of its parts, from 0, and of a fan-out, what for. */
+  readonly parent: { readonly id: string; readonly index: number; readonly item: Json | undefined } | undefined;
+  /** Once the task is done by others. */
+  readonly children: Children | undefined;
   /** The current or last attempt; 0 before the first. */
   readonly attempt: number;
   /** Attempts that failed or timed out: what the retry policy counts. */
@@ -47,9 +64,17 @@ const ended = new Set<string | undefined>(['completed', 'failed', 'cancelled', '
 /** True for a status that nothing changes any more, of an execution, a task or a step. */
 export const isTerminal = (status: string | undefined): boolean => ended.has(status);
 
+export const hasEndedWell = ({ status, passedOver }: TaskState): boolean => status === 'completed' || passedOver;
+
 /** True when what depends on the task may run. */
 export const endedWell = (task: TaskState, plan: PlanTask | undefined): boolean =>
-  task.status === 'completed' || task.passedOver || (task.status === 'failed' && plan?.onFailure === 'continue');
+  hasEndedWell(task) || (task.status === 'failed' && plan?.onFailure === 'continue');
+
+/** True for a task whose children have all ended, which ends it. */
+export const isJoined = ({ status, children }: TaskState): boolean => status === 'running' && children?.open === 0 && !children.isUndecided;
+
+/** True for a task that something runs in, or that waits by itself, and not for its children. */
+export const isBusy = ({ status, children }: TaskState): boolean => status === 'running' && children === undefined;
 
 /** True for a task that is to be skipped because of one that it depends on. */
 export const isOrphan = ({ status, brokenBy }: TaskState): boolean => status === 'pending' && brokenBy !== undefined;
@@ -57,3 +82,8 @@ export const isOrphan = ({ status, brokenBy }: TaskState): boolean => status ===
 /** True for a task that something can happen to while no other task does anything: it runs, may start, or is to be skipped. */
 export const isActionable = (task: TaskState): boolean =>
   task.status === 'running' || (task.status === 'pending' && task.waitingFor === 0) || isOrphan(task);
+
+const utf8 = new TextEncoder();
+
+/** Of the value as JSON. */
+export const bytesOf = (value: Json): number => utf8.encode(JSON.stringify(value)).length;

@@ -127,6 +127,13 @@ describe('what can be seen in a plan already', () => {
     expect(expressionRules.condition('input.l.all(tasks, tasks.x)').fault).toBeUndefined();
   });
 
+  it('are names that not every expression knows, where this one does not', () => {
+    expect(expressionRules.condition('item.size > index', ['item', 'index']).fault).toBeUndefined();
+    expect(expressionRules.condition('item.size > 1').fault).toMatch(/names 'item', which there is not; there are input, tasks, execution and attempt/);
+    expect(expressionRules.condition('items > 1', ['item', 'index']).fault).toMatch(/there are input, tasks, execution, item, index and attempt/);
+    expect(expressionRules.templates({ a: '{{ item }}' }, ['item'])).toEqual([expect.objectContaining({ fault: undefined })]);
+  });
+
   it('are all templates of an input, each with its path', () => {
     const found = expressionRules.templates({ argv: ['a', 'x{{ tasks.a.result }}{{ nope }}'], 'a/b': '{{ attempt }}', open: '{{ 1', plain: '}} {' });
     expect(found.map(({ path, fault }) => [path, fault])).toEqual([

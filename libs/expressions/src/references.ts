@@ -21,7 +21,8 @@ const pathOf = ({ exprKind: { case: kind, value } }: Expr): readonly string[] | 
 };
 
 /** The task that a path refers to. Throws ExpressionError for a path that leads nowhere. */
-const taskAt = ([root = '', first, second]: readonly string[]): string | undefined => {
+const taskAt = ([root = '', first, second]: readonly string[], names: ReadonlySet<string>): string | undefined => {
+  if (names.has(root)) return undefined;
   switch (root) {
     case 'input':
     case 'attempt':
@@ -34,14 +35,14 @@ const taskAt = ([root = '', first, second]: readonly string[]): string | undefin
       throw new ExpressionError("names no task's result or status: tasks.<id>.result, tasks['an-id'].status");
     default:
       if (types.has(root)) return undefined;
-      throw new ExpressionError(`names '${root}', which there is not; there are input, tasks, execution and attempt`);
+      throw new ExpressionError(`names '${root}', which there is not; there are ${['input', 'tasks', 'execution', ...names].join(', ')} and attempt`);
   }
 };
 
-const visit = (expr: Expr, own: ReadonlySet<string>, found: Set<string>): void => {
+const visit = (expr: Expr, own: ReadonlySet<string>, names: ReadonlySet<string>, found: Set<string>): void => {
   const path = pathOf(expr);
   if (path) {
-    const task = own.has(path[0] ?? '') ? undefined : taskAt(path);
+    const task = own.has(path[0] ?? '') ? undefined : taskAt(path, names);
     if (task !== undefined) found.add(task);
     return;
   }
@@ -50,13 +51,13 @@ const visit = (expr: Expr, own: ReadonlySet<string>, found: Set<string>): void =
     throw new ExpressionError(`calls ${value.function}(), which there is not`);
   }
   if (kind === 'structExpr' && value.messageName !== '') throw new ExpressionError(`makes a ${value.messageName}, which there is not`);
-  const names = kind === 'comprehensionExpr' ? new Set([...own, value.iterVar, value.iterVar2, value.accuVar]) : own;
-  for (const part of partsOf(expr)) visit(part, names, found);
+  const inner = kind === 'comprehensionExpr' ? new Set([...own, value.iterVar, value.iterVar2, value.accuVar]) : own;
+  for (const part of partsOf(expr)) visit(part, inner, names, found);
 };
 
-/** The tasks that an expression refers to. Throws ExpressionError for one that can't be evaluated, whatever is in scope. */
-export const tasksIn = (text: string): readonly string[] => {
+/** The tasks that an expression refers to, which may name these beside what every one may. Throws ExpressionError for one that can't be evaluated, whatever is in scope. */
+export const tasksIn = (text: string, names: readonly string[] = []): readonly string[] => {
   const found = new Set<string>();
-  visit(parsed(text), new Set(), found);
+  visit(parsed(text), new Set(), new Set(names), found);
   return [...found];
 };

@@ -12,6 +12,8 @@ export type Scope = {
   readonly execution: { readonly id: string; readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** 1, 2, 3 …: the attempt that is to start. */
   readonly attempt: number;
+  /** Known beside: what an item or an iteration is. */
+  readonly names?: JsonObject;
   /** Asked for the tasks that an expression names only. */
   readonly task: (id: string) => { readonly result: JsonObject; readonly status: string } | undefined;
 };
@@ -19,12 +21,13 @@ export type Scope = {
 /** Characters of JSON that templates may result in. */
 const MAX_CHARACTERS = 256 * 1024;
 
-const valueOf = (text: string, { input, execution, attempt, task }: Scope): Json => {
-  const tasks = tasksIn(text).flatMap((id): [string, CelInput][] => {
+const valueOf = (text: string, { input, execution, attempt, names = {}, task }: Scope): Json => {
+  const tasks = tasksIn(text, Object.keys(names)).flatMap((id): [string, CelInput][] => {
     const known = task(id);
     return known ? [[id, new Map([['result', inputOf(known.result)], ['status', known.status]])]] : [];
   });
-  return evaluate(text, { input: inputOf(input), execution: inputOf(execution), attempt: inputOf(attempt), tasks: new Map(tasks) });
+  const own = Object.fromEntries(Object.entries(names).map(([name, value]) => [name, inputOf(value)]));
+  return evaluate(text, { ...own, input: inputOf(input), execution: inputOf(execution), attempt: inputOf(attempt), tasks: new Map(tasks) });
 };
 
 const at = <T>(place: string, work: () => T): T => {
@@ -36,9 +39,9 @@ const at = <T>(place: string, work: () => T): T => {
   }
 };
 
-/** True or false. Throws ExpressionError, also for a value that is neither. */
-export const conditionHolds = (text: string, scope: Scope): boolean =>
-  at('when', () => {
+/** True or false; `place` is what an error says of where the expression stands. Throws ExpressionError, also for a value that is neither. */
+export const conditionHolds = (text: string, scope: Scope, place = 'when'): boolean =>
+  at(place, () => {
     const value = valueOf(text, scope);
     if (typeof value !== 'boolean') throw new ExpressionError('results in neither true nor false');
     return value;
@@ -56,11 +59,11 @@ const rendered = (parts: readonly Part[], scope: Scope): Json => {
 export const hasTemplates = (input: JsonObject): boolean => JSON.stringify(input).includes('{{');
 
 /** The input with every template in it evaluated. Throws ExpressionError with the path to the one that failed. */
-export const renderInput = (input: JsonObject, scope: Scope): JsonObject => {
+export const renderInput = (input: JsonObject, scope: Scope, place = 'input'): JsonObject => {
   if (!hasTemplates(input)) return input;
   let characters = 0;
   const render = (text: string, path: string): Json =>
-    at(`input${path}`, () => {
+    at(`${place}${path}`, () => {
       const parts = templateOf(text);
       if (!parts) return text;
       const value = rendered(parts, scope);

@@ -25,14 +25,14 @@ const analysed = (path: string, text: string, tasks: () => readonly string[]): A
 
 /** What a plan's conditions and templates say, without evaluating any. */
 export const expressionRules = {
-  condition: (text: string): Analysis => analysed('', text, () => tasksIn(text)),
+  condition: (text: string, names?: readonly string[]): Analysis => analysed('', text, () => tasksIn(text, names)),
 
   /** One for each text in a task's input that is a template. */
-  templates: (input: JsonObject): readonly Analysis[] => {
+  templates: (input: JsonObject, names?: readonly string[]): readonly Analysis[] => {
     const found: Analysis[] = [];
     mapTexts(input, (text, path) => {
       if (!text.includes('{{')) return text;
-      const tasks = (): readonly string[] => (templateOf(text) ?? []).flatMap((part) => ('expression' in part ? tasksIn(part.expression) : []));
+      const tasks = (): readonly string[] => (templateOf(text) ?? []).flatMap((part) => ('expression' in part ? tasksIn(part.expression, names) : []));
       found.push(analysed(path, text, tasks));
       return text;
     });

@@ -1,4 +1,4 @@
-import { type ExecutionStatus, type Failure, type JsonObject, type OriginKind, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
+import { type ExecutionStatus, type Failure, type Json, type JsonObject, type OriginKind, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
 
 // What the gateway asks the projector, over NATS request/reply; subjects are these names, below QUERIES but for the rebuild.
 export const queries = {
@@ -60,18 +60,22 @@ export type StepView = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, an approval with a title, or an event on a subject. */
-export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval' | 'event'; readonly name: string };
+/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, an approval with a title, an event on a subject, or the tasks of its items or iterations. */
+export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval' | 'event' | 'tasks'; readonly name: string };
 
 export type TaskView = {
   readonly id: string;
   readonly runner: string;
   readonly status: TaskStatus;
   readonly dependsOn: readonly string[];
+  /** The task of which it is one of the items or iterations. */
+  readonly parent: string | null;
+  /** What it is for, where the task is one of a fan-out. */
+  readonly item: Json;
   readonly attempt: number;
   readonly startedAt: string | null;
   readonly endedAt: string | null;
-  /** While pending after a failed attempt: not before. */
+  /** While pending after a failed attempt or between iterations: not before. */
   readonly retryAt: string | null;
   readonly result: JsonObject | null;
   readonly error: Failure | null;

@@ -1,4 +1,4 @@
-import type { Origin } from '#libs/contracts';
+import type { Json, Origin } from '#libs/contracts';
 import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
 
 /** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
@@ -39,7 +39,15 @@ export const detailOf = (row: Row): ExecutionDetail => ({
   cancel: json(row, 'cancel'),
 });
 
-/** Rows of `tasks`, in the plan's order, with the rows of `steps` of the same execution in any order. */
+/** Each task followed by those it is done by, where it is among the rows. */
+const inOrder = (tasks: readonly Row[]): readonly Row[] => {
+  const children = new Map<string, Row[]>(tasks.map((row) => [text(row, 'id'), []]));
+  const others: Row[] = [];
+  for (const row of tasks) (children.get(String(row['parent'] ?? '')) ?? others).push(row);
+  return others.flatMap((row) => [row, ...(children.get(text(row, 'id')) ?? [])]);
+};
+
+/** Rows of `tasks` by position, with the rows of `steps` of the same execution in any order. */
 export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly TaskView[] => {
   const stepsByTask = new Map<string, StepView[]>();
   for (const row of steps.toSorted(byStart)) {
@@ -47,11 +55,13 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     if (known) known.push(stepOf(row));
     else stepsByTask.set(text(row, 'task'), [stepOf(row)]);
   }
-  return tasks.map((row) => ({
+  return inOrder(tasks).map((row) => ({
     id: text(row, 'id'),
     runner: text(row, 'runner'),
     status: row['status'] as TaskView['status'],
     dependsOn: json<string[]>(row, 'depends_on') ?? [],
+    parent: textOrNull(row, 'parent'),
+    item: json<Json>(row, 'item'),
     attempt: count(row, 'attempt'),
     startedAt: textOrNull(row, 'started_at'),
     endedAt: textOrNull(row, 'ended_at'),

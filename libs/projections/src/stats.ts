@@ -1,4 +1,5 @@
 import type { Event } from '#libs/contracts';
+import { childIds } from '#libs/execution';
 
 /** What is counted: executions and tasks over all, tasks by runner, executions by label. */
 export type Scope = 'execution' | 'task' | 'runner' | 'label';
@@ -52,6 +53,12 @@ const move = (store: StatsStore, task: string, status: string, atMs: number, sta
   store.setLive(task, { ...before, status, startedMs });
 };
 
+const begin = (store: StatsStore, task: string, runner: string, labels: readonly string[] = []): void => {
+  const entry: Live = { status: 'pending', startedMs: null, runner, labels };
+  store.setLive(task, entry);
+  for (const [scope, key] of keysOf(task, entry)) store.count(scope, key, 'pending', 1);
+};
+
 const endExecution = (store: StatsStore, status: 'completed' | 'failed' | 'cancelled', at: string): void => {
   move(store, '', status, Date.parse(at));
   store.minute(minuteOf(at), status);
@@ -66,18 +73,8 @@ export const countEvent = (store: StatsStore, event: Event): void => {
   switch (event.type) {
     case 'ExecutionRequested': {
       const { plan, labels } = event.data;
-      const live = (task: string, runner: string): void => {
-        const entry: Live = {
-          status: 'pending',
-          startedMs: null,
-          runner,
-          labels: task === '' ? Object.entries(labels).map(([key, value]) => `${key}=${value}`) : [],
-        };
-        store.setLive(task, entry);
-        for (const [scope, key] of keysOf(task, entry)) store.count(scope, key, 'pending', 1);
-      };
-      live('', '');
-      for (const { id, runner } of plan.tasks) live(id, runner);
+      begin(store, '', '', Object.entries(labels).map(([key, value]) => `${key}=${value}`));
+      for (const { id, runner } of plan.tasks) begin(store, id, runner);
       store.minute(minuteOf(event.at), 'requested');
       return;
     }
@@ -97,6 +94,10 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       return endExecution(store, 'failed', event.at);
     case 'TaskStarted':
       return move(store, event.data.taskId, 'running', atMs, true);
+    case 'TaskExpanded': {
+      for (const id of childIds(event.data)) begin(store, id, event.data.runner);
+      return;
+    }
     case 'TaskCompleted':
       return move(store, event.data.taskId, 'completed', atMs);
     case 'TaskFailed':

@@ -1,4 +1,5 @@
 import type { Event, EventData, Failure, JsonObject, Origin } from '#libs/contracts';
+import { childId, childIds } from '#libs/execution';
 import type { WaitsFor } from './queries.js';
 
 type Value = string | number | null;
@@ -99,6 +100,15 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     case 'TaskStarted': {
       const { taskId, attempt } = event.data;
       return [task(taskId, { status: 'running', attempt, started_at: at, retry_at: null, waits_for: json(waitsForOf(event.data)) })];
+    }
+    case 'TaskExpanded': {
+      const { taskId, runner, first, count, items, notBefore = null } = event.data;
+      const children = childIds(event.data).map((id, n): StatusChange => {
+        const item = items[n] === undefined ? null : JSON.stringify(items[n]);
+        const row = { id, position: first + n, runner, depends_on: '[]', status: 'pending', attempt: 0, parent: taskId, item, retry_at: notBefore };
+        return { op: 'insert', table: 'tasks', row };
+      });
+      return [execution({}, { tasks_total: count }), task(taskId, { waits_for: json({ kind: 'tasks', name: childId(taskId, '*') }) }), ...children];
     }
     case 'TaskCompleted': {
       const { taskId, result } = event.data;

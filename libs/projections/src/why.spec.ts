@@ -1,7 +1,7 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { type Command, decide } from '#libs/execution';
 import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
-import { T0, approve, at, by, cancel, delegate, fail, iso, pause, request, resume, signal, start, succeed, task, type Step } from '#libs/testing';
+import { T0, again, approve, at, by, cancel, delegate, fail, iso, pause, request, resume, signal, start, startEach, succeed, task, type Step } from '#libs/testing';
 import { type Wait, type Why, whyOf } from './why.js';
 
 const ref: ExecutionRef = { tenant: 't', execution: 'x' };
@@ -37,6 +37,27 @@ describe('why an execution does not go on', () => {
     expect(waits).toMatchObject([{ kind: 'executor', task: 'b', since: { time: iso(20), sequence: 3 } }]);
     const chain = request([task('a')]);
     expect(await waitsOf([chain, at(5, pause), at(9, resume)], 30)).toMatchObject([{ task: 'a', since: { time: iso(9), sequence: 3 } }]);
+  });
+
+  it('a task that is done for each item waits for those that have not ended, and says how many wait for their turn', async () => {
+    const mail = request([task('mail', { forEach: { items: [], concurrency: 2 } })]);
+    const waits = await waitsOf([mail, at(10, startEach('mail', [0, 1, 2, 3])), at(20, start('mail--1')), at(30, succeed('mail--1'))], 40, ['one']);
+    expect(waits).toMatchObject([
+      { kind: 'executor', task: 'mail--0', since: { time: iso(10), sequence: 2 } },
+      { kind: 'executor', task: 'mail--2' },
+      { kind: 'children', task: 'mail', since: { time: iso(10), sequence: 2 }, endedBy: [ofTask('mail--0'), ofTask('mail--2')], text: '3 of 4 items have not ended, 1 of them waits for its turn' },
+    ]);
+  });
+
+  it('a loop waits for its iteration, for the time between two, or for who says that it is over', async () => {
+    const poll = request([task('poll', { loop: { until: 'result.ready', maxIterations: 5, delayMs: 100 } })]);
+    const once = [poll, at(10, start('poll')), at(20, start('poll--0'))] as const;
+    expect(await waitsOf([...once], 40, ['one'])).toMatchObject([{ kind: 'attempt', task: 'poll--0' }, { kind: 'children', text: 'iteration 0 of at most 5 has not ended', endedBy: [ofTask('poll--0')] }]);
+    const ended = [...once, at(30, succeed('poll--0'))];
+    expect(await waitsOf(ended, 40, ['one'])).toMatchObject([{ kind: 'executor', task: 'poll', text: 'iteration 0 has ended; an executor decides whether another one follows' }]);
+    expect(await waitsOf([...ended, at(50, pause)], 60, ['one'])).toMatchObject([{ kind: 'resume' }]);
+    const between = await waitsOf([...ended, at(50, again('poll'))], 60, ['one']);
+    expect(between).toMatchObject([{ kind: 'retry', task: 'poll--1', since: { time: iso(50), sequence: 5 }, until: iso(150) }, { kind: 'children', task: 'poll' }]);
   });
 
   it('a running attempt is named with its executor and its deadline', async () => {

@@ -1,5 +1,5 @@
 import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
-import { type Clarification, type State, type TaskState, countOf, isTerminal, mayStart, startBy } from '#libs/execution';
+import { type Clarification, type Children, type State, type TaskState, childId, countOf, isBusy, isTerminal, mayStart, startBy } from '#libs/execution';
 
 /** A moment in the log. */
 export type Moment = { readonly time: string; readonly sequence: number };
@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'retry' | 'executor' | 'concurrency' | 'dependencies' | 'compensation';
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, event: 5, retry: 6, executor: 7, concurrency: 8, dependencies: 9, compensation: 10 };
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, event: 5, retry: 6, executor: 7, concurrency: 8, children: 9, dependencies: 10, compensation: 11 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -55,6 +55,7 @@ class Moments {
   readonly started = new Map<string, Moment>();
   readonly retried = new Map<string, Moment>();
   readonly ended = new Map<string, Moment>();
+  readonly expanded = new Map<string, Moment>();
   first: Moment = { time: '', sequence: 0 };
   last: Moment = this.first;
   paused: Moment | undefined;
@@ -74,6 +75,7 @@ class Moments {
     else if (event.type === 'ExecutionResumed') this.resumed = moment;
     else if (event.type === 'ExecutionCompensationStarted') this.undoing = moment;
     else if (event.type === 'TaskStarted') this.started.set(event.data.taskId, moment);
+    else if (event.type === 'TaskExpanded') this.expanded.set(event.data.taskId, moment);
     else if (event.type === 'TaskRetryScheduled') this.retried.set(event.data.taskId, moment);
     else if (event.type === 'TaskCompleted' || event.type === 'TaskFailed' || event.type === 'TaskTimedOut' || event.type === 'TaskCarriedOver') {
       this.ended.set(event.data.taskId, moment);
@@ -119,6 +121,7 @@ const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
 
 const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, alive?: Alive): Wait | undefined => {
   if (task.status === 'running') {
+    if (task.children) return childrenWait(state, task, task.children, moments, alive);
     if (task.wakeAt !== undefined) return timerWait(id, state, task, moments, now, alive);
     if (task.event) return eventWait(id, state, task, task.event.subject, moments, alive);
     if (task.clarification) return approvalWait(id, state, task, task.clarification, moments);
@@ -126,6 +129,8 @@ const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now
   }
   // A paused execution's tasks wait for nothing but the resume.
   if (task.status !== 'pending' || !mayStart(state, task)) return undefined;
+  // Whose turn has not come is counted by the task that it is a part of.
+  if (task.parent && task.waitingFor > 0) return undefined;
   if (task.compensates !== undefined && task.waitingFor > 0) return compensationWait(state, task, task.compensates, moments);
   return task.waitingFor > 0 ? dependenciesWait(state, task, moments) : startWait(id, state, task, moments, now, alive);
 };
@@ -183,6 +188,21 @@ const attemptWait = (id: string, state: State, { id: task, attempt, executor, de
   return { kind: 'attempt', task, text, since, until, endedBy: [{ kind: 'executor', name: executor }, ...deadline, call(id, 'cancel')] };
 };
 
+const childrenWait = (state: State, { id: task }: TaskState, { count, open, admitted, isUndecided }: Children, moments: Moments, alive?: Alive): Wait | undefined => {
+  const since = moments.expanded.get(task) ?? moments.first;
+  const loop = state.graph.task.get(task)?.loop;
+  if (isUndecided) {
+    if (state.status === 'paused') return undefined;
+    const text = `iteration ${count - 1} has ended${nobodyOf(alive) || '; an executor decides whether another one follows'}`;
+    return { kind: 'executor', task, text, since, until: null, endedBy: [anyExecutor] };
+  }
+  const waiting = count - admitted;
+  const turns = waiting > 0 ? `, ${waiting} of them ${waiting === 1 ? 'waits for its' : 'wait for their'} turn` : '';
+  const text = loop ? `iteration ${count - 1} of at most ${loop.maxIterations} has not ended` : `${open} of ${count} items have not ended${turns}`;
+  const ids = Array.from({ length: admitted }, (_, index) => childId(task, index)).filter((child) => !isTerminal(state.tasks.get(child)?.status));
+  return { kind: 'children', task, text: text + cancellingOf(state), since, until: null, endedBy: ids.slice(0, 20).map((name) => ({ kind: 'task', name })) };
+};
+
 const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moments): Wait => {
   const open = (state.graph.task.get(task)?.dependsOn ?? []).filter((name) => !isTerminal(state.tasks.get(name)?.status));
   const shown = open.length > 5 ? `${open.slice(0, 5).join(', ')} and ${open.length - 5} more` : open.join(', ');
@@ -204,24 +224,24 @@ const startWait = (
   now: number,
   alive?: Alive,
 ): Wait => {
-  const { id: task, retryAt, attempt, error } = waiting;
+  const { id: task, retryAt, attempt, error, parent } = waiting;
   if (retryAt !== undefined && retryAt > now) {
     const endedBy: EndedBy[] = [{ kind: 'time', name: iso(retryAt) }, call(id, 'cancel')];
-    const since = moments.retried.get(task) ?? moments.first;
+    const since = moments.retried.get(task) ?? moments.expanded.get(parent?.id ?? '') ?? moments.first;
     const failed = error ? `attempt ${attempt} failed (${error.code}: ${error.message}), ` : '';
     const text = `${failed}attempt ${attempt + 1} follows at ${iso(retryAt)}${nobodyOf(alive)}`;
     return { kind: 'retry', task, text, since, until: iso(retryAt), endedBy };
   }
   const dependencies = (state.graph.task.get(task)?.dependsOn ?? []).map((name) => moments.ended.get(name));
   const called = waiting.compensates === undefined ? undefined : moments.undoing;
-  const since = [...dependencies, called, moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
+  const since = [...dependencies, called, moments.expanded.get(parent?.id ?? ''), moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
   const limit = startBy(state, waiting);
   const until = limit === undefined ? null : iso(limit);
   const inTime: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];
   const orFails = until === null ? '' : `, or fails at ${until}`;
   const { concurrency } = state.plan;
   if (concurrency !== undefined && state.running >= concurrency) {
-    const running = [...state.tasks.values()].filter(({ status }) => status === 'running').slice(0, 20);
+    const running = [...state.tasks.values()].filter(isBusy).slice(0, 20);
     const text = `the plan lets ${concurrency} ${concurrency === 1 ? 'task' : 'tasks'} run at once${orFails}`;
     const endedBy = [...running.map(({ id: name }): EndedBy => ({ kind: 'task', name })), ...inTime];
     return { kind: 'concurrency', task, text, since, until, endedBy };

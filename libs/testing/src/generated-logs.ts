@@ -18,12 +18,30 @@ const inputOf = (runner: string, n: number): PlanTask['input'] => {
   return { title: '?', approvers: people.slice(0, 3), required: n, delegable: true, ...(n > 1 && expiry) };
 };
 
+type Expansion = 'items' | 'items one at a time' | 'items, failing fast' | 'loop' | undefined;
+
+const expansionOf = (expansion: Expansion): Pick<PlanTask, 'forEach' | 'loop'> => {
+  switch (expansion) {
+    case 'items':
+      return { forEach: { items: [] } };
+    case 'items one at a time':
+      return { forEach: { items: [], concurrency: 1 } };
+    case 'items, failing fast':
+      return { forEach: { items: [], failFast: true } };
+    case 'loop':
+      return { loop: { until: 'result.over', maxIterations: 3, delayMs: 20 } };
+    case undefined:
+      return {};
+  }
+};
+
 const undoing = (compensates: string, maxAttempts: number): PlanTask => ({
   id: `undo-${compensates}`,
   runner: 'command',
   input: {},
   dependsOn: [],
   compensates,
+  ...(maxAttempts === 3 && { forEach: { items: [] } }),
   retry: { maxAttempts, backoff: 'fixed', delayMs: 20 },
 });
 
@@ -33,6 +51,7 @@ const plans: fc.Arbitrary<Plan> = fc
     fc.record({
       runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval', 'event'),
       isUndone: fc.boolean(),
+      expansion: fc.constantFrom<Expansion>(undefined, undefined, undefined, undefined, 'items', 'items one at a time', 'items, failing fast', 'loop'),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
       maxAttempts: fc.integer({ min: 1, max: 3 }),
       jitter: fc.constantFrom(0, 1),
@@ -48,12 +67,13 @@ const plans: fc.Arbitrary<Plan> = fc
     fc.record({
       tasks: fc.constant(
         drafts.flatMap(
-          ({ isUndone, runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask[] => [
+          ({ isUndone, expansion, runner, edges, maxAttempts, jitter, finalErrors, timeoutMs, scheduleToStartMs, onFailure, onLost }, i): PlanTask[] => [
             {
               id: ids[i]!,
               runner,
               input: inputOf(runner, maxAttempts),
               dependsOn: [...new Set(edges.filter((edge) => edge < i))].map((edge) => ids[edge]!),
+              ...expansionOf(expansion),
               retry: { maxAttempts, backoff: 'fixed', delayMs: 20, jitter, finalErrors },
               ...(timeoutMs !== undefined && { timeoutMs }),
               ...(scheduleToStartMs !== undefined && { scheduleToStartMs }),
@@ -77,6 +97,7 @@ const plans: fc.Arbitrary<Plan> = fc
 
 const moves = fc.constantFrom(
   ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'unwanted', 'unstartable', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
+  ...(['again', 'again', 'over', 'undecidable'] as const),
   ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate', 'event', 'event'] as const),
 );
 type Move = { readonly kind: string; readonly pick: number };
@@ -109,6 +130,11 @@ export class World {
     }
   }
 
+  /** A fan-out is for so many items. */
+  start(taskId: string, executor: string, items: number): void {
+    this.tell({ type: 'StartTask', taskId, executor, items: Array.from({ length: items }, (_, n) => n) });
+  }
+
   /** Tasks that wait for people. */
   questions(): readonly string[] {
     return runningAttempts(this.state).flatMap(({ taskId }) => (this.state.tasks.get(taskId)?.clarification ? [taskId] : []));
@@ -131,7 +157,7 @@ export class World {
   }
 
   move({ kind, pick }: Move, executor: string): void {
-    const { start, wakeAt } = next(this.state, this.now);
+    const { start, decide: loops, wakeAt } = next(this.state, this.now);
     const running = this.attempts();
     const { taskId = 'a', attempt = 1 } = running[pick % Math.max(1, running.length)] ?? {};
     const failed = (retryable: boolean, code = 'BROKEN', retryAfterMs = 0): Command => ({
@@ -145,7 +171,10 @@ export class World {
     if (kind === 'unstartable' && waiting !== undefined) {
       this.tell({ type: 'FailTask', taskId: waiting, error: { code: 'EXPRESSION_FAILED', message: 'no such key', retryable: false } });
     }
-    if (kind === 'start' && waiting !== undefined) this.tell({ type: 'StartTask', taskId: waiting, executor });
+    if (kind === 'start' && waiting !== undefined) this.start(waiting, executor, pick % 4);
+    const [loop] = loops;
+    if ((kind === 'again' || kind === 'over') && loop !== undefined) this.tell({ type: 'DecideLoop', taskId: loop, isOver: kind === 'over' });
+    if (kind === 'undecidable' && loop !== undefined) this.tell({ type: 'FailTask', taskId: loop, error: { code: 'EXPRESSION_FAILED', message: 'no such key', retryable: false } });
     if (kind === 'succeed') this.tell({ type: 'RecordOutcome', taskId, attempt, outcome: { ok: true, result: { n: pick } } });
     if (kind === 'fail') this.tell(failed(true));
     if (kind === 'fatal') this.tell(failed(true, 'FATAL'));

@@ -1,4 +1,4 @@
-import type { Event, Fact, PlanTask } from '#libs/contracts';
+import type { Event, Fact, Json, PlanTask } from '#libs/contracts';
 import { type Command, type Context, Refused, type State, decide, fold, initial } from '#libs/execution';
 
 /** When every specification happens: 2026-01-01T00:00:00Z plus the given milliseconds. */
@@ -76,6 +76,11 @@ export const request = (tasks: readonly PlanTask[], more: { concurrency?: number
 });
 
 export const start = (taskId: string, executor = 'one'): Command => ({ type: 'StartTask', taskId, executor });
+/** A fan-out begins, for these items. */
+export const startEach = (taskId: string, items: readonly Json[]): Command => ({ type: 'StartTask', taskId, executor: 'one', items });
+/** What the condition of a loop says of the iteration that has ended. */
+export const again = (taskId: string): Command => ({ type: 'DecideLoop', taskId, isOver: false });
+export const over = (taskId: string): Command => ({ type: 'DecideLoop', taskId, isOver: true });
 export const succeed = (taskId: string, attempt = 1, result = {}): Command => ({
   type: 'RecordOutcome',
   taskId,

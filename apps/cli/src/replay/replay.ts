@@ -1,4 +1,5 @@
 import type { ExecutionRef } from '#libs/contracts';
+import { childIds } from '#libs/execution';
 import { type StoredCommit, checked } from '#libs/ledger';
 import { type ExecutionDetail, ExecutionView, type TaskView } from '#libs/projections';
 import { type Change, changesOf } from './changes.js';
@@ -13,6 +14,11 @@ export type ReplayedCommit = {
   /** The execution after it, and of its tasks those that it touched. */
   readonly execution: ExecutionDetail;
   readonly tasks: readonly TaskView[];
+};
+
+const tasksOf = ({ type, data }: StoredCommit['commit']['events'][number]): readonly string[] => {
+  if (!('taskId' in data)) return [];
+  return type === 'TaskExpanded' ? [data.taskId, ...childIds(data)] : [data.taskId];
 };
 
 /** A history folded into what the status projection shows, a commit at a time. */
@@ -38,7 +44,7 @@ export class Replay {
   private step(stored: StoredCommit): ReplayedCommit {
     const { sequence, storedAt, commit } = stored;
     const { version, events } = commit;
-    const ids = [...new Set(events.flatMap((event) => ('taskId' in event.data ? [event.data.taskId] : [])))];
+    const ids = [...new Set(events.flatMap(tasksOf))];
     const before = this.part(ids);
     this.view.apply(stored);
     const after = this.part(ids);

@@ -60,6 +60,11 @@ const describe = (event: Event, execution: string): EventLine => {
       const word = signal === undefined ? '' : `, waits for signal ${signal}`;
       return say(taskId, `started${tryOf(attempt)}${wait}${word}${awaited ? `, waits for an event ${awaited.subject}` : ''}`);
     }
+    case 'TaskExpanded': {
+      const { taskId, first, count, items, notBefore } = event.data;
+      const wait = notBefore === undefined ? '' : ` in ${duration(Date.parse(notBefore) - Date.parse(event.at))}`;
+      return say(taskId, items.length === count ? `is done for ${count} item${count === 1 ? '' : 's'}` : `iteration ${first}${wait}`);
+    }
     case 'TaskCompleted':
       return say(event.data.taskId, 'completed', 'green');
     case 'TaskFailed': {

@@ -9,7 +9,8 @@ export class OutputLines {
   constructor(
     private readonly out: Screen,
     private readonly err: Screen,
-    private readonly nameWidth: number,
+    /** Characters of the longest name. */
+    public nameWidth: number,
   ) {}
 
   take(chunk: Chunk): void {

@@ -1,3 +1,4 @@
+import { childIds } from '#libs/execution';
 import { type Chunk, type ReadEvent, bytesOf } from '../executions-api.js';
 import { eventLine } from './event-line.js';
 import { clock, duration } from './format.js';
@@ -32,6 +33,7 @@ export class Progress {
 
   private event(event: ReadEvent): void {
     if (event.type === 'ExecutionRequested') this.learn(event.data.plan.tasks.map(({ id }) => id), event.data.name);
+    if (event.type === 'TaskExpanded') this.widen(childIds(event.data));
     if (event.type === 'ExecutionStarted') this.startedAt.set('', Date.parse(event.at));
     if (event.type === 'TaskStarted') this.startedAt.set(event.data.taskId, Date.parse(event.at));
     // The next step, or the end of the task, tells as much.
@@ -50,9 +52,15 @@ export class Progress {
 
   private learn(tasks: readonly string[], name: string): void {
     this.name = printable(name);
-    const widest = Math.max(0, ...tasks.map((id) => id.length));
-    this.width = Math.max(widest, Math.min(this.name.length, 40));
-    if (tasks.length > 1) this.lines = new OutputLines(this.out, this.err, widest);
+    this.width = Math.max(Math.min(this.name.length, 40), ...tasks.map((id) => id.length));
+    if (tasks.length > 1) this.widen(tasks);
+  }
+
+  /** There is output of more than one task from here on. */
+  private widen(tasks: readonly string[]): void {
+    this.lines ??= new OutputLines(this.out, this.err, 0);
+    this.lines.nameWidth = Math.max(this.lines.nameWidth, ...tasks.map((id) => id.length));
+    this.width = Math.max(this.width, this.lines.nameWidth);
   }
 
   private output(chunk: Chunk): void {

@@ -2,7 +2,7 @@
 
 /**
  * Every message by its name: the type of each field by the field's JSON name. [] is a list, {} a map by text; ? may be absent.
- * Struct is a JSON object, Timestamp an RFC 3339 text in UTC.
+ * Struct is a JSON object, Value any JSON, Timestamp an RFC 3339 text in UTC.
  */
 export const messages = {
   ArtifactCreated: { artifactId: 'string', taskId: 'string?', attempt: 'uint32?', stepId: 'string?', name: 'string', type: 'string', tags: 'string[]', mimeType: 'string', size: 'uint64', sha256: 'string', public: 'bool', expiresAt: 'Timestamp?', description: 'string?', object: 'string' },
@@ -31,11 +31,13 @@ export const messages = {
   ExecutionStarted: { deadlineAt: 'Timestamp?' },
   Failure: { code: 'string', message: 'string', retryable: 'bool' },
   FeedEvent: { specversion: 'string', id: 'string', source: 'string', type: 'string', subject: 'string', time: 'Timestamp', datacontenttype: 'string', data: 'Struct', position: 'string', tenant: 'string', execution: 'string', version: 'uint32', cause: 'string', actor: 'string', correlationid: 'string' },
+  ForEach: { items: 'Value', concurrency: 'uint32?', failFast: 'bool?' },
+  Loop: { until: 'string', maxIterations: 'uint32', delayMs: 'uint64?' },
   Origin: { execution: 'string', kind: 'string', sequence: 'uint64', task: 'string?' },
   OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool' },
   PauseExecution: { reason: 'string?' },
   Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?' },
-  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?', compensates: 'string?', artifacts: 'string[]?' },
+  PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?', compensates: 'string?', forEach: 'ForEach?', loop: 'Loop?', artifacts: 'string[]?' },
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   RespondToClarification: { decision: 'string', reason: 'string?' },
   ResumeExecution: { reason: 'string?' },
@@ -49,6 +51,7 @@ export const messages = {
   TaskCancelled: { taskId: 'string', attempt: 'uint32', result: 'Struct?', kind: 'string?' },
   TaskCarriedOver: { taskId: 'string', status: 'string', from: 'string', attempt: 'uint32', result: 'Struct?', error: 'Failure?', why: 'string?' },
   TaskCompleted: { taskId: 'string', attempt: 'uint32', result: 'Struct' },
+  TaskExpanded: { taskId: 'string', attempt: 'uint32', runner: 'string', first: 'uint32', count: 'uint32', items: 'Value[]', notBefore: 'Timestamp?' },
   TaskFailed: { taskId: 'string', attempt: 'uint32', error: 'Failure', final: 'bool', result: 'Struct?' },
   TaskResultIgnored: { taskId: 'string', attempt: 'uint32', why: 'string' },
   TaskRetryScheduled: { taskId: 'string', attempt: 'uint32', at: 'Timestamp' },

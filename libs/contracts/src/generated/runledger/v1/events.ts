@@ -128,6 +128,22 @@ export interface EventWait {
   after: number;
 }
 
+/** The task is done by tasks of their own, which there are from here on: <task>--<first> and those after it. It ends when they have. */
+export interface TaskExpanded {
+  taskId: string;
+  attempt: number;
+  /** What runs each of them. */
+  runner: string;
+  /** Number of the first of them, from 0. */
+  first: number;
+  /** How many they are. */
+  count: number;
+  /** Of a fan-out, what each of them is for; of a loop, none. */
+  items: any[];
+  /** None of them starts before this time. */
+  notBefore?: string | undefined;
+}
+
 export interface TaskCompleted {
   taskId: string;
   attempt: number;

@@ -69,8 +69,38 @@ export interface PlanTask {
   compensates?:
     | string
     | undefined;
+  /** The task is done once for each item of a list, by tasks of their own, <id>--0, <id>--1 and so on. Not together with loop. */
+  forEach?:
+    | ForEach
+    | undefined;
+  /** The task is done again and again, each time by a task of its own, <id>--0, <id>--1 and so on, one after the other. */
+  loop?:
+    | Loop
+    | undefined;
   /** Files that become artifacts when an attempt has ended: patterns such as out/** below its working directory. */
   artifacts: string[];
+}
+
+export interface ForEach {
+  /** A list, or a text with a template that results in one; at most 1,000 items of 128 KiB of JSON in all. */
+  items:
+    | any
+    | undefined;
+  /** At most this many items are under way at once, those that wait for another attempt included; absent: no limit of its own. */
+  concurrency?:
+    | number
+    | undefined;
+  /** Once an item has failed, no other one starts; absent: all are done. */
+  failFast?: boolean | undefined;
+}
+
+export interface Loop {
+  /** An expression, asked after each iteration that ended well: where it is true, the loop is over. */
+  until: string;
+  /** 1 to 1,000: the task fails when it is not over by then. */
+  maxIterations: number;
+  /** Between the end of an iteration and the start of the next; default 0. */
+  delayMs?: number | undefined;
 }
 
 export interface RetryPolicy {
