@@ -1,4 +1,5 @@
-import { isTerminal } from '#libs/execution';
+import type { Event } from '#libs/contracts';
+import { isTerminal, keyedCause } from '#libs/execution';
 import { Audit, type Execution, type StoredCommit, replay, unborn } from '#libs/ledger';
 import { whyOf } from '#libs/projections';
 import type { Broker } from './broker.js';
@@ -89,10 +90,11 @@ function* ofEffects(name: string, history: History, { all }: Effects): Generator
   }
 }
 
-/** A client that was told that its command was applied finds it in the log, once. */
+/** A client that was told that its command was applied finds it in the log, once. The cause of an answer may be its key alone. */
 export function* ofAnswers(answers: readonly Answer[], log: History): Generator<string> {
   for (const { ref, command, cause, told } of answers) {
-    const applied = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some((event) => event.cause === cause));
+    const isOf = (event: Event): boolean => event.cause === cause || event.cause.startsWith(keyedCause(cause, ''));
+    const applied = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some(isOf));
     const what = `${command.type} ${cause} of ${ref.execution}`;
     if (applied.length > 1) yield `${what} was applied ${applied.length} times`;
     if (told === 'applied' && applied.length === 0) yield `${what} is told to be applied, and is not in the log`;
