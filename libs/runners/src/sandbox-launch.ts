@@ -25,12 +25,13 @@ export async function launchSandboxed(
   const secrets = await Promise.all(sandbox.secrets.map(async (secret) => ((await exists(secret.path)) ? [secret] : [])));
   const options = sandboxArguments({ ...sandbox, secrets: secrets.flat() }, view);
   const variables = Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value]);
+  const executor = Object.fromEntries(Object.entries(env).filter(([name]) => name === 'RUNLEDGER_EXECUTOR'));
   const started = await start(
     {
       program: sandbox.program,
       args: ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--', program, ...args],
-      // Nothing a plan sets may reach bwrap itself.
-      env: {},
+      // Nothing a plan sets may reach bwrap itself. By this the reaper finds it should the executor be killed before it has told of its group.
+      env: executor,
     },
     { argv0: 'bwrap', cwd: '/', stdin, user },
     2,
