@@ -1,7 +1,7 @@
 import type { ClientCommand } from '#libs/execution';
 import type { Answer } from '../simulation/client.js';
 import type { Random } from '../simulation/random.js';
-import type { Ask, Play } from './program.js';
+import type { Ask, Askable, Play } from './program.js';
 
 type Reply = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 type Around = {
@@ -43,7 +43,7 @@ export class Clients {
     return await fetched(`${url}${path}`, { method: 'GET' }).catch(() => undefined);
   }
 
-  async ask(execution: string, command: ClientCommand, key: string): Promise<Reply> {
+  async ask(execution: string, command: Askable, key: string): Promise<Reply> {
     const answer: Answer = { ref: { tenant: TENANT, execution }, command, cause: key, told: undefined };
     this.answers.push(answer);
     const [path, body] = requestOf(command);
@@ -93,7 +93,7 @@ const fetched = async (url: string, init: RequestInit): Promise<Reply> => {
   return { status: response.status, body: (await response.json()) as Reply['body'] };
 };
 
-const requestOf = (command: ClientCommand): readonly [path: string, body: object] => {
+const requestOf = (command: Askable): readonly [path: string, body: object] => {
   switch (command.type) {
     case 'PauseExecution':
       return ['/pause', {}];
@@ -105,9 +105,5 @@ const requestOf = (command: ClientCommand): readonly [path: string, body: object
       return [`/signals/${command.name}`, { payload: command.payload }];
     case 'RespondToClarification':
       return [`/clarifications/${command.taskId}/respond`, { decision: command.decision }];
-    case 'DelegateClarification':
-      return [`/clarifications/${command.taskId}/delegate`, { to: command.to }];
-    case 'RequestExecution':
-      return ['', { plan: command.plan }];
   }
 };

@@ -4,10 +4,17 @@ import { commandOf, planOf } from '../simulation/program.js';
 import type { Random } from '../simulation/random.js';
 import type { Effects } from './effects.js';
 
+const askable = ['PauseExecution', 'ResumeExecution', 'CancelExecution', 'SendSignal', 'RespondToClarification'] as const;
+
+/** A command that is a request with a JSON body and nothing else. */
+export type Askable = Extract<ClientCommand, { readonly type: (typeof askable)[number] }>;
+
+const isAskable = (command: ClientCommand): command is Askable => askable.some((type) => type === command.type);
+
 /** A command that follows a request, so long after its answer or that of the command before. */
 export type Ask = {
   readonly afterMs: number;
-  readonly command: ClientCommand;
+  readonly command: Askable;
   /** Sent twice at once, through whatever gateways. */
   readonly isDoubled: boolean;
 };
@@ -32,10 +39,9 @@ export const playsOf = (random: Random, durationMs: number, effects: Effects): r
   const plays: Play[] = [];
   for (let atMs = 0; atMs < durationMs; atMs += random.int(0, 2 * EVERY_MS)) {
     const plan = planOf(random);
-    const asks = Array.from({ length: random.int(0, random.chance(0.5) ? 0 : 5) }, (): Ask => {
-      const command = commandOf(random);
-      return { afterMs: random.int(0, 2_500), command, isDoubled: random.chance(0.2) };
-    });
+    const asks = Array.from({ length: random.int(0, random.chance(0.5) ? 0 : 5) }, () => commandOf(random))
+      .filter(isAskable)
+      .map((command): Ask => ({ afterMs: random.int(0, 2_500), command, isDoubled: random.chance(0.2) }));
     const tasks = plan.tasks.map((task) => staged(random, task, effects));
     plays.push({ atMs, key: `play-${plays.length + 1}`, plan: { ...plan, tasks }, asks });
   }
