@@ -24,3 +24,11 @@ export const systemClock: Clock = {
     return () => clearInterval(timer);
   },
 };
+
+/** Resolves when the condition holds, or `withinMs` later, whatever becomes of the time of day. */
+export const until = async (clock: Clock, condition: () => boolean, withinMs: number): Promise<void> => {
+  let isOver = withinMs <= 0;
+  const cancel = clock.after(withinMs, () => (isOver = true));
+  while (!condition() && !isOver) await new Promise<void>((resolve) => clock.after(20, resolve));
+  cancel();
+};

@@ -1,5 +1,6 @@
 import type { Event, ExecutionRef, Json, PlanTask } from '#libs/contracts';
-import { type OwnerCommand, type State, type TaskOutcome, decide, fold, isExpanded, next, startable } from '#libs/execution';
+import { type OwnerCommand, type State, type TaskOutcome, decide, fold, isExpanded, isSubExecution, next, startable } from '#libs/execution';
+import { childOf } from './child-request.js';
 import { isLoopOver, verdictOf } from './expressions.js';
 import { type RunnerHost, isEffectFree, runOnTheSpot } from './runs.js';
 
@@ -68,7 +69,8 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
     if (verdict.kind === 'skip') return apply({ type: 'SkipTask', taskId }, cause);
     if (verdict.kind === 'fail') return apply({ type: 'FailTask', taskId, error: verdict.error }, cause);
     const { input, items } = verdict;
-    apply({ type: 'StartTask', taskId, executor: incarnation, after, ...(input && { input }), ...(items && { items }) }, cause);
+    const child = isSubExecution(task) ? { child: childOf(ref, taskId, attempt) } : {};
+    apply({ type: 'StartTask', taskId, executor: incarnation, after, ...child, ...(input && { input }), ...(items && { items }) }, cause);
     if (items) bytes += sizeOf(items);
     if (isExpanded(task)) return;
     const outcome = isEffectFree(host, task) && runOnTheSpot(host, { ref, state, task, attempt });

@@ -1,5 +1,6 @@
 import type { ExecutionRef, PlanTask } from '#libs/contracts';
 import {
+  type ChildEnd,
   type OwnerCommand,
   type State,
   type TaskOutcome,
@@ -20,9 +21,9 @@ import {
   refresh,
   seal,
 } from '#libs/ledger';
+import { type Lookout, lookOut } from './awaited.js';
 import type { CancelTimer, Clock } from './clock.js';
 import { type CommitDraft, type Report, attemptKey, draftCommit, reportOf } from './commit-draft.js';
-import type { EventWait, EventWatch } from './event-watch.js';
 import { type Run, type RunnerHost, isEffectFree, startRun } from './runs.js';
 import type { Slots } from './slots.js';
 
@@ -36,7 +37,7 @@ const neverStarted: TaskOutcome = {
 };
 
 /** What a driver needs of the process around it. */
-export type Surroundings = {
+export type Surroundings = Lookout & {
   readonly log: LogStore;
   readonly host: RunnerHost;
   readonly clock: Clock;
@@ -45,7 +46,6 @@ export type Surroundings = {
   /** This executor process, as TaskStarted names it. */
   readonly incarnation: string;
   readonly slots: Slots<ExecutionDriver>;
-  readonly events: Pick<EventWatch, 'watch'>;
   /** True while the execution's shard is this executor's. */
   readonly owns: (ref: ExecutionRef) => boolean;
   /** True once that shard's log has been read to its end, too. */
@@ -150,13 +150,17 @@ export class ExecutionDriver {
     if (!isReported) this.report({ type: 'RecordLostAttempt', taskId, attempt }, attempt);
   }
 
+  childEnded(taskId: string, attempt: number, end: ChildEnd): void {
+    this.report({ type: 'RecordChildEnd', taskId, attempt, end }, attempt);
+  }
+
   /** Ends what runs here, and commits nothing any more. */
   discard(): void {
     this.halted = true;
     this.cancelTimer();
     this.abandon();
     this.around.slots.forget(this);
-    this.awaitEvents([]);
+    this.lookOut(undefined);
     this.releaseIdleSlots();
   }
 
@@ -297,7 +301,7 @@ export class ExecutionDriver {
     const running = runningAttempts(state);
     // What is known to be in the log and has not been read may have ended what would be started.
     if (this.behind <= this.sequence) this.startOwn(running.filter(({ executor }) => executor === this.around.incarnation));
-    this.awaitEvents(running);
+    this.lookOut(this.around.mayDrive(this.ref) ? decidedAt : undefined);
     this.releaseIdleSlots();
     this.setTimer(decidedAt);
   }
@@ -309,13 +313,8 @@ export class ExecutionDriver {
     for (const key of this.decided) if (!current.has(key)) this.decided.delete(key);
   }
 
-  private awaitEvents(running: ReturnType<typeof runningAttempts>): void {
-    const { ref, state } = this;
-    const waits = running.flatMap(({ taskId, attempt, executor }): EventWait[] => {
-      const awaited = executor === '' && this.around.mayDrive(ref) ? state.tasks.get(taskId)?.event : undefined;
-      return awaited ? [{ taskId, attempt, ...awaited }] : [];
-    });
-    this.around.events.watch(ref, state.labels, waits, ({ taskId, attempt }, event) => this.report({ type: 'RecordEvent', taskId, attempt, event }, attempt));
+  private lookOut(now: number | undefined): void {
+    lookOut(this.around, this.ref, this.state, now, (command, attempt) => this.report(command, attempt));
   }
 
   private start(taskId: string, attempt: number): void {

@@ -1,5 +1,5 @@
 import type { ExecutionRef, Failure, Json, JsonObject, PlanTask } from '#libs/contracts';
-import { type State, childId, isWait } from '#libs/execution';
+import { type State, childId, isWait, ownInput } from '#libs/execution';
 import { ExpressionError, type Scope, conditionHolds, hasTemplates, renderInput } from '#libs/expressions';
 import { runnerInputs } from '#libs/runners';
 
@@ -35,8 +35,9 @@ export const failureOf = (error: unknown): Failure => {
  * can't take.
  */
 export const inputOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt: number): JsonObject => {
-  if (!hasTemplates(task.input)) return task.input;
-  const input = renderInput(task.input, scopeOf(ref, state, attempt, namesOf(state, task.id)));
+  const own = ownInput(task);
+  if (!hasTemplates(own)) return task.input;
+  const input = { ...task.input, ...renderInput(own, scopeOf(ref, state, attempt, namesOf(state, task.id))) };
   const [problem] = runnerInputs.get(task.runner)?.(input) ?? [];
   if (problem) throw new ExpressionError(`input${problem.path} results in what ${task.runner} can't take: ${problem.message}`);
   return input;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ExecutionRef, isToken, shardOf } from '#libs/contracts';
-import { isTerminal, runningAttempts } from '#libs/execution';
+import { endOf, isTerminal, runningAttempts } from '#libs/execution';
 import {
   type FollowHandler,
   type Follower,
@@ -13,8 +13,10 @@ import {
   unborn,
 } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
+import { Children } from './children.js';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
-import { type CancelTimer, type Clock, systemClock } from './clock.js';
+import { type CancelTimer, type Clock, systemClock, until } from './clock.js';
+import { endIn } from './endings.js';
 import { EventWatch } from './event-watch.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
 import type { RunnerHost } from './runs.js';
@@ -81,6 +83,7 @@ export class Owner {
     this.events = new EventWatch(log, clock, (error) => this.warn(error, 'the log can not be looked through for events; trying again'));
     this.around = {
       events: this.events,
+      children: new Children({ log, clock, incarnation }, (error) => this.warn(error, 'a child can not be looked at; trying again')),
       log,
       host,
       clock,
@@ -126,7 +129,7 @@ export class Owner {
   }
 
   private async idle(withinMs: number): Promise<void> {
-    await this.until(() => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
+    await until(this.clock, () => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
   }
 
   private reassign(): void {
@@ -144,7 +147,7 @@ export class Owner {
         return await this.takeOver();
       } catch (error) {
         this.warn(error, 'could not take over shards; trying again');
-        await this.until(() => this.stopping, WATCH_EVERY_MS);
+        await until(this.clock, () => this.stopping, WATCH_EVERY_MS);
       }
     }
   }
@@ -234,7 +237,7 @@ export class Owner {
     for (const driver of drivers) driver.discard();
     // An attempt that the restored log still has running must not meet its former self.
     const idle = (): boolean => drivers.every((driver) => driver.runningHere === 0);
-    this.assignment = this.assignment.then(() => this.until(idle, DISCARD_WITHIN_MS));
+    this.assignment = this.assignment.then(() => until(this.clock, idle, DISCARD_WITHIN_MS));
     this.reassign();
   }
 
@@ -260,7 +263,7 @@ export class Owner {
     if (stored.sequence <= (this.ended.get(key) ?? 0)) return;
     if (stored.commit.version === 1) {
       this.activate(stored);
-    } else if (!isTerminal(lastStatus(stored))) {
+    } else if (!endIn(stored)) {
       await this.loadAll([stored.ref], stored.sequence);
     }
   }
@@ -312,7 +315,19 @@ export class Owner {
     if (this.drivers.get(key) !== driver) return;
     this.drivers.delete(key);
     if (!isTerminal(driver.state.status)) return;
+    this.tellParent(driver);
     if (driver.sequence > (this.follower?.delivered ?? 0)) this.ended.set(key, driver.sequence);
+  }
+
+  /** Once, as a favour: who owns the parent looks for itself. */
+  private tellParent({ ref, state }: ExecutionDriver): void {
+    const [end, { parent }] = [endOf(state), state];
+    if (!end || !parent || this.stopping) return;
+    const of = { tenant: ref.tenant, execution: parent.execution };
+    // Whether it was cancelled because of a time that is over, only the clock knows that found it over.
+    if (end.status === 'cancelled' && !this.around.owns(of)) return;
+    const tell = (): void => this.drivers.get(keyOf(of))?.childEnded(parent.task, parent.attempt, end);
+    this.loadAll([of]).then(tell, (error: unknown) => this.warn(error, 'a parent was not told of the end of its child'));
   }
 
   /** Finds attempts whose executor is gone, and looks after attempts here whose shard is another's. */
@@ -351,25 +366,6 @@ export class Owner {
   private warn(error: unknown, message: string): void {
     this.options.logger.warn({ err: error }, message);
   }
-
-  /** Resolves when the condition holds, or `withinMs` later, whatever becomes of the time of day. */
-  private async until(condition: () => boolean, withinMs: number): Promise<void> {
-    let isOver = withinMs <= 0;
-    const cancel = this.clock.after(withinMs, () => (isOver = true));
-    while (!condition() && !isOver) await new Promise<void>((resolve) => this.clock.after(20, resolve));
-    cancel();
-  }
 }
 
 const keyOf = (ref: ExecutionRef): string => `${ref.tenant}.${ref.execution}`;
-
-const endings: Readonly<Record<string, string>> = {
-  ExecutionCompleted: 'completed',
-  ExecutionFailed: 'failed',
-  ExecutionCancelled: 'cancelled',
-};
-
-const lastStatus = (stored: StoredCommit): string | undefined => {
-  const last = stored.commit.events[stored.commit.events.length - 1];
-  return last && endings[last.type];
-};

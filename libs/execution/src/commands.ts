@@ -1,4 +1,4 @@
-import type { CancelMode, Event, Fact, Failure, Json, JsonObject, Origin, Plan } from '#libs/contracts';
+import type { CancelMode, Event, EventData, Fact, Failure, Json, JsonObject, Origin, Plan } from '#libs/contracts';
 import type { NewArtifact } from './artifacts.js';
 
 /** What a client asks for. */
@@ -14,6 +14,8 @@ export type ClientCommand =
       /** What it carries on, and what is taken over of that; see successorOf. */
       readonly origin?: Origin;
       readonly carried?: readonly Fact[];
+      /** The attempt that asks for it, where no client does. */
+      readonly parent?: NonNullable<EventData['ExecutionRequested']['parent']>;
     }
   | { readonly type: 'PauseExecution'; readonly reason?: string }
   | { readonly type: 'ResumeExecution'; readonly reason?: string }
@@ -30,8 +32,8 @@ export type ClientCommand =
 
 /** What the owner of an execution tells it. */
 export type OwnerCommand =
-  /** `after`: log sequence of the execution's last commit. `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. `items`: what a fan-out is for. */
-  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly after?: number; readonly input?: JsonObject; readonly items?: readonly Json[] }
+  /** `after`: log sequence of the execution's last commit. `child`: id of the execution that the attempt is to be, where it is one. `input` is the plan's with its templates evaluated, where the core itself needs it: what a wait waits for. `items`: what a fan-out is for. */
+  | { readonly type: 'StartTask'; readonly taskId: string; readonly executor: string; readonly after?: number; readonly child?: string; readonly input?: JsonObject; readonly items?: readonly Json[] }
   /** A task that is due is not to run: its condition is false. */
   | { readonly type: 'SkipTask'; readonly taskId: string }
   /** A task that is due can't be started, and could not be later; or nobody can say whether a loop is over. */
@@ -44,6 +46,8 @@ export type OwnerCommand =
   | { readonly type: 'RecordEvent'; readonly taskId: string; readonly attempt: number; readonly event: JsonObject }
   /** An iteration of a loop has ended well, and it was the last or was not. */
   | { readonly type: 'DecideLoop'; readonly taskId: string; readonly isOver: boolean }
+  /** The execution that an attempt is has ended. */
+  | { readonly type: 'RecordChildEnd'; readonly taskId: string; readonly attempt: number; readonly end: ChildEnd }
   /** Applies what time has brought about and what is left of earlier decisions. */
   | { readonly type: 'Advance' };
 
@@ -58,6 +62,12 @@ export type TaskOutcome =
       /** Milliseconds that the other side wants to be left alone; see backoffMs. */
       readonly retryAfterMs?: number;
     };
+
+/** How an execution ended. `lost`: there is none, or none whose history can be trusted; `reason` says why. */
+export type ChildEnd =
+  | { readonly status: 'completed'; readonly result: JsonObject }
+  | { readonly status: 'failed' | 'lost'; readonly reason: Failure }
+  | { readonly status: 'cancelled' };
 
 export type StepProgress =
   | { readonly kind: 'started'; readonly name: string; readonly metadata: Readonly<Record<string, string>> }

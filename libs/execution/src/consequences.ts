@@ -19,7 +19,7 @@ const failedBy = (state: State, id: string): Failure => {
   };
 };
 
-const endingOf = (state: State, now: number): Ending | undefined => {
+export const endingOf = (state: State, now: number): Ending | undefined => {
   const overdue = state.deadlineAt !== undefined && (now >= state.deadlineAt || state.gaveUp);
   // The deadline is one for what is done, not for undoing it; and who cancels gracefully wants it undone.
   if (state.compensating && state.cancel?.mode !== 'immediate' && state.events < MAX_EVENTS) return undefined;
@@ -47,8 +47,8 @@ const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[]
   }
   // What is done by others ends after them.
   if (task.status === 'running' && task.children) return task.children.open > 0 ? [] : [join(state, task, kind)];
-  // A wait has no process that could end in its own way.
-  if (task.status === 'running' && (ending.abandon || task.executor === '')) {
+  // A wait has no process that could end in its own way; another execution has many, and ends by itself.
+  if (task.status === 'running' && task.subExecution === undefined && (ending.abandon || task.executor === '')) {
     return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt, ...kind } }];
   }
   return [];
@@ -151,7 +151,7 @@ export const due = (state: State, now: number): readonly Fact[] => {
       facts.push({ type: 'TaskCompleted', data: { taskId: task.id, attempt: task.attempt, result: {} } });
     } else if (task.clarification?.expiresAt !== undefined && now >= task.clarification.expiresAt) {
       facts.push(...expire(state, task, task.clarification, now));
-    } else if (task.deadlineAt !== undefined && now >= task.deadlineAt) {
+    } else if (task.deadlineAt !== undefined && now >= task.deadlineAt && task.subExecution === undefined) {
       facts.push(...timeOut(state, task, now));
     }
     if (facts.length >= MAX_CONSEQUENCES) break;

@@ -10,6 +10,7 @@ import { recordEvent, recordLostAttempt, recordOutcome, recordStep } from './out
 import { Refused } from './refused.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
+import { recordChildEnd } from './sub-executions.js';
 import { type TaskState, isTerminal } from './task-state.js';
 import { waitOf } from './waits.js';
 
@@ -127,11 +128,11 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
   }
   switch (command.type) {
     case 'StartTask': {
-      const { executor, after = 0, input = plan.input, items = [] } = command;
+      const { executor, after = 0, child, input = plan.input, items = [] } = command;
       const attempt = task.attempt + 1;
       if (isExpanded(plan)) return [...facts, ...begin(state, plan, attempt, items)];
       const rendered = { ...plan, input };
-      const wait = waitOf(rendered, now, after) ?? { executor };
+      const wait = waitOf(rendered, now, { after, child }) ?? { executor };
       const deadline = plan.timeoutMs === undefined ? {} : { deadlineAt: new Date(now + plan.timeoutMs).toISOString() };
       facts.push({ type: 'TaskStarted', data: { taskId, attempt, ...deadline, ...wait } });
       if (plan.runner === 'approval') facts.push({ type: 'ClarificationRequested', data: questionOf(rendered, attempt, now) });
@@ -149,8 +150,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
   if (command.type === 'RequestExecution') {
     if (isRepeated(state, context)) return [];
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
-    const { plan, name, labels, input, dialect, origin, carried = [] } = command;
-    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }) } }, ...carried];
+    const { plan, name, labels, input, dialect, origin, parent, carried = [] } = command;
+    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...carried];
   }
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   switch (command.type) {
@@ -176,6 +177,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return recordOutcome(state, command.taskId, command.attempt, command.outcome, now);
     case 'RecordEvent':
       return recordEvent(state, command.taskId, command.attempt, command.event);
+    case 'RecordChildEnd':
+      return recordChildEnd(state, command.taskId, command.attempt, command.end, now);
     case 'RecordLostAttempt':
       return recordLostAttempt(state, command.taskId, command.attempt, now);
     case 'RecordStep':

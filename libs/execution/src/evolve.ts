@@ -31,6 +31,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   wakeAt: undefined,
   signal: undefined,
   event: undefined,
+  subExecution: undefined,
   clarification: undefined,
   retryAt: undefined,
   result: undefined,
@@ -137,6 +138,7 @@ const idle = {
   retryAt: undefined,
   signal: undefined,
   event: undefined,
+  subExecution: undefined,
   openStep: undefined,
 } as const;
 
@@ -153,9 +155,9 @@ const apply = (draft: Draft, event: Event): void => {
   draft.events += 1;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input, dialect, origin } = event.data;
+      const { plan, name, labels, input, dialect, origin, parent } = event.data;
       draft.status = 'pending';
-      Object.assign(draft, { plan, name, labels, input, dialect, origin, graph: graphOf(plan) });
+      Object.assign(draft, { plan, name, labels, input, dialect, origin, parent, graph: graphOf(plan) });
       draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
       draft.open = plan.tasks.length;
       draft.forward = plan.tasks.filter(({ compensates }) => compensates === undefined).length;
@@ -229,6 +231,7 @@ const apply = (draft: Draft, event: Event): void => {
         wakeAt: timeOf(event.data.wakeAt),
         signal: event.data.signal,
         event: event.data.event,
+        subExecution: event.data.child,
         clarification: undefined,
         retryAt: undefined,
         steps: 0,

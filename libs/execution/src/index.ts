@@ -1,4 +1,5 @@
 export {
+  type ChildEnd,
   type ClientCommand,
   type Command,
   type Context,
@@ -22,5 +23,6 @@ export { type Signal } from './signals.js';
 export { type Predecessor, type Succession, successorOf } from './succession.js';
 export { mayStart, startBy, startable } from './starting.js';
 export { type State, initial, remainsOf } from './state.js';
+export { type SubExecution, subExecutionsOf, endOf, isSubExecution, ownInput, planOfChild } from './sub-executions.js';
 export { type Children, type TaskState, isBusy, isTerminal } from './task-state.js';
 export { isWait } from './waits.js';

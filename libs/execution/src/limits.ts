@@ -1,5 +1,7 @@
 /** Tasks of one execution. */
 export const MAX_TASKS = 10_000;
+/** Plans within one another, the outermost included. */
+export const MAX_PLAN_DEPTH = 8;
 /** Events of one execution; past it the execution fails with HISTORY_LIMIT, with room for what that takes. */
 export const MAX_EVENTS = 50_000;
 /** Events that one decision adds of itself; what is left follows in further commits. */

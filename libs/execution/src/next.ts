@@ -21,7 +21,8 @@ export const next = (state: State, clock: number): Next => {
   if (state.status === undefined || isTerminal(state.status)) return { start: [], decide: [], advance: false, wakeAt: undefined };
   const now = Math.max(clock, state.at);
   const advance = due(state, now).length > 0 || consequences(state, now).length > 0;
-  const timers: number[] = state.deadlineAt === undefined || state.compensating ? [] : [state.deadlineAt];
+  // Past it, the execution may still wait for children to end.
+  const timers: number[] = state.deadlineAt === undefined || state.deadlineAt <= now || state.compensating ? [] : [state.deadlineAt];
   const start: string[] = [];
   const undecided: string[] = [];
   let room = (state.plan.concurrency ?? Infinity) - state.running;
@@ -29,7 +30,7 @@ export const next = (state: State, clock: number): Next => {
     if (task.status === 'running') {
       if (isUndecided(state, task)) undecided.push(task.id);
       if (task.wakeAt !== undefined) timers.push(task.wakeAt);
-      if (task.deadlineAt !== undefined) timers.push(task.deadlineAt);
+      if (task.deadlineAt !== undefined && (task.subExecution === undefined || task.deadlineAt > now)) timers.push(task.deadlineAt);
       if (task.clarification?.expiresAt !== undefined) timers.push(task.clarification.expiresAt);
       continue;
     }

@@ -27,7 +27,7 @@ const closeStep = (task: TaskState, error: string | undefined): Fact[] => {
     : [{ type: 'StepFailed', data: { ...data, error } }];
 };
 
-const failAttempt = (
+export const failAttempt = (
   state: State,
   task: TaskState,
   now: number,
@@ -78,7 +78,7 @@ const ignore = (state: State, taskId: string, attempt: number): readonly Fact[] 
 };
 
 /** The task when `attempt` is the one that runs now. */
-const current = (state: State, taskId: string, attempt: number): TaskState | undefined => {
+export const current = (state: State, taskId: string, attempt: number): TaskState | undefined => {
   const task = state.tasks.get(taskId);
   return task?.status === 'running' && task.attempt === attempt && !isTerminal(state.status) ? task : undefined;
 };

@@ -5,6 +5,7 @@ import { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 
 const runners: RunnerInputs = new Map<string, (input: JsonObject) => readonly PlanProblem[]>([
   ['noop', () => []],
+  ['execution', () => []],
   ['strict', (input) => (input['ok'] === true ? [] : [{ path: '/ok', message: 'must be true' }])],
 ]);
 
@@ -30,7 +31,7 @@ const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['an id of 65 characters', plan([noop('x'.repeat(65))]), '/tasks/0/id', /must match/],
   ['a wildcard as id', plan([noop('>')]), '/tasks/0/id', /must match/],
   ['a duplicate id', plan([noop('a'), noop('b'), noop('a')]), '/tasks/2/id', /duplicate.*\/tasks\/0/],
-  ['an unknown runner', plan([{ id: 'a', runner: 'teleport' }]), '/tasks/0/runner', /known are noop, strict/],
+  ['an unknown runner', plan([{ id: 'a', runner: 'teleport' }]), '/tasks/0/runner', /known are noop, execution, strict/],
   ['an input that its runner refuses', plan([{ id: 'a', runner: 'strict', input: {} }]), '/tasks/0/input/ok', /true/],
   ['an input that is no object', plan([noop('a', { input: [] })]), '/tasks/0/input', /object/],
   ['an input nested 10,000 deep', plan([noop('a', { input: nested(10_000) })]), '/tasks/0/input', /deeper than 64/],
@@ -217,4 +218,41 @@ it('answers whatever comes in, and never throws', () => {
     }),
     { numRuns: 1_000 },
   );
+});
+
+describe('the plan of a child', () => {
+  const runs = (inner: unknown, id = 'a', more: object = {}): object => ({ id, runner: 'execution', input: { plan: inner, ...more } });
+  const within = (depth: number): unknown => plan([depth === 0 ? noop('x') : runs(within(depth - 1))]);
+
+  it('is held to the same rules, with the path to each fault from the outermost plan', () => {
+    const inner = plan([noop('x', { dependsOn: ['y'] }), { id: 'z', runner: 'strict' }]);
+    expect(parsePlan(plan([noop('y'), runs(inner)]), runners)).toEqual({
+      problems: [{ path: '/tasks/1/input/plan/tasks/1/input/ok', message: 'must be true' }],
+    });
+    expect(parsePlan(plan([noop('y'), runs(plan([noop('x', { dependsOn: ['y'] })]))]), runners)).toEqual({
+      problems: [{ path: '/tasks/1/input/plan/tasks/0/dependsOn/0', message: 'unknown task "y"' }],
+    });
+  });
+
+  it('is normal as the outer one is', () => {
+    const parsed = parsePlan(plan([runs(plan([noop('x')]), 'a', { input: { n: 1 } })]), runners);
+    const inner = { name: 'plan', tasks: [{ id: 'x', runner: 'noop', input: {}, dependsOn: [] }] };
+    expect(parsed).toEqual({ plan: { name: 'plan', tasks: [{ id: 'a', runner: 'execution', input: { plan: inner, input: { n: 1 } }, dependsOn: [] }] } });
+  });
+
+  it('stands at most seven plans deep', () => {
+    expect(parsePlan(within(7), runners)).toHaveProperty('plan');
+    const { problems } = parsePlan(within(8), runners) as { problems: PlanProblem[] };
+    expect(problems).toEqual([{ path: `${'/tasks/0/input/plan'.repeat(8)}`, message: 'more than 8 plans within one another' }]);
+  });
+
+  it('has templates of its own, of which the outer one knows nothing', () => {
+    const expressions: ExpressionRules = {
+      condition: () => ({ path: '', length: 1, tasks: [], fault: undefined }),
+      templates: (input) => (input['t'] === undefined ? [] : [{ path: '/t', length: 1, tasks: [String(input['t'])], fault: undefined }]),
+    };
+    const inner = plan([noop('x'), noop('y', { dependsOn: ['x'], input: { t: 'x' } })]);
+    expect(parsePlan(plan([runs(inner)]), runners, expressions)).toHaveProperty('plan');
+    expect(parsePlan(plan([runs(plan([noop('y', { input: { t: 'a' } })]))]), runners, expressions)).toMatchObject({ problems: [{ path: '/tasks/0/input/plan/tasks/0/input/t' }] });
+  });
 });

@@ -1,8 +1,9 @@
 import type { Json, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { findCycle } from './cycle.js';
 import { childId, isExpanded } from './children.js';
-import { MAX_DURATION_MS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_ITERATIONS, MAX_TASKS } from './limits.js';
+import { MAX_DURATION_MS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_ITERATIONS, MAX_PLAN_DEPTH, MAX_TASKS } from './limits.js';
 import { type Expression, type ExpressionRules, LOOP_NAMES, MAX_EXPRESSIONS, comesAfter, isOfTemplate, namesOf, noExpressions } from './plan-expressions.js';
+import { isSubExecution, ownInput, planOfChild } from './sub-executions.js';
 import { bytesOf } from './task-state.js';
 
 /** A fault in a plan. `path` is a JSON pointer from the plan, such as `/tasks/3/dependsOn/0`. */
@@ -40,6 +41,7 @@ class Parser {
   constructor(
     private readonly runners: RunnerInputs,
     private readonly expressions: ExpressionRules,
+    private readonly depth = 1,
   ) {}
 
   fault(path: string, message: string): void {
@@ -108,17 +110,28 @@ class Parser {
     });
   }
 
-  input(path: string, { id: task, runner, input = {}, ...more }: Fields): void {
+  input(path: string, fields: Fields): void {
+    const { id: task, runner, input = {} } = fields;
     if (!isObject(input)) return this.fault(path, 'must be an object');
     const before = this.problems.length;
     this.json(path, input);
     if (typeof runner !== 'string' || this.problems.length > before) return;
-    const templates = this.expressionLength > MAX_EXPRESSIONS ? [] : this.expressions.templates(input as JsonObject, namesOf(more));
+    const own = ownInput({ ...fields, input } as LooseTask & { input: JsonObject });
+    const templates = this.expressionLength > MAX_EXPRESSIONS ? [] : this.expressions.templates(own, namesOf(fields));
     for (const template of templates) this.expression(path + template.path, task, template);
     for (const problem of this.runners.get(runner)?.(input as JsonObject) ?? []) {
       // What a template results in is seen when it has: then its runner has its say.
       if (!isOfTemplate(templates, problem.path)) this.fault(path + problem.path, problem.message);
     }
+  }
+
+  /** The plan of a sub-execution, which knows its own tasks only. */
+  subPlan(path: string, { runner, input }: Fields): void {
+    if (!isSubExecution({ runner: String(runner) }) || !isObject(input) || !isObject(input['plan'])) return;
+    if (this.depth >= MAX_PLAN_DEPTH) return this.fault(path, `more than ${MAX_PLAN_DEPTH} plans within one another`);
+    const parser = new Parser(this.runners, this.expressions, this.depth + 1);
+    parser.plan(input['plan']);
+    for (const problem of parser.problems) this.fault(path + problem.path, problem.message);
   }
 
   when(path: string, { id: task, when }: Fields): void {
@@ -176,6 +189,7 @@ class Parser {
       this.fault(at(path, 'runner'), `unknown runner; known are ${[...this.runners.keys()].join(', ')}`);
     }
     this.input(at(path, 'input'), value);
+    this.subPlan(`${path}/input/plan`, value);
     this.when(at(path, 'when'), value);
     this.forEach(at(path, 'forEach'), value);
     this.loop(at(path, 'loop'), value);
@@ -285,13 +299,17 @@ class Parser {
   }
 }
 
+const normalPlan = (plan: Plan): Plan => ({ ...plan, tasks: plan.tasks.map(normalTask) });
+
+const normalInput = (input: JsonObject): JsonObject => ({ ...input, plan: normalPlan(planOfChild({ input })) as unknown as JsonObject });
+
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
   const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, forEach, loop, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
-    input,
+    input: isSubExecution(task) ? normalInput(input) : input,
     dependsOn,
     ...(retry && { retry }),
     ...(timeoutMs !== undefined && { timeoutMs }),
@@ -318,6 +336,5 @@ export const parsePlan = (
   const parser = new Parser(runners, expressions);
   parser.plan(value);
   if (parser.problems.length > 0) return { problems: parser.problems };
-  const plan = value as Plan;
-  return { plan: { ...plan, tasks: plan.tasks.map(normalTask) } };
+  return { plan: normalPlan(value as Plan) };
 };

@@ -19,6 +19,7 @@ const recover = (prefix: Log): World => {
     }
     world.approveAll();
     for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
+    for (const { taskId, attempt } of world.subExecutions()) world.tell({ type: 'RecordChildEnd', taskId, attempt, end: { status: 'completed', result: {} } });
     for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
     if (!due.advance && due.decide.length === 0 && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
   }

@@ -1,4 +1,4 @@
-import type { CancelMode, ExecutionStatus, Failure, JsonObject, Origin, Plan, PlanTask } from '#libs/contracts';
+import type { CancelMode, EventData, ExecutionStatus, Failure, JsonObject, Origin, Plan, PlanTask } from '#libs/contracts';
 import type { ArtifactState } from './artifacts.js';
 import { GrowingMap } from './growing-map.js';
 import type { Listener, Signal } from './signals.js';
@@ -28,6 +28,8 @@ export type State = {
   readonly dialect: string;
   /** The execution that it carries on. */
   readonly origin: Origin | undefined;
+  /** The attempt of another execution that this one is. */
+  readonly parent: EventData['ExecutionRequested']['parent'] | undefined;
   /** The actor who requested it. */
   readonly requestedBy: string;
   /** Of the request; what the owner does for it carries the same. */
@@ -86,6 +88,7 @@ export const initial: State = {
   input: {},
   dialect: '',
   origin: undefined,
+  parent: undefined,
   requestedBy: '',
   correlationId: '',
   seed: '',

@@ -46,6 +46,8 @@ export type TaskState = {
   readonly signal: string | undefined;
   /** While running: the event that ends it. */
   readonly event: EventData['TaskStarted']['event'] | undefined;
+  /** While running: the execution that the attempt is. */
+  readonly subExecution: string | undefined;
   /** What the current or last attempt asks people. */
   readonly clarification: Clarification | undefined;
   /** When it, or its next attempt, comes or came due; undefined while it waits for others. */

@@ -96,9 +96,9 @@ const mustFollow = (ref: ExecutionRef, before: Link, { commit, sequence }: Store
   }
 };
 
-/** A history as it was read, checked: versions without gaps, each with the hash of the one before. Throws BrokenHistory. */
-export const checked = (ref: ExecutionRef, history: readonly StoredCommit[]): readonly StoredCommit[] => {
-  let before: Link = unborn(ref);
+/** A history as it was read behind `from`, checked: versions without gaps, each with the hash of the one before. Throws BrokenHistory. */
+export const checked = (ref: ExecutionRef, history: readonly StoredCommit[], from: Link = unborn(ref)): readonly StoredCommit[] => {
+  let before = from;
   for (const stored of history) {
     mustFollow(ref, before, stored);
     before = { version: stored.commit.version, hash: stored.hash };

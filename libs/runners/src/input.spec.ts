@@ -8,7 +8,7 @@ const noSecret =
   'can not hold a secret, as others could see it here; secrets are taken in env and stdin of a command, in headers and body of a request';
 
 it('knows the input of every runner a plan may name', () => {
-  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'approval', 'event', 'command', 'http']);
+  expect([...runnerInputs.keys()]).toEqual(['noop', 'wait', 'signal', 'approval', 'event', 'execution', 'command', 'http']);
 });
 
 it.each<[string, JsonObject]>([

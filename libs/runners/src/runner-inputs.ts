@@ -2,6 +2,7 @@ import { approvalInput } from './approval-input.js';
 import { commandInputProblems } from './command-input.js';
 import { httpInputProblems } from './http-input.js';
 import { eventInput } from './event-input.js';
+import { executionInput } from './execution-input.js';
 import type { InputCheck } from './input.js';
 import { noopInputProblems } from './noop.js';
 import { signalInput } from './signal-input.js';
@@ -14,6 +15,7 @@ export const runnerInputs: ReadonlyMap<string, InputCheck> = new Map([
   ['signal', signalInput],
   ['approval', approvalInput],
   ['event', eventInput],
+  ['execution', executionInput],
   ['command', commandInputProblems],
   ['http', httpInputProblems],
 ]);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Event, Plan, PlanTask } from '#libs/contracts';
-import { type Command, type Context, Refused, type State, decide, fold, initial, next, runningAttempts } from '#libs/execution';
+import { type ChildEnd, type Command, type Context, Refused, type State, subExecutionsOf, decide, fold, initial, next, runningAttempts } from '#libs/execution';
 
 /** Commits of one execution, each with its events. */
 export type Log = readonly (readonly Event[])[];
@@ -49,7 +49,7 @@ const undoing = (compensates: string, maxAttempts: number): PlanTask => ({
 const plans: fc.Arbitrary<Plan> = fc
   .array(
     fc.record({
-      runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval', 'event'),
+      runner: fc.constantFrom('command', 'command', 'wait', 'signal', 'approval', 'event', 'execution'),
       isUndone: fc.boolean(),
       expansion: fc.constantFrom<Expansion>(undefined, undefined, undefined, undefined, 'items', 'items one at a time', 'items, failing fast', 'loop'),
       edges: fc.array(fc.nat(7), { maxLength: 3 }),
@@ -99,7 +99,14 @@ const moves = fc.constantFrom(
   ...(['start', 'start', 'start', 'succeed', 'fail', 'fail', 'fatal', 'busy', 'unwanted', 'unstartable', 'crash', 'lose', 'sleep', 'sleep', 'advance', 'step', 'rewind'] as const),
   ...(['again', 'again', 'over', 'undecidable'] as const),
   ...(['pause', 'resume', 'graceful', 'immediate', 'late', 'signal', 'signal', 'stray', 'approve', 'approve', 'reject', 'delegate', 'event', 'event'] as const),
+  ...(['child', 'child', 'broken child', 'cancelled child'] as const),
 );
+const ends = new Map<string, ChildEnd>([
+  ['child', { status: 'completed', result: {} }],
+  ['broken child', { status: 'failed', reason: { code: 'TASK_FAILED', message: 'it broke', retryable: true } }],
+  ['cancelled child', { status: 'cancelled' }],
+]);
+
 type Move = { readonly kind: string; readonly pick: number };
 
 /** One execution and what has been committed of it. */
@@ -132,7 +139,7 @@ export class World {
 
   /** A fan-out is for so many items. */
   start(taskId: string, executor: string, items: number): void {
-    this.tell({ type: 'StartTask', taskId, executor, items: Array.from({ length: items }, (_, n) => n) });
+    this.tell({ type: 'StartTask', taskId, executor, child: `child-of-${taskId}`, items: Array.from({ length: items }, (_, n) => n) });
   }
 
   /** Tasks that wait for people. */
@@ -150,6 +157,11 @@ export class World {
   /** Attempts that wait for an event. */
   eventWaits(): ReturnType<typeof runningAttempts> {
     return runningAttempts(this.state).filter(({ taskId }) => this.state.tasks.get(taskId)?.event !== undefined);
+  }
+
+  /** Attempts that are other executions. */
+  subExecutions(): ReturnType<typeof subExecutionsOf> {
+    return subExecutionsOf(this.state, this.now);
   }
 
   attempts(): ReturnType<typeof runningAttempts> {
@@ -188,6 +200,9 @@ export class World {
     if (kind === 'advance') this.tell({ type: 'Advance' });
     const [awaiting] = this.eventWaits();
     if (kind === 'event' && awaiting) this.tell({ type: 'RecordEvent', taskId: awaiting.taskId, attempt: awaiting.attempt, event: { n: pick } });
+    const [child] = this.subExecutions();
+    const end = ends.get(kind);
+    if (child && end) this.tell({ type: 'RecordChildEnd', taskId: child.taskId, attempt: child.attempt, end });
     const asking = this.questions();
     const [asked = 'a', who] = [asking[pick % Math.max(1, asking.length)], people[pick % people.length]];
     if (kind === 'approve' || kind === 'reject') this.tell({ type: 'RespondToClarification', taskId: asked, decision: kind, roles: [] }, who);

@@ -12,6 +12,7 @@ export {
   at,
   by,
   cancel,
+  childEnded,
   delegate,
   fail,
   found,

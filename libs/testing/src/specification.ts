@@ -1,5 +1,5 @@
 import type { Event, Fact, Json, PlanTask } from '#libs/contracts';
-import { type Command, type Context, Refused, type State, decide, fold, initial } from '#libs/execution';
+import { type ChildEnd, type Command, type Context, Refused, type State, decide, fold, initial } from '#libs/execution';
 
 /** When every specification happens: 2026-01-01T00:00:00Z plus the given milliseconds. */
 export const T0 = Date.parse('2026-01-01T00:00:00.000Z');
@@ -98,6 +98,8 @@ export const pause: Command = { type: 'PauseExecution' };
 export const resume: Command = { type: 'ResumeExecution' };
 export const cancel = (mode: 'graceful' | 'immediate'): Command => ({ type: 'CancelExecution', mode });
 export const signal = (name: string, payload = {}): Command => ({ type: 'SendSignal', name, payload });
+/** The task's child has ended; it completed unless told otherwise. */
+export const childEnded = (taskId: string, end: ChildEnd = { status: 'completed', result: {} }, attempt = 1): Command => ({ type: 'RecordChildEnd', taskId, attempt, end });
 export const found = (taskId: string, event = {}, attempt = 1): Command => ({ type: 'RecordEvent', taskId, attempt, event });
 /** The same, by somebody. */
 export const by = (actor: string, step: Step): Step => ({ ...step, actor });

@@ -22,7 +22,11 @@ export interface ExecutionRequested {
   /** The API the request came through: canonical, or a dialect's name. */
   dialect: string;
   /** Set where it carries on another execution. What it takes over of it follows in TaskCarriedOver events. */
-  origin?: Origin | undefined;
+  origin?:
+    | Origin
+    | undefined;
+  /** The attempt that requested it, of another execution of the tenant; absent where a client did. */
+  parent?: Parent | undefined;
 }
 
 export interface ExecutionRequested_LabelsEntry {
@@ -39,6 +43,15 @@ export interface Origin {
   sequence: number;
   /** Of a rerun: the task from which on everything runs anew. */
   task?: string | undefined;
+}
+
+/** The attempt of an execution of the same tenant that another one is. */
+export interface Parent {
+  execution: string;
+  task: string;
+  attempt: number;
+  /** 1 for the child of an execution that has no parent itself. */
+  depth: number;
 }
 
 export interface ExecutionStarted {
@@ -114,7 +127,11 @@ export interface TaskStarted {
     | string
     | undefined;
   /** The attempt ends well by itself with the first event of another execution of the tenant that fits. */
-  event?: EventWait | undefined;
+  event?:
+    | EventWait
+    | undefined;
+  /** The attempt is another execution of this id, and ends as that does. */
+  child?: string | undefined;
 }
 
 export interface EventWait {

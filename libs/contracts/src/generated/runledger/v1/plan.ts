@@ -26,7 +26,7 @@ export interface Plan {
 export interface PlanTask {
   /** Unique in the plan; ^[A-Za-z0-9_-]{1,64}$. */
   id: string;
-  /** What runs it: noop, wait, signal, approval, event, command, http. */
+  /** What runs it: noop, wait, signal, approval, event, execution, command, http. */
   runner: string;
   /** The runner's own input. */
   input:
