@@ -5,6 +5,7 @@ import { WorkingCopy, repository } from '../repository/working-copy.js';
 type Edit = readonly [file: string, from: string, to: string];
 
 const driver = 'apps/executor/src/execution-driver.ts';
+const child = 'apps/executor/src/child.ts';
 const ledger = 'libs/ledger/src/ledger.ts';
 const evolve = 'libs/execution/src/evolve.ts';
 
@@ -40,6 +41,21 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
     'what was done first being undone first',
     [[evolve, 'draft.undo = { id: compensation, next: draft.undo };', 'draft.undo = { id: draft.undo?.id ?? compensation, next: draft.undo && { id: compensation, next: undefined } };']],
     /starts before undo-/,
+  ],
+  [
+    'an execution that ends before the one that a task of it is',
+    [['libs/execution/src/consequences.ts', 'task.child === undefined && (ending.abandon', '(ending.abandon']],
+    /while its child .* is/,
+  ],
+  [
+    'a child that is looked at once',
+    [['apps/executor/src/children.ts', 'watched.cancelTimer = this.around.clock.after(', 'this.around.clock.after.bind(']],
+    /is stuck: is execution/,
+  ],
+  [
+    'a cancel that does not come down',
+    [[child, 'await this.cancel(this.wait.cancel);', '']],
+    /is stuck: is execution/,
   ],
 ];
 

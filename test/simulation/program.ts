@@ -1,5 +1,6 @@
 import type { ExecutionRef, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import { type ClientCommand, type NewArtifact, keyedCause } from '#libs/execution';
+import { childOf } from '../../apps/executor/src/child-request.js';
 import type { Random } from './random.js';
 import { BEGIN } from './scheduler.js';
 
@@ -77,6 +78,22 @@ export const planOf = (random: Random): Plan => ({
   ...(random.chance(0.15) && { timeoutMs: random.pick([300, 3_000, 20_000]) }),
 });
 
+/** Some of its tasks are executions of their own. */
+const nestedPlanOf = (random: Random): Plan => {
+  const plan = planOf(random);
+  if (random.chance(0.6)) return plan;
+  const nest = (task: PlanTask): PlanTask => {
+    const { heartbeatMs: _, ...rest } = task;
+    const inner = random.chance(0.2) ? nestedPlanOf(random) : planOf(random);
+    const input = (child: Plan): JsonObject => ({ plan: child as unknown as JsonObject });
+    if (random.chance(0.7)) return { ...rest, runner: 'execution', input: input(inner) };
+    // Nothing ends this one but the cancel that comes down when the time of its attempt is over.
+    const never: PlanTask = { id: 'never', runner: 'signal', input: { name: 'never' }, dependsOn: [] };
+    return { ...rest, runner: 'execution', input: input({ ...inner, tasks: [...inner.tasks, never] }), timeoutMs: random.pick([150, 3_000]) };
+  };
+  return { ...plan, tasks: plan.tasks.map((task) => (random.chance(0.3) ? nest(task) : task)) };
+};
+
 /** Its time comes before the program's end, or never. */
 const artifactOf = (random: Random): NewArtifact => ({
   artifactId: random.pick(ids),
@@ -102,22 +119,31 @@ export const commandOf = (random: Random): ClientCommand => {
   return { type };
 };
 
+/** None that pauses it: its parent would wait for as long. */
+const commandToChild = (random: Random): ClientCommand => {
+  const command = commandOf(random);
+  return command.type === 'PauseExecution' ? { type: 'CancelExecution', mode: random.pick(['graceful', 'immediate'] as const) } : command;
+};
+
 export const programOf = (random: Random): Program => {
   const steps = random.int(40, 400);
   const moves: Move[] = [];
   const executions = random.int(1, 3);
   for (let i = 0; i < executions; i++) {
     const ref = { tenant: 'default', execution: `e${i + 1}-${random.int(0, 999)}` };
-    const request: ClientCommand = { type: 'RequestExecution', plan: planOf(random), name: 'simulated', labels: {}, input: {}, dialect: 'canonical' };
+    const plan = nestedPlanOf(random);
+    const children = plan.tasks.filter(({ runner }) => runner === 'execution').map(({ id }) => ({ ...ref, execution: childOf(ref, id, 1) }));
+    const request: ClientCommand = { type: 'RequestExecution', plan, name: 'simulated', labels: {}, input: {}, dialect: 'canonical' };
     let atStep = random.int(0, random.chance(0.5) ? 10 : steps);
     moves.push({ atStep, kind: 'command', ref, command: request, cause: keyedCause(`request-${i}`, 'fingerprint') });
     for (let n = random.int(0, random.chance(0.5) ? 0 : 5); n > 0; n--) {
       atStep += random.int(0, 60);
-      const command = commandOf(random);
+      const child = random.chance(0.3) ? children[0] : undefined;
+      const command = child ? commandToChild(random) : commandOf(random);
       const cause = random.chance(0.5) ? keyedCause(`key-${i}-${n}`, command.type) : `command-${i}-${n}`;
-      moves.push({ atStep, kind: 'command', ref, command, cause });
+      moves.push({ atStep, kind: 'command', ref: child ?? ref, command, cause });
       // The same again, as by a client that never heard the answer.
-      if (random.chance(0.2)) moves.push({ atStep: atStep + random.int(0, 60), kind: 'command', ref, command, cause });
+      if (random.chance(0.2)) moves.push({ atStep: atStep + random.int(0, 60), kind: 'command', ref: child ?? ref, command, cause });
     }
   }
   for (let n = random.pick([0, 1, 2, 4, 8]); n > 0; n--) {

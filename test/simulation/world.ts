@@ -3,6 +3,7 @@ import { Client } from './client.js';
 import { Effects } from './effects.js';
 import { SimulatedExecutor, type Surroundings } from './executor.js';
 import { finalViolations } from './invariants.js';
+import { Lineage } from './lineage.js';
 import { Membership } from './membership.js';
 import { Model } from './model.js';
 import { Network } from './network.js';
@@ -34,6 +35,7 @@ class World {
   readonly trace: string[] = [];
   readonly violations: string[] = [];
   readonly models = new Map<string, Model>();
+  private readonly lineage = new Lineage(this.models);
   readonly scheduler: Scheduler;
   readonly broker: Broker;
   readonly client: Client;
@@ -175,7 +177,10 @@ class World {
     const { ref, commit } = this.broker.all[this.broker.all.length - 1]!;
     const model = this.models.get(ref.execution) ?? new Model();
     this.models.set(ref.execution, model);
-    for (const event of commit.events) model.take(event);
+    for (const event of commit.events) {
+      model.take(event);
+      model.complaints.push(...this.lineage.take(ref.execution, event));
+    }
     for (const complaint of model.complaints.splice(0)) this.violated(`${ref.execution} v${commit.version}: ${complaint}`);
   }
 

@@ -93,6 +93,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--status <status>', 'pending, running, paused, cancelling, completed, failed or cancelled; several with commas', several)
     .option('--label <key=value>', 'those with this label; may be repeated', label)
     .option('--name <name>', 'those of this name; a trailing * matches the rest')
+    .option('--parent <id>', 'those that are tasks of this execution')
     .option('--from <time>', 'requested at or after this time', time)
     .option('--until <time>', 'requested before this time', time)
     .option('--origin <id>', 'those that carry on this execution', token)

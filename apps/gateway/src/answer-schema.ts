@@ -24,6 +24,7 @@ const summary = {
     ...object({ execution: token, ...carriesOn, sequence: { ...integer, description: 'Of the last commit of it that counts.' }, task: orNull({ ...token, description: 'Of a rerun: from where on all ran anew.' }) }),
     description: 'The execution that it carries on.',
   }),
+  parent: orNull({ ...object({ execution: token, task: token, attempt: integer, depth: integer }), description: 'The attempt of another execution that this one is; null where a client requested it.' }),
   requestedAt: time,
   startedAt: orNull(time),
   endedAt: orNull(time),
@@ -57,7 +58,8 @@ const task = object({
   retryAt: orNull(time),
   result: orNull(anObject),
   error: failure,
-  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event', 'tasks'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
+  waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event', 'execution', 'tasks'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
+  subExecution: orNull({ ...token, description: 'The execution that its current or last attempt is.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
   carriedFrom: orNull({ ...token, description: 'The execution that it ended in, and that has its output, where that was another one.' }),
   steps: listOf(step),
@@ -89,12 +91,12 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'event', 'retry', 'executor', 'concurrency', 'children', 'dependencies', 'compensation'] },
+  kind: { type: 'string', enum: ['resume', 'attempt', 'timer', 'signal', 'approval', 'event', 'execution', 'retry', 'executor', 'concurrency', 'children', 'dependencies', 'compensation'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),
   until: orNull({ ...time, description: 'Null where no time ends it.' }),
-  endedBy: listOf(object({ kind: { type: 'string', enum: ['time', 'task', 'executor', 'client', 'event'] }, name: text })),
+  endedBy: listOf(object({ kind: { type: 'string', enum: ['time', 'task', 'executor', 'client', 'event', 'execution'] }, name: text })),
 });
 
 const why = object({

@@ -210,6 +210,7 @@ export const describe = {
       query('status', 'One or several, separated by commas or repeated.'),
       query('label', 'key=value; repeat it for several, all of which must fit.'),
       query('name', 'Exact, or with a trailing * a prefix.'),
+      query('parent', 'Id of an execution: those that its tasks are.'),
       query('from', 'Requested at or after, RFC 3339.'),
       query('until', 'Requested before, RFC 3339.'),
       query('origin', 'Those that carry on this execution: its retries, reruns and forks.'),

@@ -102,6 +102,22 @@ const eventInput: Schema = {
   required: ['subject'],
 };
 
+export const labelsSchema: Schema = {
+  ...texts,
+  maxProperties: 32,
+  description: 'Keys match ^[A-Za-z0-9_.-]{1,64}$, values are 1 to 256 printable characters.',
+};
+
+const executionInput: Schema = {
+  ...input('execution', 'Is an execution of its own; its result is { execution, status, result }, with resultOmitted instead of result beyond 30 KiB.', {
+    plan: { type: 'object', description: 'A plan as any other, at most eight within one another. Templates in it are its own: they name its input and its tasks.' },
+    input: { type: 'object', description: 'Of the execution; default {}.' },
+    name: { type: 'string', minLength: 1, maxLength: 200, description: "Default: the plan's." },
+    labels: { ...labelsSchema, description: "Beside its parent's; workspace stays its parent's." },
+  }),
+  required: ['plan'],
+};
+
 const noopInput = input('noop', 'Nothing is done.', { result: { type: 'object', description: "The task's result; default {}." } });
 
 const errorCodes = (description: string): Schema => ({
@@ -164,11 +180,11 @@ const task: Schema = {
   additionalProperties: false,
   properties: {
     id: { ...token, description: 'Unique in the plan.' },
-    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'event', 'noop'] },
+    runner: { type: 'string', enum: ['command', 'http', 'wait', 'signal', 'approval', 'event', 'execution', 'noop'] },
     input: {
       description:
         "The runner's own. `{{ expression }}` in any text of it becomes what it results in; a text that is nothing else becomes the value itself, with its type, wherever one of that type may stand.",
-      oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, eventInput, noopInput],
+      oneOf: [commandInput, httpInput, waitInput, signalInput, approvalInput, eventInput, executionInput, noopInput],
     },
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
@@ -202,12 +218,6 @@ const plan: Schema = {
     concurrency: { type: 'integer', minimum: 1, description: 'Tasks of this execution that run at once.' },
     timeoutMs: duration('The whole execution.'),
   },
-};
-
-export const labelsSchema: Schema = {
-  ...texts,
-  maxProperties: 32,
-  description: 'Keys match ^[A-Za-z0-9_.-]{1,64}$, values are 1 to 256 printable characters.',
 };
 
 /** The body of a request for an execution. */

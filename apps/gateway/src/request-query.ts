@@ -92,7 +92,7 @@ export const parseStatsQuery = (query: Query): AtLeast => {
 
 /** Throws Problem QUERY_INVALID. */
 export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeast => {
-  known(query, ['status', 'label', 'name', 'from', 'until', 'origin', 'limit', 'cursor', 'minSeq']);
+  known(query, ['status', 'label', 'name', 'parent', 'from', 'until', 'origin', 'limit', 'cursor', 'minSeq']);
   const wanted = all(query, 'status').flatMap((value) => value.split(','));
   for (const status of wanted) if (!statuses.includes(status)) invalid('status', `must be among ${statuses.join(', ')}`);
   const labels = Object.fromEntries(
@@ -102,6 +102,8 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
       return [label.slice(0, at), label.slice(at + 1)];
     }),
   );
+  const parent = one(query, 'parent');
+  if (parent !== undefined && !isToken(parent)) invalid('parent', 'must be the id of an execution');
   const [name, from, until, cursor] = [one(query, 'name'), time(query, 'from'), time(query, 'until'), one(query, 'cursor')];
   const origin = one(query, 'origin');
   if (origin !== undefined && !isToken(origin)) invalid('origin', 'must be the id of an execution');
@@ -111,6 +113,7 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
     ...(wanted.length > 0 && { status: wanted as ExecutionStatus[] }),
     ...(Object.keys(labels).length > 0 && { labels }),
     ...(name !== undefined && { name }),
+    ...(parent !== undefined && { parent }),
     ...(from !== undefined && { from }),
     ...(until !== undefined && { until }),
     ...(origin !== undefined && { origin }),

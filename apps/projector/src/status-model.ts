@@ -27,18 +27,19 @@ CREATE TABLE executions (
   labels TEXT NOT NULL, input TEXT NOT NULL, requested_at TEXT NOT NULL, started_at TEXT, ended_at TEXT,
   tasks_total INTEGER NOT NULL, tasks_ended INTEGER NOT NULL DEFAULT 0, tasks_failed INTEGER NOT NULL DEFAULT 0,
   version INTEGER NOT NULL DEFAULT 0, sequence INTEGER NOT NULL DEFAULT 0, head TEXT NOT NULL, result TEXT, reason TEXT, cancel TEXT,
-  origin TEXT, origin_execution TEXT,
+  origin TEXT, origin_execution TEXT, parent TEXT, parent_execution TEXT,
   PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
 CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
 CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
 CREATE INDEX executions_by_origin ON executions (tenant, origin_execution, requested_at, execution) WHERE origin_execution IS NOT NULL;
+CREATE INDEX executions_by_parent ON executions (tenant, parent_execution, requested_at, execution) WHERE parent_execution IS NOT NULL;
 CREATE TABLE labels (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (tenant, key, value, execution)) WITHOUT ROWID;
 CREATE TABLE tasks (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, runner TEXT NOT NULL,
   depends_on TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL, started_at TEXT, ended_at TEXT, retry_at TEXT,
-  result TEXT, error TEXT, waits_for TEXT, why TEXT, carried_from TEXT, parent TEXT, item TEXT,
+  result TEXT, error TEXT, waits_for TEXT, sub_execution TEXT, why TEXT, carried_from TEXT, parent TEXT, item TEXT,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE TABLE steps (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
@@ -186,6 +187,7 @@ export class StatusModel {
     if (query.name?.endsWith('*')) also('substr(name, 1, length(?)) = ?', query.name.slice(0, -1), query.name.slice(0, -1));
     else if (query.name !== undefined) also('name = ?', query.name);
     if (query.origin !== undefined) also('origin_execution = ?', query.origin);
+    if (query.parent !== undefined) also('parent_execution = ?', query.parent);
     if (query.from !== undefined) also('requested_at >= ?', query.from);
     if (query.until !== undefined) also('requested_at < ?', query.until);
     for (const [key, value] of Object.entries(query.labels ?? {})) {

@@ -32,6 +32,8 @@ export type ExecutionSummary = {
   readonly dialect: string;
   /** The execution that it carries on, as of a log sequence; `task`: from which on everything runs anew. */
   readonly origin: { readonly execution: string; readonly kind: OriginKind; readonly sequence: number; readonly task: string | null } | null;
+  /** The attempt of another execution that this one is, and how many are above it; null where a client requested it. */
+  readonly parent: { readonly execution: string; readonly task: string; readonly attempt: number; readonly depth: number } | null;
   readonly requestedAt: string;
   readonly startedAt: string | null;
   readonly endedAt: string | null;
@@ -60,8 +62,8 @@ export type StepView = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, an approval with a title, an event on a subject, or the tasks of its items or iterations. */
-export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval' | 'event' | 'tasks'; readonly name: string };
+/** What a running task in which nothing runs waits for: a time (RFC 3339), a signal of a name, an approval with a title, an event on a subject, the end of an execution, or the tasks of its items or iterations. */
+export type WaitsFor = { readonly kind: 'time' | 'signal' | 'approval' | 'event' | 'execution' | 'tasks'; readonly name: string };
 
 export type TaskView = {
   readonly id: string;
@@ -81,6 +83,8 @@ export type TaskView = {
   readonly error: Failure | null;
   /** While it runs and nothing runs in it. */
   readonly waitsFor: WaitsFor | null;
+  /** The execution that its current or last attempt is. */
+  readonly subExecution: string | null;
   /** Why it was skipped. */
   readonly why: string | null;
   /** The execution that it ended well in, and that has its output, where that was not this one. */
@@ -139,6 +143,8 @@ export type ListQuery = {
   readonly labels?: Readonly<Record<string, string>>;
   /** Exact, or with a trailing `*` a prefix. */
   readonly name?: string;
+  /** The execution whose attempts they are. */
+  readonly parent?: string;
   readonly from?: string;
   readonly until?: string;
   /** Those that carry on this execution. */

@@ -42,9 +42,10 @@ const answer = (of: OfAttempt, { at, actor }: Event, said: { decision?: string; 
 
 const ended = (failed: boolean): StatusChange => execution({}, { tasks_ended: 1, ...(failed && { tasks_failed: 1 }) });
 
-const waitsForOf = ({ wakeAt, signal, event }: EventData['TaskStarted']): WaitsFor | undefined => {
+const waitsForOf = ({ wakeAt, signal, event, child }: EventData['TaskStarted']): WaitsFor | undefined => {
   if (wakeAt !== undefined) return { kind: 'time', name: wakeAt };
   if (event) return { kind: 'event', name: event.subject };
+  if (child !== undefined) return { kind: 'execution', name: child };
   return signal === undefined ? undefined : { kind: 'signal', name: signal };
 };
 
@@ -58,7 +59,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
   const { at } = event;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input, dialect, origin } = event.data;
+      const { plan, name, labels, input, dialect, origin, parent } = event.data;
       return [
         {
           op: 'insert',
@@ -72,6 +73,7 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
             requested_at: at,
             tasks_total: plan.tasks.length,
             ...(origin && { origin: json(origin), origin_execution: origin.execution }),
+            ...(parent && { parent: json(parent), parent_execution: parent.execution }),
           },
         },
         ...Object.entries(labels).map(([key, value]): StatusChange => ({ op: 'insert', table: 'labels', row: { key, value } })),
@@ -98,8 +100,9 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     case 'ExecutionFailed':
       return [execution({ status: 'failed', ended_at: at, reason: json(event.data.reason) })];
     case 'TaskStarted': {
-      const { taskId, attempt } = event.data;
-      return [task(taskId, { status: 'running', attempt, started_at: at, retry_at: null, waits_for: json(waitsForOf(event.data)) })];
+      const { taskId, attempt, child } = event.data;
+      const running = { status: 'running', attempt, started_at: at, retry_at: null, waits_for: json(waitsForOf(event.data)) };
+      return [task(taskId, child === undefined ? running : { ...running, sub_execution: child })];
     }
     case 'TaskExpanded': {
       const { taskId, runner, first, count, items, notBefore = null } = event.data;

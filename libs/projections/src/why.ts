@@ -6,14 +6,14 @@ export type Moment = { readonly time: string; readonly sequence: number };
 
 /** Who or what could end a wait: the clock, a task, an executor, or a client's call. */
 export type EndedBy = {
-  readonly kind: 'time' | 'task' | 'executor' | 'client' | 'event';
-  /** The time, the task's id, the subject of an event, the executor's incarnation (`any` where it may be any), or the call. */
+  readonly kind: 'time' | 'task' | 'executor' | 'client' | 'event' | 'execution';
+  /** The time, the task's id, the subject of an event, the execution's id, the executor's incarnation (`any` where it may be any), or the call. */
   readonly name: string;
 };
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
+  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'execution' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, event: 5, retry: 6, executor: 7, concurrency: 8, children: 9, dependencies: 10, compensation: 11 };
+const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, event: 5, execution: 6, retry: 7, executor: 8, concurrency: 9, children: 10, dependencies: 11, compensation: 12 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -124,6 +124,7 @@ const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now
     if (task.children) return childrenWait(state, task, task.children, moments, alive);
     if (task.wakeAt !== undefined) return timerWait(id, state, task, moments, now, alive);
     if (task.event) return eventWait(id, state, task, task.event.subject, moments, alive);
+    if (task.subExecution !== undefined) return subExecutionWait(id, state, task, task.subExecution, moments, alive);
     if (task.clarification) return approvalWait(id, state, task, task.clarification, moments);
     return task.signal === undefined ? attemptWait(id, state, task, moments, alive) : signalWait(id, state, task, task.signal, moments);
   }
@@ -174,6 +175,12 @@ const eventWait = (id: string, state: State, { id: task, event, deadlineAt }: Ta
   const text = `waits for an event ${subject}${fields} of another execution${until === null ? ', without a time limit' : ''}${cancellingOf(state)}${nobodyOf(alive)}`;
   const endedBy: EndedBy[] = [{ kind: 'event', name: subject }, ...(until === null ? [] : [{ kind: 'time' as const, name: until }]), call(id, 'cancel')];
   return { kind: 'event', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy };
+};
+
+const subExecutionWait = (id: string, state: State, { id: task, deadlineAt }: TaskState, child: string, moments: Moments, alive?: Alive): Wait => {
+  const until = deadlineAt === undefined ? null : iso(deadlineAt);
+  const text = `is execution ${child}, and ends when that has${until === null ? '' : `; it is cancelled at ${until}`}${cancellingOf(state)}${nobodyOf(alive)}`;
+  return { kind: 'execution', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy: [{ kind: 'execution', name: child }, call(id, 'cancel')] };
 };
 
 const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt }: TaskState, moments: Moments, alive?: Alive): Wait => {

@@ -9,6 +9,7 @@ export type ListOptions = ClientOptions & {
   readonly status?: readonly string[];
   readonly label?: Readonly<Record<string, string>>;
   readonly name?: string;
+  readonly parent?: string;
   readonly from?: string;
   readonly until?: string;
   readonly origin?: string;
@@ -17,9 +18,9 @@ export type ListOptions = ClientOptions & {
 };
 
 export const list = async ({ api, out, err, json }: Session, options: ListOptions): Promise<ExitCode> => {
-  const { status, label = {}, name, from, until, origin, limit, cursor } = options;
+  const { status, label = {}, name, parent, from, until, origin, limit, cursor } = options;
   const labels = Object.entries(label).map(([key, value]) => `${key}=${value}`);
-  const answer = await api.get<ListAnswer>('/executions', { status, label: labels, name, from, until, origin, limit, cursor });
+  const answer = await api.get<ListAnswer>('/executions', { status, label: labels, name, parent, from, until, origin, limit, cursor });
   if (json) {
     out.json(answer);
     return EXIT.ok;

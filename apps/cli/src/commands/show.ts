@@ -8,13 +8,14 @@ import { type Cell, heading, printTable } from '../terminal/table.js';
 
 export type AsOfOptions = ClientOptions & { readonly asOf?: string };
 
-const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, steps }: TaskView): string => {
+const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, steps, subExecution }: TaskView): string => {
   const step = steps[steps.length - 1];
   if (carriedFrom !== null) return `carried over from ${carriedFrom}`;
   if (why !== null) return why;
   if (waitsFor !== null) return waitsFor.kind === 'time' ? `until ${clock(waitsFor.name)}` : `waits for ${waitsFor.kind} ${waitsFor.name}`;
   if (status === 'pending' && retryAt !== null) return `again at ${clock(retryAt)}${error ? ` after ${error.code}: ${error.message}` : ''}`;
   if (error !== null) return `${error.code}: ${error.message}`;
+  if (subExecution !== null) return `was execution ${subExecution}`;
   return status === 'running' && step?.status === 'running' ? `step ${step.name}` : '';
 };
 
@@ -27,7 +28,7 @@ const taskRow = (task: TaskView): readonly Cell[] => [
 ];
 
 export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
-  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, reason, cancel, origin, successors = [] } = execution;
+  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, parent, reason, cancel, origin, successors = [] } = execution;
   const field = (field: string, text: string): readonly Cell[] => [{ text: field, style: 'dim' }, printable(text)];
   out.line(`${out.paint('bold', printable(name))}  ${out.paint(styleOf(status), status)}`);
   printTable(out, [
@@ -35,6 +36,7 @@ export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
     field('requested', dateTime(requestedAt)),
     ...(startedAt === null ? [] : [field(endedAt === null ? 'running for' : 'took', took(startedAt, endedAt))]),
     ...(Object.keys(labels).length === 0 ? [] : [field('labels', Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', '))]),
+    ...(parent === null ? [] : [field('parent', `${parent.execution}, task ${parent.task}, attempt ${parent.attempt}`)]),
     ...(reason === null ? [] : [field('reason', `${reason.code}: ${reason.message}`)]),
     ...(cancel === null ? [] : [field('cancel', `${cancel.mode}${cancel.reason === null ? '' : `: ${cancel.reason}`}`)]),
     ...(origin === null ? [] : [field('origin', originText(origin))]),

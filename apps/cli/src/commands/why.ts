@@ -21,6 +21,8 @@ const whoEnds = ({ kind, name }: EndedBy): string => {
       return dateTime(name);
     case 'event':
       return `an event ${name}`;
+    case 'execution':
+      return `execution ${name}`;
     case 'task':
       return `task ${name}`;
     case 'executor':

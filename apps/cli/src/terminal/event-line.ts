@@ -20,9 +20,10 @@ const describe = (event: Event, execution: string): EventLine => {
   if (!isEventType(event.type)) return say(execution, `${String((event as { type: string }).type)} (not known to this version)`, 'yellow');
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, origin } = event.data;
+      const { plan, origin, parent } = event.data;
       const after = origin ? `, ${originText({ ...origin, task: origin.task ?? null })}` : '';
-      return say(execution, `requested, ${plan.tasks.length} task${plan.tasks.length === 1 ? '' : 's'}${after}`);
+      const of = parent ? `, as attempt ${parent.attempt} of ${parent.task} of ${parent.execution}` : '';
+      return say(execution, `requested, ${plan.tasks.length} task${plan.tasks.length === 1 ? '' : 's'}${after}${of}`);
     }
     case 'ExecutionStarted':
       return say(execution, 'started');
@@ -55,10 +56,11 @@ const describe = (event: Event, execution: string): EventLine => {
     case 'ArtifactExpired':
       return say(execution, `artifact ${event.data.artifactId} expired`, 'dim');
     case 'TaskStarted': {
-      const { taskId, attempt, wakeAt, signal, event: awaited } = event.data;
+      const { taskId, attempt, wakeAt, signal, event: awaited, child } = event.data;
       const wait = wakeAt === undefined ? '' : `, waits ${duration(Date.parse(wakeAt) - Date.parse(event.at))}`;
       const word = signal === undefined ? '' : `, waits for signal ${signal}`;
-      return say(taskId, `started${tryOf(attempt)}${wait}${word}${awaited ? `, waits for an event ${awaited.subject}` : ''}`);
+      const of = child === undefined ? '' : ` as execution ${child}`;
+      return say(taskId, `started${tryOf(attempt)}${of}${wait}${word}${awaited ? `, waits for an event ${awaited.subject}` : ''}`);
     }
     case 'TaskExpanded': {
       const { taskId, first, count, items, notBefore } = event.data;
