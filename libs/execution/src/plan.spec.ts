@@ -249,7 +249,7 @@ describe('the plan of a child', () => {
   it('has templates of its own, of which the outer one knows nothing', () => {
     const expressions: ExpressionRules = {
       condition: () => ({ path: '', length: 1, tasks: [], fault: undefined }),
-      templates: (input) => (input['t'] === undefined ? [] : [{ path: '/t', length: 1, tasks: [String(input['t'])], fault: undefined }]),
+      templates: (input) => (input['t'] === undefined ? [] : [{ path: '/t', length: 1, tasks: [input['t'] as string], fault: undefined }]),
     };
     const inner = plan([noop('x'), noop('y', { dependsOn: ['x'], input: { t: 'x' } })]);
     expect(parsePlan(plan([runs(inner)]), runners, expressions)).toHaveProperty('plan');
