@@ -219,6 +219,7 @@ describe('whatever has happened', () => {
           for (const taskId of due.start) world.start(taskId, 'one', 2);
           for (const { taskId, attempt } of world.attempts()) world.tell(succeed(taskId, attempt));
           world.approveAll();
+          for (const { taskId, attempt } of world.subExecutions()) world.tell({ type: 'RecordChildEnd', taskId, attempt, end: { status: 'completed', result: {} } });
           for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
           for (const { name } of world.state.listeners) world.tell(signal(name));
           if (!due.advance && due.decide.length === 0 && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
