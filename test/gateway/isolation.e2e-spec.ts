@@ -105,13 +105,24 @@ afterAll(async () => {
 
 type Answer = { readonly status: number; readonly text: string; readonly body: Json };
 
+const isStream = ({ headers }: Response): boolean => headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+
+/** What a stream begins with; it would not end. */
+const snapshotOf = async ({ body }: Response): Promise<string> => {
+  const reader = body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (!/\ndata: .*\n\n/.test(text)) text += (await reader?.read())?.value ?? '\ndata: \n\n';
+  await reader?.cancel();
+  return text;
+};
+
 const call = async (party: Party, method: string, url: string, headers: Record<string, string>, body?: object): Promise<Answer> => {
   const answer = await fetch(service.url + url, {
     method,
     headers: { ...party.headers, ...headers, ...(body && { 'content-type': 'application/json' }) },
     ...(body && { body: JSON.stringify(body) }),
   });
-  const text = await answer.text();
+  const text = isStream(answer) ? await snapshotOf(answer) : await answer.text();
   const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
   return { status: answer.status, text: `${JSON.stringify([...answer.headers])}\n${text}`, body: isJson ? (JSON.parse(text) as Json) : {} };
 };
@@ -161,7 +172,7 @@ const perform = async (wanted: Step): Promise<void> => {
     from: () => '2020-01-01T00:00:00Z',
     origin: () => take('execution'),
   };
-  const query = operation.queries.filter((name, index) => valueOf[name] && (wanted.queries >> index) & 1).map((name) => `${name}=${encodeURIComponent(valueOf[name]?.() ?? '')}`);
+  const query = operation.queries.filter((name, index) => valueOf[name] && !(name === 'after' && operation.path.endsWith('/stream')) && (wanted.queries >> index) & 1).map((name) => `${name}=${encodeURIComponent(valueOf[name]?.() ?? '')}`);
   const kindOfId: Kind = operation.path.includes('/keys/') ? 'key' : 'execution';
   const pathWith = (id: string, name: string): string => operation.path.replace('{id}', id).replace('{name}', name).replace('{task}', 'a');
   const name = operation.path.includes('/secrets/') ? take('secret') : 'status';
@@ -279,7 +290,7 @@ const begin = async (who: Step['who']): Promise<void> => {
   for (const path of ['/api/v1/executions', '/api/v1/executions', '/api/v1/keys']) await perform({ ...own, operation: indexOf('POST', path) });
   await perform({ ...own, operation: indexOf('PUT', '/api/v1/secrets/{name}') });
   const [id] = party.had.execution;
-  for (const path of ['', '/tasks', '/events', '/output']) {
+  for (const path of ['', '/tasks', '/events', '/output', '/stream']) {
     const { text, body } = await call(party, 'GET', `/api/v1/executions/${id}${path}`, {});
     expect([path, text.includes(party.mark)]).toEqual([path, true]);
     for (const event of (body['events'] ?? []) as readonly Json[]) party.keep('position', event['position']);

@@ -50,6 +50,11 @@ export const startService = async (environment: Readonly<Record<string, string>>
   const ref = (execution: string): ExecutionRef => ({ tenant: settings.tenant, execution });
   const call = async (path: string, init: RequestInit): Promise<Answer> => {
     const answer = await fetch(gateway.url + path, init);
+    if (answer.headers.get('content-type')?.startsWith('text/event-stream')) {
+      // It would not end.
+      await answer.body?.cancel();
+      return { status: answer.status, headers: answer.headers, body: {} };
+    }
     return { status: answer.status, headers: answer.headers, body: answer.status === 204 ? {} : ((await answer.json()) as Json) };
   };
   return {

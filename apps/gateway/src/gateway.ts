@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { AuditTrail, Catalog, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
+import { AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
 import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
@@ -21,6 +21,10 @@ import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
 import { SuccessorsController } from './successors.controller.js';
 import { TenantLimits } from './tenant-limits.js';
+import { FeedHub, hubOptions } from './streams/feed-hub.js';
+import { Snapshots } from './streams/snapshots.js';
+import { Streams } from './streams/streams.js';
+import { StreamsController } from './streams/streams.controller.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
 
 @Module({})
@@ -34,13 +38,14 @@ type Parts = {
   readonly readAudit: ReadAudit;
   readonly readModels: ReadModels;
   readonly secrets: SecretStore;
+  readonly streams: Streams;
   readonly system: System;
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, SuccessorsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
+  controllers: [ExecutionsController, SuccessorsController, StreamsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },
@@ -49,6 +54,7 @@ const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secr
     { provide: OutputStore, useValue: output },
     { provide: AUDIT, useValue: readAudit },
     { provide: SecretStore, useValue: secrets },
+    { provide: Streams, useValue: streams },
     { provide: TENANT, useValue: tenant },
     { provide: SYSTEM, useValue: system },
   ],
@@ -107,26 +113,33 @@ export const startGateway = async (
     await nats.close();
   };
   const secrets = new SecretStore(nats, keyring);
+  const reads = new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys()));
+  const feed = new FeedReader(nats);
+  const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
     keys: new ApiKeys(keys),
-    reads: new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys())),
+    reads,
     output: new OutputStore(nats),
     readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,
     secrets,
+    streams: new Streams(hub, new Snapshots(log, readModels), log, feed, (principal) => authenticator?.counts(principal) ?? true),
     system: { checks, version },
     tenant: settings.tenant,
   };
   const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail, storage: new SharedStorage(new RateCounters(nats)) });
   try {
     const url = await listen(app, settings);
+    hub.start();
     if (keyring) void sealWithFirstKey(secrets, logger);
     logger.info({ url }, 'gateway ready');
     announceReady({ url });
     return {
       url,
       stop: async () => {
+        // Streams would keep the server from closing.
+        await hub.stop();
         await app.close();
         await stop();
       },

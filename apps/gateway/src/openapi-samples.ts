@@ -33,11 +33,13 @@ export const addSamples = (document: OpenAPIObject, origin: string, tenant: stri
     for (const [method, value] of Object.entries(methods)) {
       const operation = value as Operation;
       let url = origin + path;
+      const asked = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query' && parameter.schema?.example !== undefined);
       for (const parameter of operation.parameters ?? []) {
         if (parameter.in !== 'path') continue;
         if (parameter.name === 'id') parameter.example = idFor(path, method, tenant);
         url = url.replace(`{${parameter.name}}`, parameter.example ?? parameter.schema?.example ?? '');
       }
+      if (asked.length > 0) url = `'${url}?${asked.map(({ name, schema }) => `${name}=${schema?.example}`).join('&')}'`;
       operation['x-codeSamples'] = samplesOf(method.toUpperCase(), url, operation.requestBody?.content['application/json']?.examples ?? {});
     }
   }

@@ -128,6 +128,10 @@ const signal = (): MethodDecorator =>
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
+/** What every read of one execution, and every read of a tenant's, has in common. */
+export const executionRead = (): MethodDecorator => applyDecorators(executions, tenant, workspace, id, invalid, elsewhere, unknown, unavailable);
+export const tenantRead = (): MethodDecorator => applyDecorators(executions, tenant, workspace, invalid, elsewhere, unavailable);
+
 const clarifications = ApiTags('clarifications') as MethodDecorator;
 const taskOf = (example: string): MethodDecorator => ApiParam({ name: 'task', description: 'The task that asks.', schema: { ...token, example } }) as MethodDecorator;
 

@@ -4,7 +4,7 @@ import { Problem } from './problem.js';
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-const statuses: readonly string[] = ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'];
+export const executionStatuses: readonly string[] = ['pending', 'running', 'paused', 'cancelling', 'completed', 'failed', 'cancelled'];
 
 /** Throws Problem QUERY_INVALID. */
 export const invalid = (name: string, message: string): never => {
@@ -24,6 +24,9 @@ const all = (query: Query, name: string): readonly string[] => {
   const value = query[name];
   return value === undefined ? [] : typeof value === 'string' ? [value] : value;
 };
+
+/** Values that were given several times, or separated by commas. */
+export const many = (query: Query, name: string): readonly string[] => all(query, name).flatMap((value) => value.split(','));
 
 export const one = (query: Query, name: string): string | undefined => {
   const values = all(query, name);
@@ -90,18 +93,22 @@ export const parseStatsQuery = (query: Query): AtLeast => {
   return parseMinSeq(query);
 };
 
+/** `label=key=value`, given once or several times; undefined for none. Throws Problem QUERY_INVALID. */
+export const labelsOf = (query: Query): Readonly<Record<string, string>> | undefined => {
+  const labels = all(query, 'label').map((label) => {
+    const at = label.indexOf('=');
+    if (at < 1) invalid('label', 'must be key=value');
+    return [label.slice(0, at), label.slice(at + 1)];
+  });
+  return labels.length > 0 ? (Object.fromEntries(labels) as Record<string, string>) : undefined;
+};
+
 /** Throws Problem QUERY_INVALID. */
 export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeast => {
   known(query, ['status', 'label', 'name', 'parent', 'from', 'until', 'origin', 'limit', 'cursor', 'minSeq']);
-  const wanted = all(query, 'status').flatMap((value) => value.split(','));
-  for (const status of wanted) if (!statuses.includes(status)) invalid('status', `must be among ${statuses.join(', ')}`);
-  const labels = Object.fromEntries(
-    all(query, 'label').map((label) => {
-      const at = label.indexOf('=');
-      if (at < 1) invalid('label', 'must be key=value');
-      return [label.slice(0, at), label.slice(at + 1)];
-    }),
-  );
+  const wanted = many(query, 'status');
+  for (const status of wanted) if (!executionStatuses.includes(status)) invalid('status', `must be among ${executionStatuses.join(', ')}`);
+  const labels = labelsOf(query);
   const parent = one(query, 'parent');
   if (parent !== undefined && !isToken(parent)) invalid('parent', 'must be the id of an execution');
   const [name, from, until, cursor] = [one(query, 'name'), time(query, 'from'), time(query, 'until'), one(query, 'cursor')];
@@ -111,7 +118,7 @@ export const parseListQuery = (query: Query, tenant: string): ListQuery & AtLeas
     tenant,
     limit: integer(query, 'limit', 50, 1, 1_000),
     ...(wanted.length > 0 && { status: wanted as ExecutionStatus[] }),
-    ...(Object.keys(labels).length > 0 && { labels }),
+    ...(labels && { labels }),
     ...(name !== undefined && { name }),
     ...(parent !== undefined && { parent }),
     ...(from !== undefined && { from }),

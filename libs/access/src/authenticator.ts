@@ -24,6 +24,13 @@ export class Authenticator {
     throw new AccessError('CREDENTIALS_INVALID', 'the token is not an API key, and this server takes nothing else');
   }
 
+  /** Whether somebody who was let in would be still: a key that was revoked meanwhile, or whatever has expired, is not. */
+  counts({ actor, expiresAt }: Principal): boolean {
+    if (expiresAt !== undefined && this.now() >= expiresAt) return false;
+    const key = actor.startsWith('key:') ? this.keys.find(actor.slice('key:'.length)) : undefined;
+    return !actor.startsWith('key:') || (key !== undefined && key.revokedAt === undefined);
+  }
+
   private ofKey(token: string): Principal {
     const id = apiKeyIdOf(token);
     const key = id === undefined ? undefined : this.keys.find(id);

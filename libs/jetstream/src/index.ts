@@ -6,6 +6,7 @@ export { type NatsAccess, type NatsCredentials, connectionOptions } from './acce
 export { type AwaitOptions, awaitStreams } from './await-streams.js';
 export { type ConnectOptions, type Nats, connectNats } from './connection.js';
 export { FEED_BATCH_MAX, type FeedHead, type FeedMessage, FeedStream } from './feed.js';
+export { FEED_START, type FeedFollowing, type FeedPlace, FeedReader, isBehind } from './feed-reader.js';
 export type { LogInfo } from './follow.js';
 export { JetStreamLog, type Unreadable } from './jetstream-log.js';
 export { Members, type MembershipOptions } from './members.js';

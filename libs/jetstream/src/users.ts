@@ -36,7 +36,7 @@ export const streamsOf = (user: NatsUser): readonly string[] => {
     case 'provisioner':
       return streamNames;
     case 'gateway':
-      return ['LOG', 'LOGS', 'AUDIT', 'RATES', 'KV_keys', 'KV_members', 'KV_secrets'];
+      return ['LOG', 'FEED', 'LOGS', 'AUDIT', 'RATES', 'KV_keys', 'KV_members', 'KV_secrets'];
     case 'executor':
       return ['LOG', 'LOGS', 'KV_members', 'KV_checkpoints', 'KV_secrets'];
     case 'projector':
@@ -58,6 +58,10 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         direct('LOG'),
         leader('LOG'),
         direct('LOGS'),
+        // What it hands on to those who follow: it reads the feed, and never publishes.
+        direct('FEED'),
+        leader('FEED'),
+        follow('FEED'),
         'audit.*',
         direct('AUDIT'),
         'rates.>',

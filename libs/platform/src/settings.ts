@@ -26,6 +26,8 @@ export type Settings = {
   readonly trustedProxies: readonly string[];
   readonly auditDays: number;
   readonly tenants: TenantPolicies;
+  /** WebSockets and event streams that one gateway serves at once. */
+  readonly streams: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** Bytes; 0 lets provisioning choose. */
   readonly logMaxBytes: number;
@@ -69,6 +71,7 @@ export const readSettings = (env: Environment): Settings => {
     trustedProxies: networks(env, 'RUNLEDGER_TRUSTED_PROXIES'),
     auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
     tenants: readTenantPolicies(env),
+    streams: integer(env, 'RUNLEDGER_STREAMS', 5_000, 0, 1_000_000),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
     executor: {

@@ -13,7 +13,7 @@ export type Rate = { readonly limit: number; readonly windowMs: number };
 /** Of a tenant, and of each of its workspaces. */
 export type RateName = VerbClass | `workspace.${VerbClass}`;
 
-export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes'] as const;
+export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'streams'] as const;
 export type LimitName = (typeof limitNames)[number];
 
 /** What one tenant may; what is undefined is not limited. */

@@ -1,0 +1,56 @@
+import type { ExecutionRef } from '#libs/contracts';
+import { ExecutionView, type ListAnswer, type ListQuery } from '#libs/projections';
+import { FEED_START, type FeedPlace } from '#libs/jetstream';
+import { type LogStore } from '#libs/ledger';
+import type { ReadModels } from '../read-models.js';
+import { endsExecution } from './filter.js';
+import { cursorOf } from './frame.js';
+
+/** What there is, and the place it stands for: what comes behind it is not in it. */
+export type Snapshot = {
+  readonly place: FeedPlace;
+  readonly body: Buffer;
+  /** The event that has ended the execution. */
+  readonly endedAt?: FeedPlace | undefined;
+};
+
+/** States to begin with. Those who ask for the same execution while it is read get the same answer. */
+export class Snapshots {
+  private readonly reading = new Map<string, Promise<Snapshot | undefined>>();
+
+  constructor(
+    private readonly log: Pick<LogStore, 'history' | 'at'>,
+    private readonly readModels: Pick<ReadModels, 'list'>,
+  ) {}
+
+  /** From the log itself. Undefined where there is no such execution. Throws LogError. */
+  execution(ref: ExecutionRef): Promise<Snapshot | undefined> {
+    const name = `${ref.tenant}/${ref.execution}`;
+    const known = this.reading.get(name);
+    if (known) return known;
+    const reading = this.fold(ref).finally(() => this.reading.delete(name));
+    this.reading.set(name, reading);
+    return reading;
+  }
+
+  /** The newest executions that fit. Throws Problem PROJECTION_UNAVAILABLE, LogError. */
+  async list(query: ListQuery): Promise<Snapshot> {
+    const { asOfSeq, executions, next }: ListAnswer = await this.readModels.list(query);
+    const stored = asOfSeq > 0 ? await this.log.at(asOfSeq) : undefined;
+    const place = asOfSeq > 0 ? { sequence: asOfSeq, index: (stored?.commit.events.length ?? 1) - 1 } : FEED_START;
+    return { place, body: bodyOf(place, { executions, next }) };
+  }
+
+  private async fold(ref: ExecutionRef): Promise<Snapshot | undefined> {
+    const history = await this.log.history(ref);
+    const view = new ExecutionView(ref);
+    for (const stored of history) view.apply(stored);
+    const last = history[history.length - 1];
+    if (!last || !view.execution) return undefined;
+    const place = { sequence: last.sequence, index: last.commit.events.length - 1 };
+    const endedAt = history.flatMap(({ sequence, commit }) => commit.events.map(({ type }, index) => ({ type, place: { sequence, index } }))).find(({ type }) => endsExecution(type))?.place;
+    return { place, endedAt, body: bodyOf(place, { execution: view.execution, tasks: view.taskViews }) };
+  }
+}
+
+const bodyOf = (place: FeedPlace, content: object): Buffer => Buffer.from(JSON.stringify({ position: cursorOf(place), ...content }));

@@ -1,0 +1,85 @@
+import { type IncomingMessage, request } from 'node:http';
+import { eventually } from '#libs/testing';
+import type { Json } from './service.js';
+
+/** What came over a stream, in order. `name` is undefined for an event. */
+export type Received = { readonly name: string | undefined; readonly position: string; readonly data: Json };
+
+/** A client of server-sent events as curl -N is one: it does not come back by itself. */
+export class EventStreamClient {
+  readonly received: Received[] = [];
+  private text = '';
+  private hasEnded = false;
+
+  private constructor(
+    readonly status: number,
+    readonly headers: IncomingMessage['headers'],
+    private readonly response: IncomingMessage,
+  ) {
+    response.setEncoding('utf8').on('data', (piece: string) => this.take(piece));
+    response.on('close', () => (this.hasEnded = true));
+  }
+
+  static open(url: string, headers: Readonly<Record<string, string>> = {}): Promise<EventStreamClient> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(url, { headers: { accept: 'text/event-stream', ...headers }, agent: false });
+      outgoing.on('response', (response) => {
+        response.on('error', () => undefined);
+        resolve(new EventStreamClient(response.statusCode ?? 0, response.headers, response));
+      });
+      outgoing.on('error', reject).end();
+    });
+  }
+
+  get isEnded(): boolean {
+    return this.hasEnded;
+  }
+
+  get events(): readonly Json[] {
+    return this.received.filter(({ name }) => name === undefined).map(({ data }) => data);
+  }
+
+  get types(): readonly string[] {
+    return this.events.map(({ type }) => String(type).replace('runledger.v1.', ''));
+  }
+
+  /** The last id, as a browser would come back with it. */
+  lastEventId = '';
+
+  /** All that has come, where it was refused: problem details. */
+  async problem(): Promise<Json> {
+    await this.ended();
+    return JSON.parse(this.text) as Json;
+  }
+
+  async until(what: string, check: (client: EventStreamClient) => boolean): Promise<this> {
+    await eventually(() => check(this), { what, timeoutMs: 10_000 });
+    return this;
+  }
+
+  ended(): Promise<unknown> {
+    return eventually(() => this.hasEnded, { what: 'the stream to end', timeoutMs: 15_000 });
+  }
+
+  /** Takes nothing any more. */
+  freeze(): void {
+    this.response.pause();
+  }
+
+  close(): void {
+    this.response.destroy();
+  }
+
+  private take(piece: string): void {
+    this.text += piece;
+    if (this.status !== 200) return;
+    const blocks = this.text.split('\n\n');
+    this.text = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const fields = new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const));
+      this.lastEventId = fields.get('id') ?? this.lastEventId;
+      const data = fields.get('data');
+      if (data !== undefined) this.received.push({ name: fields.get('event'), position: this.lastEventId, data: JSON.parse(data) as Json });
+    }
+  }
+}
