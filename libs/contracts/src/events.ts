@@ -22,6 +22,7 @@ export type EventData = {
   ExecutionCancelled: Wire<wire.ExecutionCancelled>;
   ExecutionCompleted: Wire<wire.ExecutionCompleted>;
   ExecutionFailed: Wire<wire.ExecutionFailed>;
+  ExecutionDeleted: Refine<Wire<wire.ExecutionDeleted>, { status: 'completed' | 'failed' | 'cancelled' }>;
   SignalReceived: Wire<wire.SignalReceived>;
   TaskStarted: Wire<wire.TaskStarted>;
   TaskExpanded: Refine<Wire<wire.TaskExpanded>, { items: readonly Json[] }>;
@@ -74,6 +75,7 @@ const types: Record<EventType, true> = {
   ExecutionCancelled: true,
   ExecutionCompleted: true,
   ExecutionFailed: true,
+  ExecutionDeleted: true,
   SignalReceived: true,
   TaskStarted: true,
   TaskExpanded: true,
@@ -115,5 +117,12 @@ export type Commit = {
 /** `<execution>/<version>/<index>`: unique, stable, derivable; index counts from 0. */
 export const eventId = (execution: string, version: number, index: number): string =>
   `${execution}/${version}/${index}`;
+
+/**
+ * True for the commit that ends a deleted execution. What stood before it is purged, now or later: it alone may follow a gap of versions,
+ * or begin a history.
+ */
+export const isTombstone = ({ events }: { readonly events: readonly { readonly type: string }[] }): boolean =>
+  events.length === 1 && events[0]?.type === 'ExecutionDeleted';
 
 export type { JsonObject };

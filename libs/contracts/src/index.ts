@@ -16,6 +16,7 @@ export {
   eventId,
   eventTypes,
   isEventType,
+  isTombstone,
 } from './events.js';
 export {
   type ExecutionRef,
@@ -23,6 +24,7 @@ export {
   REBUILD,
   SHARDS,
   auditSubject,
+  feedFilter,
   feedSubject,
   isToken,
   logSubject,

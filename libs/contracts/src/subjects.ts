@@ -69,6 +69,12 @@ export const feedSubject = ({ tenant, execution }: ExecutionRef, type: string): 
   return `events.${tenant}.${execution}.${entity}.${verb.join('-')}`;
 };
 
+/** Every event of one execution in the feed. */
+export const feedFilter = ({ tenant, execution }: ExecutionRef): string => {
+  checked(tenant, execution);
+  return `events.${tenant}.${execution}.>`;
+};
+
 /** All that the projector is asked, below which every query has its own subject. */
 export const QUERIES = 'runledger.query.>';
 

@@ -20,6 +20,7 @@ export type ClientCommand =
   | { readonly type: 'PauseExecution'; readonly reason?: string }
   | { readonly type: 'ResumeExecution'; readonly reason?: string }
   | { readonly type: 'CancelExecution'; readonly mode: CancelMode; readonly reason?: string }
+  | { readonly type: 'DeleteExecution'; readonly reason?: string }
   | { readonly type: 'SendSignal'; readonly name: string; readonly payload: JsonObject }
   /** The context's actor answers; `roles` are theirs. */
   | { readonly type: 'RespondToClarification'; readonly taskId: string; readonly decision: 'approve' | 'reject'; readonly reason?: string; readonly roles: readonly string[] }

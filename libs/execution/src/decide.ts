@@ -4,6 +4,7 @@ import { begin, decideLoop, isExpanded, isUndecided } from './children.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
 import { consequences, due } from './consequences.js';
+import { deletionOf, ofDeleted } from './deletion.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
 import { recordEvent, recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
@@ -94,6 +95,8 @@ const control = (command: Exclude<ClientCommand, { type: 'RequestExecution' } | 
       if (state.cancel && !stronger) return satisfied(command, context);
       return [{ type: 'ExecutionCancelRequested', data: { mode: command.mode, ...reasonOf(command) } }];
     }
+    case 'DeleteExecution':
+      return [deletionOf(state, command.reason)];
     case 'SendSignal': {
       if (isTerminal(state.status)) return refuseEnded(state, 'signalled');
       if (state.cancel && !state.compensating) throw new Refused('EXECUTION_CANCELLING', "the execution is being cancelled: no task of it waits for a signal any more");
@@ -147,6 +150,7 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
 
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
+  if (state.deleted) return ofDeleted(command, state.deleted, () => isRepeated(state, context));
   if (command.type === 'RequestExecution') {
     if (isRepeated(state, context)) return [];
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
@@ -158,6 +162,7 @@ const respond = (command: Command, state: State, context: Context, now: number):
     case 'PauseExecution':
     case 'ResumeExecution':
     case 'CancelExecution':
+    case 'DeleteExecution':
     case 'SendSignal':
       return isRepeated(state, context) ? [] : control(command, state, context);
     case 'RespondToClarification':

@@ -4,7 +4,7 @@ import { childId, childPlan } from './children.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
-import { type State, graphOf } from './state.js';
+import { type State, graphOf, initial } from './state.js';
 import { type TaskState, endedWell, hasEndedWell, isBusy, isJoined, isOrphan, isTerminal } from './task-state.js';
 import { TaskTable } from './task-table.js';
 
@@ -204,6 +204,13 @@ const apply = (draft: Draft, event: Event): void => {
       draft.status = 'failed';
       draft.reason = event.data.reason;
       return;
+    case 'ExecutionDeleted': {
+      const { status, workspace, reason } = event.data;
+      const labels = workspace === undefined ? {} : { workspace };
+      Object.assign(draft, initial, { status, labels, at: draft.at, events: 1, deleted: { at: draft.at, by: event.actor, reason } });
+      remember(draft, event);
+      return;
+    }
     case 'SignalReceived': {
       const { name, payload } = event.data;
       draft.signals = [...draft.signals, { name, payload, receivedAt: event.at, by: event.actor }];

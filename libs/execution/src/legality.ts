@@ -52,7 +52,7 @@ const faultOfArtifact = ({ artifacts }: State, { type, data, at }: ArtifactEvent
   }
 };
 
-const faultOf = (state: State, event: Exclude<Event, TaskEvent | ArtifactEvent>): string | undefined => {
+const faultOf = (state: State, event: Exclude<Event, TaskEvent | ArtifactEvent | { readonly type: 'ExecutionDeleted' }>): string | undefined => {
   const { status, startedAt, cancel } = state;
   const is = `the execution is ${status ?? 'unborn'}`;
   switch (event.type) {
@@ -128,11 +128,13 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
  * Rules that may grow with later versions, such as how often a task is tried, are not among these.
  */
 export const illegality = (state: State, event: Event): string | undefined => {
+  if (state.deleted) return 'nothing follows the deletion of an execution';
   if (state.status === undefined) return unless(event.type === 'ExecutionRequested', 'an execution begins with ExecutionRequested');
   if (Date.parse(event.at) < state.at) return `its time is before that of the event before it, ${new Date(state.at).toISOString()}`;
   if (isOfArtifact(event)) return faultOfArtifact(state, event);
+  if (event.type === 'ExecutionDeleted') return unless(event.data.status === state.status, `the execution is ${state.status}, not ${event.data.status}`);
   if (isTerminal(state.status)) {
-    return unless(event.type === 'TaskResultIgnored', `the execution is ${state.status}: only artifacts and a result that came too late may follow`);
+    return unless(event.type === 'TaskResultIgnored', `the execution is ${state.status}: only artifacts, a result that came too late, and its deletion may follow`);
   }
   if (!isOfTask(event)) return faultOf(state, event);
   const task = state.tasks.get(event.data.taskId);

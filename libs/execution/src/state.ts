@@ -17,6 +17,9 @@ export type Graph = {
 /** Tasks in the order to run them. */
 export type Undo = { readonly id: string; readonly next: Undo } | undefined;
 
+/** When, milliseconds since the epoch, and by whom. */
+export type Deletion = { readonly at: number; readonly by: string; readonly reason: string | undefined };
+
 /** An execution as its events tell it. `status` is undefined before the first event. */
 export type State = {
   readonly status: ExecutionStatus | undefined;
@@ -75,6 +78,8 @@ export type State = {
   readonly ignored: number;
   readonly reason: Failure | undefined;
   readonly result: JsonObject | undefined;
+  /** Nothing follows, and nothing else is known any more but the status: whatever was read before, the state is the same. */
+  readonly deleted: Deletion | undefined;
 };
 
 const nothing: Plan = { name: '', tasks: [] };
@@ -117,10 +122,11 @@ export const initial: State = {
   ignored: 0,
   reason: undefined,
   result: undefined,
+  deleted: undefined,
 };
 
 /** What is left of an execution that has ended, as far as anything that may still follow goes by it. */
-export const remainsOf = ({ status, at, artifacts }: State): State => ({ ...initial, status, at, artifacts });
+export const remainsOf = ({ status, at, artifacts, deleted }: State): State => ({ ...initial, status, at, artifacts, deleted });
 
 /** The plan's edges by task id. */
 export const graphOf = (plan: Plan): Graph => {

@@ -1,5 +1,6 @@
 import type { Event, EventData, Fact, JsonObject, Origin, OriginKind } from '#libs/contracts';
 import type { ClientCommand } from './commands.js';
+import { refusalOf } from './deletion.js';
 import { fold } from './evolve.js';
 import { Refused } from './refused.js';
 import { type State, initial } from './state.js';
@@ -34,6 +35,7 @@ const endsOf = ({ execution, events }: Predecessor): ReadonlyMap<string, End> =>
 
 const mustSucceed = (state: State, { execution }: Predecessor, how: Succession): void => {
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
+  if (state.deleted) throw refusalOf(state.deleted);
   if (how.kind === 'fork') return;
   if (!isTerminal(state.status)) {
     throw new Refused('EXECUTION_NOT_ENDED', `${execution} is ${state.status}, and a ${how.kind} would do its work beside it; wait for its end, cancel it, or fork it`);
@@ -97,7 +99,7 @@ const carriedOver = (state: State, predecessor: Predecessor, how: Succession): r
 
 /**
  * The request of an execution that carries another one on. Throws Refused EXECUTION_NOT_FOUND, EXECUTION_NOT_ENDED, NOTHING_TO_RETRY,
- * TASK_NOT_FOUND, EVENT_UNKNOWN.
+ * TASK_NOT_FOUND, EXECUTION_DELETED, EVENT_UNKNOWN.
  */
 export const successorOf = (predecessor: Predecessor, how: Succession): Extract<ClientCommand, { readonly type: 'RequestExecution' }> => {
   const state = fold(initial, predecessor.events);

@@ -45,6 +45,8 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(execution, 'completed', 'green');
     case 'ExecutionFailed':
       return say(execution, `failed, ${failure(event.data.reason)}`, 'red');
+    case 'ExecutionDeleted':
+      return say(execution, `deleted by ${event.actor}${because(event.data.reason)}`, 'yellow');
     case 'SignalReceived':
       return say(execution, `signal ${event.data.name} from ${event.actor}`);
     case 'ArtifactCreated': {

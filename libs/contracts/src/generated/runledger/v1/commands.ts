@@ -39,6 +39,11 @@ export interface CancelExecution {
   reason?: string | undefined;
 }
 
+/** The reason is part of the query. */
+export interface DeleteExecution {
+  reason?: string | undefined;
+}
+
 /** The name is part of the path. */
 export interface SendSignal {
   /** At most 16 KiB of JSON; default {}. */

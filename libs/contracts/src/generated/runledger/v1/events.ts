@@ -95,6 +95,18 @@ export interface ExecutionFailed {
   reason: Failure | undefined;
 }
 
+/**
+ * The last event of an execution that had ended, and the only one of its commit. The commits before it are purged: a history may begin
+ * with it, at whatever version, and then is all that is left. It stays, so that the id can't be born again.
+ */
+export interface ExecutionDeleted {
+  /** How it had ended: completed, failed or cancelled. */
+  status: string;
+  /** Where it belonged to one: who may be told of it. */
+  workspace?: string | undefined;
+  reason?: string | undefined;
+}
+
 /** A client's word for the execution. It is kept until a task that waits for its name takes it, one each, in order. */
 export interface SignalReceived {
   name: string;
