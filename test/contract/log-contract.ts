@@ -1,11 +1,11 @@
 import { SHARDS, logSubject, shardOf } from '#libs/contracts';
-import { type LogStore, MAX_COMMIT_BYTES, hashOf } from '#libs/ledger';
+import { type LogPurge, type LogStore, MAX_COMMIT_BYTES, hashOf } from '#libs/ledger';
 import { eventually } from '#libs/testing';
 import { appendChain, commitFor, sequenceOf, someone } from './commits.js';
 import { recorder } from './recorder.js';
 
 export type LogUnderTest = {
-  readonly log: LogStore;
+  readonly log: LogStore & LogPurge;
   /** The same log as another process sees it. */
   readonly other: LogStore;
   /** Stores any bytes on any subject below `log.`. */
@@ -17,7 +17,7 @@ export type LogUnderTest = {
 export const logContract = (name: string, open: () => Promise<LogUnderTest>): void => {
   describe(`the event log: ${name}`, () => {
     let under: LogUnderTest;
-    let log: LogStore;
+    let log: LogUnderTest['log'];
 
     beforeEach(async () => {
       under = await open();
@@ -254,6 +254,53 @@ export const logContract = (name: string, open: () => Promise<LogUnderTest>): vo
       await eventually(() => reader.looked.at(-1) === 3, { what: 'the end to be looked at' });
       expect(reader.looked).toEqual(reader.looked.toSorted((a, b) => a - b));
       expect(reader.sequences()).toEqual([1, 2]);
+      await follower.stop();
+    });
+
+    it('purges what stands before a sequence of one execution, and nothing else', async () => {
+      const [gone, other] = [someone(), someone()];
+      await appendChain(log, gone, 600);
+      await appendChain(log, other, 2);
+      const { sequence } = await appendChain(log, someone(), 1);
+      const all = await log.history(gone);
+      const last = all[all.length - 1]!;
+      await log.purge(gone, last.sequence);
+      await log.purge(gone, last.sequence);
+      expect(await log.history(gone)).toEqual([last]);
+      expect(await log.history(gone, { limit: 1 })).toEqual([last]);
+      expect(await log.history(gone, { upTo: last.sequence - 1 })).toEqual([]);
+      expect(await log.history(other)).toHaveLength(2);
+      expect([await log.at(last.sequence - 1), await log.at(last.sequence)]).toEqual([undefined, last]);
+      expect((await log.head()).sequence).toBe(sequence);
+      const reader = recorder();
+      const follower = await log.follow(undefined, reader);
+      await reader.whenCaughtUp;
+      expect(reader.sequences()).toEqual([600, 601, 602, 603]);
+      await follower.stop();
+    });
+
+    it('keeps the place of an execution whose commits were purged: nothing is born there again', async () => {
+      const ref = someone();
+      const { sequence } = await appendChain(log, ref, 3);
+      await log.purge(ref, sequence);
+      expect(await log.append(commitFor(ref, 0))).toEqual({ stored: false });
+      expect(await under.other.append(commitFor(ref, sequence - 1))).toEqual({ stored: false });
+      expect(await log.append(commitFor(ref, sequence, { version: 4 }))).toMatchObject({ stored: true });
+    });
+
+    it('goes on behind a position that was purged since, and delivers no hole twice', async () => {
+      const ref = someone();
+      await appendChain(log, ref, 3);
+      const from = await log.head();
+      const { sequence, hash } = await appendChain(log, someone(), 1);
+      const last = sequenceOf(await log.append(commitFor(ref, 3, { version: 4 })));
+      await log.purge(ref, last);
+      const reader = recorder();
+      const follower = await log.follow(from, reader);
+      await reader.whenCaughtUp;
+      expect(reader.seen.map((stored) => [stored.sequence, stored.hash])).toEqual([[sequence, hash], [last, expect.any(String)]]);
+      await log.append(commitFor(someone(), 0));
+      await eventually(() => reader.sequences().at(-1) === last + 1, { what: 'what comes later' });
       await follower.stop();
     });
 

@@ -40,6 +40,7 @@ export const ofDeleted = (command: Command, deleted: Deletion, isRepeated: () =>
     case 'StartTask':
     case 'SkipTask':
     case 'DecideLoop':
+    case 'RecordChildEnd':
     case 'FailTask':
     case 'RecordOutcome':
     case 'RecordEvent':

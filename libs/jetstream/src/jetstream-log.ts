@@ -6,6 +6,7 @@ import {
   type Follower,
   type HistoryRange,
   LogError,
+  type LogPurge,
   type LogStore,
   MAX_COMMIT_BYTES,
   type Position,
@@ -16,6 +17,7 @@ import { AppendQueue } from './append-queue.js';
 import type { Nats } from './connection.js';
 import { LogFollower, type LogInfo } from './follow.js';
 import { type Timing, defaultTiming } from './publish.js';
+import { purgeSubject } from './purge.js';
 import { type LeaderMessage, directPages, directRange, jetStreamApi, leaderGet } from './read.js';
 import { toStored } from './stored.js';
 
@@ -26,7 +28,7 @@ const HEADER_BYTES = 1_024;
 export type Unreadable = { readonly sequence: number; readonly subject: string; readonly unreadable: string };
 
 /** The event log on JetStream's stream LOG; provision() has made it. */
-export class JetStreamLog implements LogStore {
+export class JetStreamLog implements LogStore, LogPurge {
   private readonly queue: AppendQueue;
 
   /** `alarm` hears of what must not happen: it means a bug or a foreign publisher. */
@@ -60,16 +62,20 @@ export class JetStreamLog implements LogStore {
   }
 
   /**
-   * Everything in order up to a sequence that the log has, of all executions or one, page by page; what is no commit stands in its
+   * Everything in order behind a sequence and up to one that the log has, of all executions or one, page by page; what is no commit stands in its
    * place. Unlike history() and follow() it judges nothing: for audits. Throws LogError LOG_UNAVAILABLE.
    */
-  async *scan(upTo: number, ref?: ExecutionRef): AsyncGenerator<readonly (StoredCommit | Unreadable)[]> {
-    for await (const page of directPages(this.nats, 'LOG', ref ? logSubject(ref) : 'log.>', upTo)) {
+  async *scan(upTo: number, ref?: ExecutionRef, after = 0): AsyncGenerator<readonly (StoredCommit | Unreadable)[]> {
+    for await (const page of directPages(this.nats, 'LOG', ref ? logSubject(ref) : 'log.>', { after, upTo })) {
       yield page.map((message) => {
         const stored = toStored(message);
         return 'unreadable' in stored ? { ...stored, sequence: message.sequence, subject: message.subject } : stored;
       });
     }
+  }
+
+  async purge(ref: ExecutionRef, before: number): Promise<void> {
+    await purgeSubject(this.nats, 'LOG', logSubject(ref), before);
   }
 
   async follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {

@@ -111,11 +111,16 @@ export const directRange = async (
 };
 
 /**
- * Messages on a subject (wildcards allowed) in order up to a sequence that the stream has, a page at a time. Where what answers
+ * Messages on a subject (wildcards allowed) in order behind a sequence and up to one that the stream has, a page at a time. Where what answers
  * direct gets is behind, the leader is asked. Throws LogError LOG_UNAVAILABLE.
  */
-export async function* directPages(nats: Nats, stream: string, subject: string, upTo: number): AsyncGenerator<readonly StoredMessage[]> {
-  for (let seq = 1; seq <= upTo; ) {
+export async function* directPages(
+  nats: Nats,
+  stream: string,
+  subject: string,
+  { after, upTo }: { readonly after: number; readonly upTo: number },
+): AsyncGenerator<readonly StoredMessage[]> {
+  for (let seq = after + 1; seq <= upTo; ) {
     const page = await directPage(nats, stream, { seq, next_by_subj: subject, batch: PAGE, max_bytes: PAGE_BYTES });
     let messages: readonly StoredMessage[] = page.messages.filter(({ sequence }) => sequence <= upTo);
     if (page.messages.length === 0) {

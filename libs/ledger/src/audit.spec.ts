@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { type ExecutionRef, logSubject } from '#libs/contracts';
-import { type Command, decide, fold, initial } from '#libs/execution';
+import { type Command, type State, decide, fold, initial, isTerminal } from '#libs/execution';
 import { type Log, generatedLogs, pause, request, start, succeed, task } from '#libs/testing';
 import { Audit, type Fault, type KnownHeads } from './audit.js';
 import { hashOf, seal, unborn } from './chain.js';
@@ -219,3 +219,110 @@ describe('the audit', () => {
     expect(audited(messages, { asOfSeq: 1, heads: headsOf(messages.slice(0, 1)).heads })).toEqual([]);
   });
 });
+
+/** Logs of which some are deleted, as messages in order; of those the commits between the first `kept` and the tombstone are purged. */
+const purged = fc
+  .record({ logs: fc.array(generatedLogs, { minLength: 1, maxLength: 4 }), kept: fc.nat(3), at: fc.nat() })
+  .map(({ logs, kept, at }) => {
+    const context = { now: 0, cause: 'delete', actor: 'user:ada', correlationId: 'c' };
+    const isOver = logs.map((log) => isTerminal(fold(initial, log.flat()).status));
+    const all = interleaved(logs.map((log, i) => (isOver[i] ? [...log, decide({ type: 'DeleteExecution' }, fold(initial, log.flat()), context)] : log)));
+    const isPurged = ({ ref, version }: Message): boolean => {
+      const own = all.filter((other) => other.ref.execution === ref.execution);
+      return isOver[Number(ref.execution.slice(1))] === true && version > kept && version < own.length;
+    };
+    return { all, left: all.filter((message) => !isPurged(message)), at };
+  })
+  .filter(({ all, left }) => left.length < all.length);
+
+describe('the audit of a log with deletions', () => {
+  it('finds nothing: what is missing is accounted for', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left }) => {
+        expect(audited(all, headsOf(all))).toEqual([]);
+        expect(audited(left, headsOf(all))).toEqual([]);
+      }),
+    );
+  });
+
+  it('finds nothing where the read models have not come to the deletions', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left, at }) => {
+        const known = all.slice(0, 1 + (at % all.length));
+        expect(audited(left, headsOf(known))).toEqual([]);
+      }),
+    );
+  });
+
+  it('names what was deleted besides', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left, at }) => {
+        const victim = left[at % left.length]!;
+        fc.pre(laterOfSame(all, all.indexOf(victim)).length > 0 && !left.some((other) => other.ref.execution === victim.ref.execution && isTombstone(other)));
+        const faults = audited(left.filter((message) => message !== victim), undefined, all.length);
+        expect(codes(faults)).toEqual(['LOG_GAP', 'VERSION_GAP']);
+      }),
+    );
+  });
+
+  it('names a tombstone that is lost, by the holes that nothing accounts for any more', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left }) => {
+        const faults = audited(left.filter((message) => !isTombstone(message)), undefined, all.length);
+        expect(new Set(codes(faults))).toEqual(new Set(['LOG_GAP']));
+      }),
+    );
+  });
+
+  it('names a tombstone whose version was altered, by the holes that it leaves over or wants', () => {
+    const log = interleaved([life.map((command, i) => decide(command, stateAfter(i), clock))]);
+    const [first] = log;
+    const deletion = decide({ type: 'DeleteExecution' }, stateAfter(3), { ...clock, cause: 'd' });
+    const tombstone = (version: number): Message => {
+      const { body } = seal({ ...unborn(first!.ref), version: version - 1, hash: hashOf('whatever') }, deletion);
+      return { sequence: 4, subject: first!.subject, body, ref: first!.ref, version };
+    };
+    expect(audited([tombstone(4)])).toEqual([]);
+    expect(codes(audited([tombstone(3)]))).toEqual(['LOG_GAP']);
+    expect(audited([tombstone(6)])).toMatchObject([{ code: 'LOG_GAP', message: expect.stringContaining('account for 2 messages more') as string }]);
+    // Without a hole before it, it has to follow as any other.
+    expect(codes(audited([first!, { ...tombstone(2), sequence: 2 }]))).toEqual(['HASH_MISMATCH']);
+    expect(codes(audited([{ ...tombstone(1), sequence: 1 }]))).toEqual(['HASH_MISMATCH']);
+  });
+
+  it('names what stands behind a tombstone', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left }) => {
+        const last = left.findLast(isTombstone)!;
+        const again = seal({ ...unborn(last.ref), version: last.version, hash: hashOf(last.body) }, decide(request([task('a')]), initial, clock));
+        const faults = audited([...left, { ...last, sequence: all.length + 1, body: again.body, version: last.version + 1 }]);
+        expect(faults).toMatchObject([{ code: 'EVENT_ILLEGAL', message: expect.stringContaining('nothing follows the deletion') as string }]);
+      }),
+    );
+  });
+
+  it('names a read model that has read past a deletion without knowing it', () => {
+    fc.assert(
+      fc.property(purged, ({ all, left }) => {
+        const last = left.findLast(isTombstone)!;
+        const before = all.findLast(({ ref, version }) => ref.execution === last.ref.execution && version === last.version - 1)!;
+        const { heads } = headsOf(all);
+        const known = { asOfSeq: all.length, heads: heads.map((head) => (head.execution === last.ref.execution ? { ...head, version: before.version, sequence: before.sequence, hash: hashOf(before.body) } : head)) };
+        expect(audited(left, known)).toMatchObject([{ code: 'HEAD_DIFFERS', execution: last.ref.execution }]);
+      }),
+    );
+  });
+});
+
+const clock = { now: 5, cause: 'c', actor: 'a', correlationId: 'c' };
+
+const isTombstone = ({ body }: Message): boolean => new TextDecoder().decode(body).includes('"ExecutionDeleted"');
+
+const life = [request([task('a')]), start('a'), succeed('a')];
+
+/** After the first commands of a life. */
+const stateAfter = (n: number): State => {
+  let state = initial;
+  for (const command of life.slice(0, n)) state = fold(state, decide(command, state, clock));
+  return state;
+};

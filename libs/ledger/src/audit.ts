@@ -1,6 +1,7 @@
 import { type ExecutionRef, isEventType, parseLogSubject, schemaFault } from '#libs/contracts';
 import { type State, fold, illegality, initial, isTerminal, remainsOf } from '#libs/execution';
 import { ChainAudit } from './chain-audit.js';
+import { LogHoles } from './log-holes.js';
 import type { StoredCommit } from './store.js';
 
 export type FaultCode =
@@ -61,6 +62,7 @@ const restore = 'restore the log from a backup; until then only this execution i
 export class Audit {
   private readonly entries = new Map<string, Entry>();
   private readonly asOfSeq: number | undefined;
+  private readonly holes = new LogHoles();
   private lastSequence = 0;
 
   constructor(
@@ -74,14 +76,16 @@ export class Audit {
 
   take(stored: StoredCommit): readonly Fault[] {
     const { sequence, ref } = stored;
-    const faults = this.holeBefore(sequence);
+    this.holeBefore(sequence);
+    const faults: Fault[] = [];
     const entry = this.entry(ref);
     entry.firstSequence ||= sequence;
-    const { version, sound, faults: broken } = entry.chain.take(stored);
+    const { version, sound, purged, faults: broken } = entry.chain.take(stored);
+    if (purged > 0) this.holes.claim(sequence, purged);
     faults.push(...broken.map((fault) => ({ ...fault, ...ofExecution(ref) })));
     if (!entry.chain.intact) entry.state = undefined;
     if (broken.length > 0) entry.faulty = true;
-    const fault = (sound ? this.contentFault(entry, stored) : undefined) ?? this.headFault(entry, version, stored, broken.length > 0);
+    const fault = (sound ? this.contentFault(entry, stored, purged) : undefined) ?? this.headFault(entry, { version, purged }, stored, broken.length > 0);
     if (fault) {
       faults.push(fault);
       entry.chain.doubt();
@@ -93,7 +97,7 @@ export class Audit {
 
   /** A message that is no commit, in its place. */
   unreadable(sequence: number, subject: string, why: string): readonly Fault[] {
-    const faults = this.holeBefore(sequence);
+    this.holeBefore(sequence);
     const ref = parseLogSubject(subject);
     if (ref) {
       const entry = this.entry(ref);
@@ -101,12 +105,13 @@ export class Audit {
       Object.assign(entry, { state: undefined, faulty: true, firstSequence: entry.firstSequence || sequence });
     }
     const message = `the message on ${subject} is no commit (${why}): it was altered, or published by something else; ${restore}`;
-    return [...faults, { code: 'COMMIT_UNREADABLE', sequence, ...(ref ? ofExecution(ref) : ofNone), version: null, message }];
+    return [{ code: 'COMMIT_UNREADABLE', sequence, ...(ref ? ofExecution(ref) : ofNone), version: null, message }];
   }
 
   /** What shows only now. `lastSequence` is that of the log when the reading ended. */
   end(lastSequence: number): readonly Fault[] {
-    const faults = lastSequence > this.lastSequence ? this.holeBefore(lastSequence + 1) : [];
+    if (lastSequence > this.lastSequence) this.holeBefore(lastSequence + 1);
+    const faults = this.holeFaults();
     for (const entry of this.entries.values()) {
       const missing = entry.chain.end();
       faults.push(...missing.map((fault) => ({ ...fault, ...ofExecution(entry.ref) })));
@@ -145,15 +150,32 @@ export class Audit {
     return entry;
   }
 
-  private holeBefore(sequence: number): Fault[] {
-    const [from, to] = [this.lastSequence + 1, sequence - 1];
-    this.lastSequence = sequence;
-    if (this.scope === 'execution' || from > to) return [];
-    const which = from === to ? `log sequence ${from} holds` : `log sequences ${from} to ${to} hold`;
-    return [{ code: 'LOG_GAP', sequence: from, ...ofNone, version: null, message: `${which} nothing: messages were deleted; restore the log from a backup` }];
+  /** True where something is missing that a tombstone further on may account for: read on before the end. */
+  get hasOpenHoles(): boolean {
+    return this.holes.judge().holes.length > 0;
   }
 
-  private contentFault(entry: Entry, { sequence, commit, ref }: StoredCommit): Fault | undefined {
+  private holeBefore(sequence: number): void {
+    const [from, to] = [this.lastSequence + 1, sequence - 1];
+    this.lastSequence = sequence;
+    if (this.scope === 'log' && from <= to) this.holes.add(from, to);
+  }
+
+  private holeFaults(): Fault[] {
+    if (this.scope === 'execution') return [];
+    const { holes, surplus } = this.holes.judge();
+    const fault = (sequence: number, message: string): Fault => ({ code: 'LOG_GAP', sequence, ...ofNone, version: null, message: `${message}; restore the log from a backup` });
+    const faults = holes.map(({ from, to, missing }) => {
+      if (from === to) return fault(from, `log sequence ${from} holds nothing: a message was deleted`);
+      const which = missing === to - from + 1 ? 'hold nothing' : `hold nothing, and ${missing} of them belong to no execution that was deleted`;
+      return fault(from, `log sequences ${from} to ${to} ${which}: messages were deleted`);
+    });
+    if (surplus === 0) return faults;
+    return [...faults, fault(this.lastSequence, `deletions account for ${surplus} messages more than are missing: one of them was altered, or this is another log's copy`)];
+  }
+
+  /** `purged`: how many versions are gone that a tombstone stands for. */
+  private contentFault(entry: Entry, { sequence, commit, ref }: StoredCommit, purged: number): Fault | undefined {
     const fault = (code: FaultCode, message: string): Fault => ({ code, sequence, ...ofExecution(ref), version: commit.version, message });
     const unknown = commit.events.find(({ type }) => !isEventType(type));
     if (unknown) {
@@ -161,13 +183,18 @@ export class Audit {
     }
     const shape = shapeFault(commit);
     if (shape !== undefined) return fault('EVENT_INVALID', `${shape}: it was altered, or published by something else; ${restore}`);
-    const illegal = this.foldIn(entry, commit.events);
+    const illegal = this.foldIn(entry, commit.events, purged);
     return illegal === undefined ? undefined : fault('EVENT_ILLEGAL', `${illegal}; it was altered, or published by something else; ${restore}`);
   }
 
-  private foldIn(entry: Entry, events: StoredCommit['commit']['events']): string | undefined {
+  private foldIn(entry: Entry, events: StoredCommit['commit']['events'], purged: number): string | undefined {
     const { state } = entry;
     if (state === undefined) return undefined;
+    if (purged > 0 && !state.deleted) {
+      // How it came to its end is gone.
+      entry.state = fold(state, events);
+      return undefined;
+    }
     let illegal: string | undefined;
     try {
       const folded = fold(state, events, (before, event) => {
@@ -181,7 +208,7 @@ export class Audit {
     }
   }
 
-  private headFault(entry: Entry, version: number, { sequence, hash, ref }: StoredCommit, named: boolean): Fault | undefined {
+  private headFault(entry: Entry, { version, purged }: { version: number; purged: number }, { sequence, hash, ref }: StoredCommit, named: boolean): Fault | undefined {
     const { head, faulty } = entry;
     if (!head) return undefined;
     const fault = (message: string): Fault => ({ code: 'HEAD_DIFFERS', sequence, ...ofExecution(ref), version, message });
@@ -190,7 +217,8 @@ export class Audit {
       if (head.hash === hash || named) return undefined;
       return fault(`version ${version} is not the commit that the read model has read (at log sequence ${head.sequence}): it was altered since; restore the log from a backup, or ${rebuild}`);
     }
-    if (version !== head.version + 1 || sequence > (this.asOfSeq ?? 0) || faulty) return undefined;
+    const isNext = version > head.version && version - purged <= head.version + 1;
+    if (!isNext || sequence > (this.asOfSeq ?? 0) || faulty) return undefined;
     return fault(`the read model has read past log sequence ${sequence}, but knows version ${head.version} only; ${rebuild}`);
   }
 

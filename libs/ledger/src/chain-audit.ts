@@ -1,4 +1,4 @@
-import { type ExecutionRef, logSubject } from '#libs/contracts';
+import { type ExecutionRef, isTombstone, logSubject } from '#libs/contracts';
 import { hashOf } from './chain.js';
 import type { StoredCommit } from './store.js';
 
@@ -13,6 +13,9 @@ type Place = { readonly version: number; readonly sequence: number };
 
 /** Versions that were left out, until it shows whether they are missing or only late. */
 type Disorder = { readonly early: Place; readonly missing: Set<number>; readonly late: Place[]; taken: number };
+
+/** `purged`: versions before a tombstone that are no longer there, as they should be. */
+type Judged = { readonly version: number; readonly sound: boolean; readonly purged: number; readonly faults: readonly ChainFault[] };
 
 /** Commits of the execution within which one that is late must come. */
 const LATE_WITHIN = 64;
@@ -45,7 +48,7 @@ export class ChainAudit {
   }
 
   /** `version` is what the commit counts as; `sound` is true when it is what has to follow. */
-  take(stored: StoredCommit): { readonly version: number; readonly sound: boolean; readonly faults: readonly ChainFault[] } {
+  take(stored: StoredCommit): Judged {
     const { version, previous } = stored.commit;
     if (this.stray?.hash === previous) this.advance(this.stray.commit.version, this.stray, false);
     this.stray = undefined;
@@ -56,19 +59,23 @@ export class ChainAudit {
       const sound = previous === this.hash;
       if (!sound && !this.doubtful) faults.push(this.mismatch(stored));
       this.advance(version, stored, !sound && !this.doubtful);
-      return { version, sound, faults };
+      return { version, sound, purged: 0, faults };
+    }
+    if (version > due && isTombstone(stored.commit)) {
+      this.advance(version, stored, false);
+      return { version, sound: true, purged: version - due, faults };
     }
     if (previous === this.hash) {
       faults.push(this.fault('VERSION_OUT_OF_ORDER', stored, `says version ${version}, but by its hash it is version ${due}: its number was altered`));
       this.advance(due, stored, true);
-      return { version: due, sound: false, faults };
+      return { version: due, sound: false, purged: 0, faults };
     }
     if (version > due) {
       faults.push(...this.leaveOut(stored));
     } else {
       faults.push(...this.late(stored));
     }
-    return { version, sound: false, faults };
+    return { version, sound: false, purged: 0, faults };
   }
 
   /** A message stands here that can't be read. */

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { type Commit, type Event, type ExecutionRef, isEventType, logSubject } from '#libs/contracts';
+import { type Commit, type Event, type ExecutionRef, isEventType, isTombstone, logSubject } from '#libs/contracts';
 import { type State, fold, initial } from '#libs/execution';
 import { LogError, MAX_COMMIT_BYTES, type StoredCommit } from './store.js';
 
@@ -86,8 +86,9 @@ export const parseCommit = (body: Uint8Array): Commit | { readonly unreadable: s
 /** True for a commit all of whose event types this version knows. */
 export const isKnown = (commit: Commit): boolean => commit.events.every((event) => isEventType(event.type));
 
-/** Throws BrokenHistory for a gap or a wrong hash. */
+/** Throws BrokenHistory for a gap or a wrong hash. What stood before a tombstone may be gone. */
 const mustFollow = (ref: ExecutionRef, before: Link, { commit, sequence }: StoredCommit): void => {
+  if (commit.version > before.version + 1 && isTombstone(commit)) return;
   if (commit.version !== before.version + 1) {
     throw new BrokenHistory(ref, sequence, `version ${commit.version} follows version ${before.version}`);
   }
@@ -96,7 +97,7 @@ const mustFollow = (ref: ExecutionRef, before: Link, { commit, sequence }: Store
   }
 };
 
-/** A history as it was read behind `from`, checked: versions without gaps, each with the hash of the one before. Throws BrokenHistory. */
+/** A history as it was read behind `from`, checked: versions without gaps but before a tombstone, each with the hash of the one before. Throws BrokenHistory. */
 export const checked = (ref: ExecutionRef, history: readonly StoredCommit[], from: Link = unborn(ref)): readonly StoredCommit[] => {
   let before = from;
   for (const stored of history) {
@@ -106,7 +107,7 @@ export const checked = (ref: ExecutionRef, history: readonly StoredCommit[], fro
   return history;
 };
 
-/** Folds the next commit in. Throws BrokenHistory for a gap or a wrong hash, Refused EVENT_UNKNOWN for a later version's event. */
+/** Folds the next commit in. Throws BrokenHistory for a gap that no tombstone explains or a wrong hash, Refused EVENT_UNKNOWN for a later version's event. */
 export const advance = (execution: Execution, stored: StoredCommit): Execution => {
   const { ref, state } = execution;
   const { commit, sequence, hash } = stored;

@@ -21,6 +21,7 @@ export {
   type HistoryRange,
   LogError,
   type LogErrorCode,
+  type LogPurge,
   type LogStore,
   MAX_COMMIT_BYTES,
   type Position,

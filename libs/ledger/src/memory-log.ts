@@ -8,6 +8,7 @@ import {
   type Follower,
   type HistoryRange,
   LogError,
+  type LogPurge,
   type LogStore,
   MAX_COMMIT_BYTES,
   type Position,
@@ -25,8 +26,9 @@ export type Faults = {
 const BATCH_MAX = 500;
 
 /** The event log in memory, for tests: the same promises as the durable one but for durability. */
-export class MemoryLog implements LogStore {
-  private messages: Message[] = [];
+export class MemoryLog implements LogStore, LogPurge {
+  /** By sequence, from 1; undefined where it was purged. */
+  private messages: (Message | undefined)[] = [];
   private readonly lasts = new Map<string, number>();
   private readonly followers = new Set<MemoryFollower>();
   private incarnation: string = randomUUID();
@@ -61,7 +63,13 @@ export class MemoryLog implements LogStore {
   restore(sequence: number): void {
     this.messages = this.messages.slice(0, sequence);
     this.lasts.clear();
-    this.messages.forEach(({ subject }, i) => this.lasts.set(subject, i + 1));
+    this.messages.forEach((message, i) => message && this.lasts.set(message.subject, i + 1));
+  }
+
+  purge(ref: ExecutionRef, before: number): Promise<void> {
+    const subject = logSubject(ref);
+    this.messages = this.messages.map((message, i) => (i + 1 < before && message?.subject === subject ? undefined : message));
+    return Promise.resolve();
   }
 
   history(ref: ExecutionRef, range: HistoryRange = {}): Promise<readonly StoredCommit[]> {
@@ -165,7 +173,8 @@ class MemoryFollower implements Follower {
     let why: string | undefined;
     if (now.incarnation !== incarnation) why = `it is log ${now.incarnation}, not ${incarnation}`;
     else if (this.log.lastSequence < sequence) why = `it ends at ${this.log.lastSequence}, before ${sequence} that was read from it`;
-    else if (hash !== '' && now.hash !== hash) why = `another commit stands at ${sequence}`;
+    // A hash of nothing: it was purged.
+    else if (hash !== '' && now.hash !== '' && now.hash !== hash) why = `another commit stands at ${sequence}`;
     if (why === undefined) return true;
     this.stopped = true;
     this.forget();
@@ -180,7 +189,7 @@ class MemoryFollower implements Follower {
       while (sequence < this.log.lastSequence && batch.length < BATCH_MAX) {
         sequence += 1;
         const stored = this.log.stored(sequence);
-        if (!stored) break;
+        if (!stored) continue;
         if ('unreadable' in stored) this.handler.unreadable?.(sequence, this.log.subjectAt(sequence), stored.unreadable);
         else if (this.shards?.has(shardOf(stored.ref.execution)) ?? true) batch.push(stored);
       }

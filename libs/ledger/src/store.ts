@@ -90,5 +90,11 @@ export type LogStore = {
   at(sequence: number): Promise<StoredCommit | undefined>;
 };
 
+/** For whoever cleans up behind a deletion; not of the log's port, since nobody else may. */
+export type LogPurge = {
+  /** Removes what stands before a sequence on the execution's own subject; again changes nothing. Throws LogError LOG_UNAVAILABLE. */
+  purge(ref: ExecutionRef, before: number): Promise<void>;
+};
+
 /** Largest commit, in bytes. */
 export const MAX_COMMIT_BYTES = 256 * 1024;

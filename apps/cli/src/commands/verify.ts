@@ -22,6 +22,8 @@ type Verified = {
 };
 
 const SHOWN = 100;
+/** Times that the end of the log is looked at anew. */
+const MOST_ROUNDS = 10;
 
 const lost = ({ sequence, foundAt, why }: Loss): Fault => ({
   code: 'LOG_WENT_BACK',
@@ -34,16 +36,22 @@ const lost = ({ sequence, foundAt, why }: Loss): Fault => ({
 
 const audited = async (log: JetStreamLog, known: KnownHeads | undefined, err: Screen, ref?: ExecutionRef): Promise<Omit<Verified, 'heads'>> => {
   const audit = new Audit(ref ? 'execution' : 'log', known);
-  const { lastSequence } = await log.info();
+  let lastSequence = 0;
   const faults: Fault[] = [];
   let commits = 0;
-  for await (const page of log.scan(lastSequence, ref)) {
-    for (const message of page) {
-      if ('unreadable' in message) faults.push(...audit.unreadable(message.sequence, message.subject, message.unreadable));
-      else faults.push(...audit.take(message));
+  // What was purged while this reads is accounted for by a deletion that may stand behind what was the end.
+  for (let rounds = 0; rounds === 0 || (rounds < MOST_ROUNDS && audit.hasOpenHoles); rounds++) {
+    const after = lastSequence;
+    ({ lastSequence } = await log.info());
+    if (rounds > 0 && lastSequence === after) break;
+    for await (const page of log.scan(lastSequence, ref, after)) {
+      for (const message of page) {
+        if ('unreadable' in message) faults.push(...audit.unreadable(message.sequence, message.subject, message.unreadable));
+        else faults.push(...audit.take(message));
+      }
+      commits += page.length;
+      if (err.isTerminal) err.write(`\rlog sequence ${page[page.length - 1]?.sequence ?? 0} of ${lastSequence} `);
     }
-    commits += page.length;
-    if (err.isTerminal) err.write(`\rlog sequence ${page[page.length - 1]?.sequence ?? 0} of ${lastSequence} `);
   }
   if (err.isTerminal) err.write('\r\u001b[K');
   faults.push(...audit.end(lastSequence));
