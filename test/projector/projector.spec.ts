@@ -54,7 +54,7 @@ const project = async (name = 'read'): Promise<Models> => {
   return { status, stats, files: [statusFile, statsFile], projections, alarms, stop };
 };
 
-const tables = ['executions', 'labels', 'tasks', 'steps', 'counts', 'durations', 'minutes', 'live', 'storage'];
+const tables = ['executions', 'labels', 'tasks', 'steps', 'counts', 'durations', 'minutes', 'counted', 'sizes', 'storage'];
 const dump = ({ files }: Models): unknown =>
   files.map((file) =>
     tables

@@ -96,6 +96,7 @@ export class Projection {
         live: { replica: live, pause: () => this.pause(), resume: () => this.resume() },
         fresh: new Replica(file, this.log, this.modelOf(file)),
         follow: (replica, hears, signal) => this.follow(replica, { ...this.hears, ...hears }, signal),
+        log: this.log,
         logger,
       },
       { id, startedAt },

@@ -1,3 +1,4 @@
+import type { LogStore } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
 import type { Rebuild } from '#libs/projections';
 import type { Hears, Replica } from './replica.js';
@@ -18,8 +19,12 @@ type Options = {
   readonly fresh: Replica;
   /** Follows the log into a replica, however long it can't be read, or until the signal. */
   readonly follow: (replica: Replica, hears: Omit<Hears, 'unreadable'>, signal: AbortSignal) => Promise<void>;
+  readonly log: Pick<LogStore, 'head'>;
   readonly logger: Logger;
 };
+
+/** Rows that differ at so many places of the log are wrong. */
+const COMPARISONS = 3;
 
 const noDigests: Digests = new Map();
 
@@ -84,7 +89,20 @@ export class Rebuilding {
     await this.unlessEnded(caughtUp);
   }
 
+  /**
+   * What was deleted is purged for those who have not read it, and known to those who have until they come to the deletion: rows that differ
+   * are compared again further on.
+   */
   private async compare(): Promise<void> {
+    const { fresh, log } = this.options;
+    for (let left = COMPARISONS - 1; (await this.differ(left === 0)) && left > 0; left--) {
+      const { sequence } = await this.unlessEnded(log.head());
+      await this.unlessEnded(fresh.progress.reach(sequence, this.ending.signal));
+    }
+  }
+
+  /** True where the rows can be compared, and are not the same. `isLast`: that will not be looked at again. */
+  private async differ(isLast: boolean): Promise<boolean> {
     const { projection, live, fresh, logger } = this.options;
     // Nothing happens between these lines: neither side can pass the sequence before it is told to look at it.
     const target = Math.max(live.replica.sequence, fresh.sequence);
@@ -93,16 +111,20 @@ export class Rebuilding {
     before.catch(() => undefined);
     const rebuilt = await this.digests(await this.unlessEnded(after));
     let found = noDigests;
+    let isFinal = isLast;
     try {
       found = await this.digests(await this.unlessEnded(before));
     } catch (error) {
       this.ending.signal.throwIfAborted();
+      isFinal = true;
       logger.error({ projection, sequence: target }, `ALARM: the live rows can't be compared: ${String(error)}`);
     }
     const differs = differing(found, rebuilt);
     this.set({ digest: { live: digestOf(found), rebuilt: digestOf(rebuilt) }, differs });
-    if (differs.length === 0) return;
+    if (differs.length === 0) return false;
+    if (!isFinal) return true;
     logger.error({ projection, sequence: target, tables: differs }, `ALARM: rows of ${differs.join(', ')} were not what the log says; the rebuilt ones take their place`);
+    return false;
   }
 
   private async snapshot(replica: Replica, sequence: number): Promise<Snapshot> {

@@ -64,7 +64,7 @@ export class Replica {
     this.fail(new Error('following has ended'));
   }
 
-  /** The rows as they are right after the commit at `sequence`. Rejects when they can't come there, or are beyond it. */
+  /** The rows as they are right after the last commit up to `sequence`. Rejects when they can't come there, or are beyond it. */
   snapshotAt(sequence: number): Promise<Snapshot> {
     return new Promise((resolve, reject) => {
       this.pin = { sequence, resolve, reject };
@@ -112,7 +112,8 @@ export class Replica {
     this.pin = undefined;
     try {
       const snapshot = this.file.snapshot();
-      if (snapshot.sequence === sequence) return resolve(snapshot);
+      // Below it where what stood there has been purged since.
+      if (snapshot.sequence <= sequence) return resolve(snapshot);
       snapshot.close();
       reject(new Error(`the rows are those of ${snapshot.sequence}, not of ${sequence}; does another projector use the same folder?`));
     } catch (error) {

@@ -1,13 +1,13 @@
-import type { ExecutionStatus, TaskStatus } from '#libs/contracts';
+import { type ExecutionStatus, type TaskStatus, isTombstone } from '#libs/contracts';
 import type { StoredCommit } from '#libs/ledger';
 import { type Durations, type Scope, type StatsAnswer, type UsageAnswer, countEvent, msOf } from '#libs/projections';
 import type { ReadModelFile } from './read-model-file.js';
 import { StatsBatch } from './stats-batch.js';
 
 export const statsSchema = `
-CREATE TABLE live (
-  tenant TEXT NOT NULL, execution TEXT NOT NULL, task TEXT NOT NULL, status TEXT NOT NULL, started_ms INTEGER,
-  runner TEXT NOT NULL, labels TEXT NOT NULL,
+CREATE TABLE counted (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, task TEXT NOT NULL, status TEXT NOT NULL, requested_ms INTEGER NOT NULL,
+  started_ms INTEGER, ended_ms INTEGER, runner TEXT NOT NULL, labels TEXT NOT NULL,
   PRIMARY KEY (tenant, execution, task)) WITHOUT ROWID;
 CREATE TABLE counts (
   tenant TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL, n INTEGER NOT NULL,
@@ -19,6 +19,8 @@ CREATE TABLE minutes (
   tenant TEXT NOT NULL, minute TEXT NOT NULL, requested INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,
   failed INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (tenant, minute)) WITHOUT ROWID;
+CREATE TABLE sizes (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
 CREATE TABLE storage (tenant TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (tenant)) WITHOUT ROWID;
 `;
 
@@ -47,7 +49,7 @@ const MINUTES = 60;
 type CountRow = { key: string; status: string; n: number };
 type DurationRow = { key: string; bucket: number; n: number; total_ms: number };
 
-/** Counts, durations and throughput. */
+/** Counts, durations and throughput of what has not been deleted. */
 export class StatsModel {
   constructor(private readonly file: ReadModelFile) {}
 
@@ -55,11 +57,11 @@ export class StatsModel {
   apply(batch: readonly StoredCommit[]): void {
     const changes = new StatsBatch(this.file);
     for (const { ref, bytes, commit } of batch) {
-      changes.storage(ref.tenant, bytes);
-      const store = changes.of(ref.tenant, ref.execution);
-      // What comes after an execution's end changes no count.
-      if (commit.version > 1 && !store.live('')) continue;
-      for (const event of commit.events) countEvent(store, event);
+      const { tenant, execution } = ref;
+      const store = changes.of(tenant, execution);
+      // What follows no beginning is counted nowhere.
+      if (commit.version === 1 || isTombstone(commit) || store.counted('')) for (const event of commit.events) countEvent(store, event);
+      changes.storage(tenant, execution, bytes);
     }
     changes.write();
   }

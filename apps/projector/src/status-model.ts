@@ -33,6 +33,9 @@ CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
 CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
 CREATE INDEX executions_by_origin ON executions (tenant, origin_execution, requested_at, execution) WHERE origin_execution IS NOT NULL;
 CREATE INDEX executions_by_parent ON executions (tenant, parent_execution, requested_at, execution) WHERE parent_execution IS NOT NULL;
+CREATE TABLE deleted (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, version INTEGER NOT NULL, sequence INTEGER NOT NULL, head TEXT NOT NULL,
+  PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
 CREATE TABLE labels (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY (tenant, key, value, execution)) WITHOUT ROWID;
@@ -83,7 +86,10 @@ const decodeCursor = (cursor: string, length: number): readonly string[] => {
   throw new QueryRefused('CURSOR_INVALID', 'the cursor is none that a list has answered with; start again without one');
 };
 
-/** Executions, tasks and steps as they are. */
+/** What belongs to an execution, and goes with it. */
+const tables = ['executions', 'tasks', 'steps', 'clarifications', 'answers'] as const;
+
+/** Executions, tasks and steps as they are. Of a deleted execution its last commit is left. */
 export class StatusModel {
   constructor(
     private readonly file: ReadModelFile,
@@ -96,12 +102,14 @@ export class StatusModel {
   }
 
   /** One statement per row that the commit changes, however many of its events change it. */
-  private applyOne({ ref, sequence, hash, commit }: StoredCommit): void {
+  private applyOne(stored: StoredCommit): void {
+    const { ref, sequence, hash, commit } = stored;
     const { version, previous } = commit;
     const own: Update = { set: { version, sequence, head: hash }, add: {} };
     const inserts: Insert[] = [];
     const rows = new Map<string, RowUpdate>();
     for (const change of commit.events.flatMap(statusChanges)) {
+      if (change.op === 'delete') return this.remove(stored);
       if (change.op === 'insert') {
         if (change.table !== 'executions') inserts.push(change);
         else if (version === 1) this.insert(ref, 'executions', { ...change.row, head: hashOf(logSubject(ref)) });
@@ -201,15 +209,28 @@ export class StatusModel {
     return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last['requested_at'], last['execution']) : null };
   }
 
-  /** The last commit of every execution, in the order of tenant and execution. */
+  /** The last commit of every execution, deleted ones included, in the order of tenant and execution. */
   heads({ after = { tenant: '', execution: '' }, limit }: HeadsQuery): Omit<HeadsAnswer, 'asOfSeq'> {
+    const columns = 'tenant, execution, version, sequence, head AS hash';
     // Version 0 is an execution whose first commit did not follow.
     const sql =
-      'SELECT tenant, execution, version, sequence, head AS hash FROM executions WHERE (tenant, execution) > (?, ?) AND version > 0 ' +
-      'ORDER BY tenant, execution LIMIT ?';
+      `SELECT ${columns} FROM executions WHERE (tenant, execution) > (?, ?) AND version > 0 UNION ALL ` +
+      `SELECT ${columns} FROM deleted WHERE (tenant, execution) > (?, ?) ORDER BY tenant, execution LIMIT ?`;
     const wanted = Math.min(limit, HEADS_MAX);
-    const heads = this.file.prepare(sql).all(after.tenant, after.execution, wanted + 1) as Head[];
+    const heads = this.file.prepare(sql).all(after.tenant, after.execution, after.tenant, after.execution, wanted + 1) as Head[];
     return { heads: heads.slice(0, wanted), more: heads.length > wanted };
+  }
+
+  /** Whatever was read of it: what stood before a tombstone may have been purged. */
+  private remove({ ref, sequence, hash, commit }: StoredCommit): void {
+    const labels = this.detail(ref)?.labels ?? {};
+    for (const [key, value] of Object.entries(labels)) {
+      const sql = 'DELETE FROM labels WHERE tenant = ? AND key = ? AND value = ? AND execution = ?';
+      this.file.prepare(sql).run(ref.tenant, key, value, ref.execution);
+    }
+    for (const table of tables) this.file.prepare(`DELETE FROM ${table} WHERE tenant = ? AND execution = ?`).run(ref.tenant, ref.execution);
+    const { version } = commit;
+    this.insert(ref, 'deleted', { version, sequence, head: hash });
   }
 
   private insert({ tenant, execution }: ExecutionRef, table: string, row: Row): void {

@@ -10,7 +10,7 @@ type Draft = Record<string, Row[string]>;
  * in memory. What replay, time travel and reads ahead of the projection answer with.
  */
 export class ExecutionView {
-  private readonly own: Draft = {};
+  private own: Draft = {};
   private readonly tasks = new Map<string, Draft>();
   private readonly steps = new Map<string, Draft>();
   private readonly clarifications = new Map<string, Draft>();
@@ -24,7 +24,7 @@ export class ExecutionView {
     Object.assign(this.own, { version: commit.version, sequence });
   }
 
-  /** Undefined before the first commit. */
+  /** Undefined before the first commit, and once it was deleted. */
   get execution(): ExecutionDetail | undefined {
     return this.own['status'] === undefined ? undefined : detailOf({ ...this.own, execution: this.ref.execution });
   }
@@ -48,7 +48,10 @@ export class ExecutionView {
   }
 
   private change(change: StatusChange): void {
-    if (change.op === 'resume') {
+    if (change.op === 'delete') {
+      this.own = {};
+      for (const rows of [this.tasks, this.steps, this.clarifications, this.answers]) rows.clear();
+    } else if (change.op === 'resume') {
       this.own['status'] = this.own['started_at'] === undefined ? 'pending' : 'running';
     } else if (change.op === 'insert') {
       if (change.table === 'executions') Object.assign(this.own, change.row);

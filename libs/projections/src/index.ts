@@ -30,6 +30,6 @@ export {
   queries,
 } from './queries.js';
 export { type Row, clarificationOf, detailOf, summaryOf, tasksOf } from './rows.js';
-export { type Live, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
+export { type Counted, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';
 export { type EndedBy, type Moment, type Wait, type Why, whyOf } from './why.js';

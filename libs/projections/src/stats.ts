@@ -5,23 +5,27 @@ import { childIds } from '#libs/execution';
 export type Scope = 'execution' | 'task' | 'runner' | 'label';
 export type Minute = 'requested' | 'completed' | 'failed' | 'cancelled';
 
-/** An execution (task: '') or task that has not ended, as far as its later events need it. */
-export type Live = {
+/** An execution (task: '') or task as it is counted: what its next event, or its deletion, takes off again. Times are milliseconds since the epoch. */
+export type Counted = {
   readonly status: string;
+  readonly requestedMs: number;
   readonly startedMs: number | null;
+  readonly endedMs: number | null;
   readonly runner: string;
   readonly labels: readonly string[];
 };
 
 /** Where the counts of one execution's tenant are kept. */
 export type StatsStore = {
-  live(task: string): Live | undefined;
-  setLive(task: string, live: Live): void;
-  /** The execution has ended: nothing of it is needed any more. */
-  forget(): void;
+  counted(task: string): Counted | undefined;
+  /** The execution and its tasks. */
+  all(): readonly (readonly [task: string, counted: Counted])[];
+  set(task: string, counted: Counted): void;
+  /** Nothing of the execution is counted any more, its bytes neither. */
+  drop(): void;
   count(scope: Scope, key: string, status: string, change: 1 | -1): void;
-  duration(scope: Scope, key: string, ms: number): void;
-  minute(minute: string, column: Minute): void;
+  duration(scope: Scope, key: string, ms: number, change: 1 | -1): void;
+  minute(minute: string, column: Minute, change: 1 | -1): void;
 };
 
 const BASE = 1.1;
@@ -32,40 +36,51 @@ export const bucketOf = (ms: number): number => Math.round(Math.log(Math.max(0, 
 /** The duration in the middle of a bucket, in milliseconds. */
 export const msOf = (bucket: number): number => Math.round(BASE ** bucket - 1);
 
-const keysOf = (task: string, live: Live): readonly (readonly [Scope, string])[] =>
+const keysOf = (task: string, { runner, labels }: Counted): readonly (readonly [Scope, string])[] =>
   task === ''
-    ? [['execution', ''], ...live.labels.map((label) => ['label', label] as const)]
+    ? [['execution', ''], ...labels.map((label) => ['label', label] as const)]
     : [
         ['task', ''],
-        ['runner', live.runner],
+        ['runner', runner],
       ];
 
-const move = (store: StatsStore, task: string, status: string, atMs: number, started = false): void => {
-  const before = store.live(task);
-  if (!before) return;
-  const startedMs = started ? atMs : before.startedMs;
-  for (const [scope, key] of keysOf(task, before)) {
-    store.count(scope, key, before.status, -1);
-    store.count(scope, key, status, 1);
-    const isEnd = status === 'completed' || status === 'failed';
-    if (isEnd && startedMs !== null && scope !== 'label') store.duration(scope, key, atMs - startedMs);
+const minuteOf = (ms: number): string => `${new Date(ms).toISOString().slice(0, 16)}:00.000Z`;
+
+const ends = ['completed', 'failed', 'cancelled'] as const;
+
+/** All that an execution or a task counts for, added or taken off again. */
+const tally = (store: StatsStore, task: string, counted: Counted, change: 1 | -1): void => {
+  const { status, requestedMs, startedMs, endedMs } = counted;
+  const isTimed = status === 'completed' || status === 'failed';
+  for (const [scope, key] of keysOf(task, counted)) {
+    store.count(scope, key, status, change);
+    if (isTimed && startedMs !== null && endedMs !== null && scope !== 'label') store.duration(scope, key, endedMs - startedMs, change);
   }
-  store.setLive(task, { ...before, status, startedMs });
+  if (task !== '') return;
+  store.minute(minuteOf(requestedMs), 'requested', change);
+  const end = ends.find((column) => column === status);
+  if (end && endedMs !== null) store.minute(minuteOf(endedMs), end, change);
 };
 
-const begin = (store: StatsStore, task: string, runner: string, labels: readonly string[] = []): void => {
-  const entry: Live = { status: 'pending', startedMs: null, runner, labels };
-  store.setLive(task, entry);
-  for (const [scope, key] of keysOf(task, entry)) store.count(scope, key, 'pending', 1);
+const begin = (store: StatsStore, task: string, runner: string, atMs: number, labels: readonly string[] = []): void => {
+  const counted: Counted = { status: 'pending', requestedMs: atMs, startedMs: null, endedMs: null, runner, labels };
+  store.set(task, counted);
+  tally(store, task, counted, 1);
 };
 
-const endExecution = (store: StatsStore, status: 'completed' | 'failed' | 'cancelled', at: string): void => {
-  move(store, '', status, Date.parse(at));
-  store.minute(minuteOf(at), status);
-  store.forget();
+const move = (store: StatsStore, task: string, status: string, times: Partial<Pick<Counted, 'startedMs' | 'endedMs'>> = {}): void => {
+  const before = store.counted(task);
+  if (!before) return;
+  const after = { ...before, ...times, status };
+  tally(store, task, before, -1);
+  tally(store, task, after, 1);
+  store.set(task, after);
 };
 
-const minuteOf = (at: string): string => `${at.slice(0, 16)}:00.000Z`;
+const remove = (store: StatsStore): void => {
+  for (const [task, counted] of store.all()) tally(store, task, counted, -1);
+  store.drop();
+};
 
 /** Counts one event. Applying the same log again ends in the same counts. */
 export const countEvent = (store: StatsStore, event: Event): void => {
@@ -73,42 +88,43 @@ export const countEvent = (store: StatsStore, event: Event): void => {
   switch (event.type) {
     case 'ExecutionRequested': {
       const { plan, labels } = event.data;
-      begin(store, '', '', Object.entries(labels).map(([key, value]) => `${key}=${value}`));
-      for (const { id, runner } of plan.tasks) begin(store, id, runner);
-      store.minute(minuteOf(event.at), 'requested');
+      begin(store, '', '', atMs, Object.entries(labels).map(([key, value]) => `${key}=${value}`));
+      for (const { id, runner } of plan.tasks) begin(store, id, runner, atMs);
       return;
     }
     case 'ExecutionStarted':
-      return move(store, '', 'running', atMs, true);
+      return move(store, '', 'running', { startedMs: atMs });
     case 'ExecutionPaused':
-      return move(store, '', 'paused', atMs);
+      return move(store, '', 'paused');
     case 'ExecutionResumed':
-      return move(store, '', store.live('')?.startedMs === null ? 'pending' : 'running', atMs);
+      return move(store, '', store.counted('')?.startedMs === null ? 'pending' : 'running');
     case 'ExecutionCancelRequested':
-      return move(store, '', 'cancelling', atMs);
+      return move(store, '', 'cancelling');
     case 'ExecutionCancelled':
-      return endExecution(store, 'cancelled', event.at);
+      return move(store, '', 'cancelled', { endedMs: atMs });
     case 'ExecutionCompleted':
-      return endExecution(store, 'completed', event.at);
+      return move(store, '', 'completed', { endedMs: atMs });
     case 'ExecutionFailed':
-      return endExecution(store, 'failed', event.at);
+      return move(store, '', 'failed', { endedMs: atMs });
+    case 'ExecutionDeleted':
+      return remove(store);
     case 'TaskStarted':
-      return move(store, event.data.taskId, 'running', atMs, true);
+      return move(store, event.data.taskId, 'running', { startedMs: atMs });
     case 'TaskExpanded': {
-      for (const id of childIds(event.data)) begin(store, id, event.data.runner);
+      for (const id of childIds(event.data)) begin(store, id, event.data.runner, atMs);
       return;
     }
     case 'TaskCompleted':
-      return move(store, event.data.taskId, 'completed', atMs);
+      return move(store, event.data.taskId, 'completed', { endedMs: atMs });
     case 'TaskFailed':
     case 'TaskTimedOut':
-      return move(store, event.data.taskId, event.data.final ? 'failed' : 'pending', atMs);
+      return event.data.final ? move(store, event.data.taskId, 'failed', { endedMs: atMs }) : move(store, event.data.taskId, 'pending');
     case 'TaskSkipped':
-      return move(store, event.data.taskId, 'skipped', atMs);
+      return move(store, event.data.taskId, 'skipped');
     case 'TaskCancelled':
-      return move(store, event.data.taskId, 'cancelled', atMs);
+      return move(store, event.data.taskId, 'cancelled');
     case 'TaskCarriedOver':
-      return move(store, event.data.taskId, event.data.status, atMs);
+      return move(store, event.data.taskId, event.data.status);
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
     case 'ClarificationRequested':

@@ -11,7 +11,9 @@ export type StatusChange =
   | { readonly op: 'update'; readonly table: 'executions'; readonly set: Columns; readonly add?: Columns }
   | { readonly op: 'update'; readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Columns }
   /** Running again, or pending where it had never started. */
-  | { readonly op: 'resume' };
+  | { readonly op: 'resume' }
+  /** Nothing of it is left. */
+  | { readonly op: 'delete' };
 
 const json = (value: JsonObject | Failure | Origin | WaitsFor | readonly string[] | undefined): string | null =>
   value === undefined ? null : JSON.stringify(value);
@@ -99,6 +101,8 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       return [execution({ status: 'completed', ended_at: at, result: json(event.data.result) })];
     case 'ExecutionFailed':
       return [execution({ status: 'failed', ended_at: at, reason: json(event.data.reason) })];
+    case 'ExecutionDeleted':
+      return [{ op: 'delete' }];
     case 'TaskStarted': {
       const { taskId, attempt, child } = event.data;
       const running = { status: 'running', attempt, started_at: at, retry_at: null, waits_for: json(waitsForOf(event.data)) };

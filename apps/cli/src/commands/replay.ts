@@ -27,11 +27,18 @@ const row = ({ path, before, after }: Change): readonly Cell[] => [
   before === undefined || before === null ? valueOf(after) : `${valueOf(before)} → ${valueOf(after)}`,
 ];
 
+/** As the API, which shows nothing of what it was. */
+const mustNotBeDeleted = (id: string, history: readonly StoredCommit[]): void => {
+  const event = history[history.length - 1]?.commit.events[0];
+  if (event?.type !== 'ExecutionDeleted') return;
+  throw new CliError(EXIT.notFound, 'EXECUTION_DELETED', `execution ${id} was deleted at ${event.at} by ${event.actor}; replay it without --at for what is left`);
+};
+
 const print = (out: Screen, { sequence, version, events, changes, execution }: ReplayedCommit): void => {
   const at = events[0]?.at ?? '';
   out.line(`${out.paint('bold', `version ${version}`)}  ${out.paint('dim', `log sequence ${sequence}  ${clock(at)}`)}`);
   for (const event of events) {
-    const { subject, text, style } = eventLine(event, execution.name);
+    const { subject, text, style } = eventLine(event, execution?.name ?? 'execution');
     out.line(`  ${subject}  ${out.paint(style, text)}`);
   }
   printTable(out, changes.map(row), '    ');
@@ -42,14 +49,16 @@ export const replay = async ({ out, tenant, json }: Session, id: string, { nats,
   const ref = { tenant, execution: id };
   const { history, asOfSeq } = await withLog(nats, async (log): Promise<Past> => {
     const { lastSequence } = await log.info();
-    if (at === undefined) return { history: await log.history(ref), asOfSeq: lastSequence };
+    const all = await log.history(ref);
+    if (at === undefined) return { history: all, asOfSeq: lastSequence };
+    mustNotBeDeleted(id, all);
     if (at.includes('T')) {
       if (Date.parse(at) > Date.now()) throw misuse(`${at} is in the future; leave out --at to read what is known now`);
-      const until = (await log.history(ref)).filter(({ storedAt }) => Date.parse(storedAt) <= Date.parse(at));
+      const until = all.filter(({ storedAt }) => Date.parse(storedAt) <= Date.parse(at));
       return { history: until, asOfSeq: until[until.length - 1]?.sequence ?? 0 };
     }
     if (Number(at) > lastSequence) throw misuse(`the log ends at ${lastSequence}, before ${at}; leave out --at to read what is known now`);
-    return { history: await log.history(ref, { upTo: Number(at) }), asOfSeq: Number(at) };
+    return { history: all.filter(({ sequence }) => sequence <= Number(at)), asOfSeq: Number(at) };
   });
   if (history.length === 0) {
     const when = at === undefined ? '' : ` as of ${at}`;
@@ -60,12 +69,13 @@ export const replay = async ({ out, tenant, json }: Session, id: string, { nats,
     if (!json) print(out, commit);
     else if (at === undefined) out.json(commit);
   }
-  const { execution, tasks } = replayed.state;
+  const { state } = replayed;
+  if (!state) return EXIT.ok;
   if (!json) {
     out.line();
-    printShown(out, { execution, tasks });
+    printShown(out, state);
   } else if (at !== undefined) {
-    out.json({ execution: { ...execution, asOfSeq }, tasks });
+    out.json({ execution: { ...state.execution, asOfSeq }, tasks: state.tasks });
   }
   return EXIT.ok;
 };

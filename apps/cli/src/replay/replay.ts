@@ -11,8 +11,8 @@ export type ReplayedCommit = {
   readonly storedAt: string;
   readonly events: StoredCommit['commit']['events'];
   readonly changes: readonly Change[];
-  /** The execution after it, and of its tasks those that it touched. */
-  readonly execution: ExecutionDetail;
+  /** The execution after it, null once it is deleted, and of its tasks those that it touched. */
+  readonly execution: ExecutionDetail | null;
   readonly tasks: readonly TaskView[];
 };
 
@@ -34,11 +34,10 @@ export class Replay {
     for (const stored of checked(this.ref, history)) yield this.step(stored);
   }
 
-  /** After the last commit taken. */
-  get state(): { readonly execution: ExecutionDetail; readonly tasks: readonly TaskView[] } {
+  /** After the last commit taken; undefined before the first, and once it is deleted. */
+  get state(): { readonly execution: ExecutionDetail; readonly tasks: readonly TaskView[] } | undefined {
     const { execution, taskViews: tasks } = this.view;
-    if (!execution) throw new RangeError('nothing has been replayed yet');
-    return { execution, tasks };
+    return execution && { execution, tasks };
   }
 
   private step(stored: StoredCommit): ReplayedCommit {
@@ -48,7 +47,7 @@ export class Replay {
     const before = this.part(ids);
     this.view.apply(stored);
     const after = this.part(ids);
-    const { execution } = this.state;
+    const execution = this.view.execution ?? null;
     const tasks = ids.flatMap((id) => this.view.taskView(id) ?? []);
     return { sequence, version, storedAt, events, changes: changesOf(before, after), execution, tasks };
   }
