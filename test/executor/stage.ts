@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ExecutionRef, PlanTask } from '#libs/contracts';
 import { type ClientCommand, isTerminal } from '#libs/execution';
-import { type Execution, type LogStore, load, submit } from '#libs/ledger';
+import { type Execution, type LogPurge, type LogStore, load, submit } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import type { Attempt, Outcome, Runner } from '#libs/runners';
 import { eventually } from '#libs/testing';
@@ -92,7 +92,7 @@ export class Stage {
   private readonly owners: Owner[] = [];
 
   constructor(
-    readonly log: LogStore,
+    readonly log: LogStore & LogPurge,
     readonly checkpoints: CheckpointStore = new MemoryCheckpoints(),
   ) {}
 
@@ -102,6 +102,7 @@ export class Stage {
       host: { runners: new Map(runners.map((runner) => [runner.name, runner])), output: () => Promise.resolve() },
       members,
       checkpoints: this.checkpoints,
+      purge: this.log,
       incarnation,
       concurrency: 8,
       logger: createLogger('executor', 'silent'),

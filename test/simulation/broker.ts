@@ -9,6 +9,8 @@ export class Broker {
   private readonly commits: StoredCommit[] = [];
   private readonly followers = new Set<() => void>();
   private readonly checkpoints = new Map<string, string>();
+  /** When it was purged, by sequence. */
+  private readonly purged = new Map<number, number>();
 
   constructor(
     private readonly scheduler: Scheduler,
@@ -17,8 +19,26 @@ export class Broker {
     this.log = new MemoryLog(() => scheduler.now);
   }
 
+  /** All that was ever stored. */
   get all(): readonly StoredCommit[] {
     return this.commits;
+  }
+
+  /** What is left of it. */
+  get held(): readonly StoredCommit[] {
+    return this.commits.filter((stored) => this.isHeld(stored));
+  }
+
+  isHeld({ sequence }: StoredCommit, at = this.scheduler.now): boolean {
+    return (this.purged.get(sequence) ?? Infinity) > at;
+  }
+
+  purge(ref: ExecutionRef, before: number): Promise<void> {
+    this.tell('log', () => `${ref.execution} is purged before ${before}`);
+    for (const stored of this.commits) {
+      if (stored.sequence < before && stored.ref.execution === ref.execution && this.isHeld(stored)) this.purged.set(stored.sequence, this.scheduler.now);
+    }
+    return this.log.purge(ref, before);
   }
 
   async append(append: Append): Promise<AppendResult> {
@@ -36,7 +56,7 @@ export class Broker {
   history(ref: ExecutionRef, { after = 0, upTo = Infinity, limit = Infinity }: HistoryRange, agoMs = 0): readonly StoredCommit[] {
     const until = this.scheduler.now - agoMs;
     const isWanted = (stored: StoredCommit): boolean =>
-      stored.ref.execution === ref.execution && stored.sequence > after && stored.sequence <= upTo && Date.parse(stored.storedAt) <= until;
+      stored.ref.execution === ref.execution && stored.sequence > after && stored.sequence <= upTo && Date.parse(stored.storedAt) <= until && this.isHeld(stored, until);
     return this.commits.filter(isWanted).slice(0, limit);
   }
 

@@ -1,5 +1,5 @@
 import { type ExecutionRef, shardOf } from '#libs/contracts';
-import type { Append, AppendResult, FollowHandler, Follower, HistoryRange, LogStore, Position, StoredCommit } from '#libs/ledger';
+import type { Append, AppendResult, FollowHandler, Follower, HistoryRange, LogPurge, LogStore, Position, StoredCommit } from '#libs/ledger';
 import type { CheckpointStore } from '../../apps/executor/src/checkpoint.js';
 import type { Broker } from './broker.js';
 import type { Network } from './network.js';
@@ -7,7 +7,7 @@ import type { Host } from './scheduler.js';
 import type { Tell } from './trace.js';
 
 /** The broker as one process reaches it over the network. */
-export class Connection implements LogStore {
+export class Connection implements LogStore, LogPurge {
   constructor(
     private readonly host: Host,
     private readonly broker: Broker,
@@ -30,12 +30,16 @@ export class Connection implements LogStore {
     return this.network.read(this.host, () => this.broker.history(ref, range, behindMs));
   }
 
+  purge(ref: ExecutionRef, before: number): Promise<void> {
+    return this.network.write(this.host, () => this.broker.purge(ref, before));
+  }
+
   head(): Promise<Position> {
     return this.network.read(this.host, () => this.broker.head());
   }
 
   at(sequence: number): Promise<StoredCommit | undefined> {
-    return this.network.read(this.host, () => this.broker.all[sequence - 1]);
+    return this.network.read(this.host, () => this.broker.held.find((stored) => stored.sequence === sequence));
   }
 
   async follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {
@@ -111,7 +115,7 @@ class SimulatedFollower implements Follower {
     const again = network.strikes() ? network.random.int(1, 4) : 0;
     const first = Math.max(0, this.delivered - again);
     const last = network.strikes() ? network.random.int(first, broker.all.length) : broker.all.length;
-    const isWanted = ({ ref }: StoredCommit): boolean => this.shards?.has(shardOf(ref.execution)) ?? true;
+    const isWanted = (stored: StoredCommit): boolean => broker.isHeld(stored) && (this.shards?.has(shardOf(stored.ref.execution)) ?? true);
     const batch = broker.all.slice(first, last).filter(isWanted);
     if (batch.length > 0) await handler.commits(batch);
     this.delivered = Math.max(this.delivered, last);

@@ -41,6 +41,7 @@ export class SimulatedExecutor {
     const options: OwnerOptions = {
       log: connection,
       checkpoints: connection.checkpoints,
+      purge: connection,
       host: { runners: new Map(runners.map((runner) => [runner.name, runner])), output: () => Promise.resolve() },
       members: membership.join(this.host),
       incarnation: name,

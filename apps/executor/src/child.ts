@@ -4,7 +4,7 @@ import { ExpressionError } from '#libs/expressions';
 import { BrokenHistory, LogError, type LogStore, checked, submit, unborn } from '#libs/ledger';
 import { requestOf } from './child-request.js';
 import type { Clock } from './clock.js';
-import { endIn } from './endings.js';
+import { childDeleted, endIn } from './endings.js';
 
 export type ChildSurroundings = { readonly log: LogStore; readonly clock: Clock; readonly incarnation: string };
 
@@ -19,6 +19,7 @@ const lossOf = (error: unknown, child: string): ChildEnd | undefined => {
   if (error instanceof BrokenHistory) return lost('CHILD_DAMAGED', `execution ${child} is halted: ${error.message}`);
   if (error instanceof LogError && error.code === 'COMMIT_TOO_LARGE') return lost('CHILD_TOO_LARGE', `plan, input and labels of the execution are too large together: ${error.message}`);
   if (error instanceof Refused && error.code === 'EXECUTION_EXISTS') return lost('CHILD_REFUSED', `execution ${child} is somebody else's: ${error.message}`);
+  if (error instanceof Refused && error.code === 'EXECUTION_DELETED') return childDeleted(`execution ${child}: ${error.message}`);
   return undefined;
 };
 

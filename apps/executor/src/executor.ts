@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Checkpoints, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
+import { Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
@@ -32,10 +32,12 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     httpTimeoutMs: settings.executor.httpTimeoutMs,
     secrets: (tenant, names) => secrets.values(tenant, names),
   });
+  const log = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
+  const feed = new FeedStream(nats);
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const owner = new Owner({
     log: watchWrites(
-      new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`)),
+      log,
       () => nats.connected,
       () => {
         logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
@@ -45,6 +47,17 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     host: { runners, output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
     members,
     checkpoints: await Checkpoints.open(nats),
+    purge: log,
+    belongings: [
+      {
+        purge: async (ref) => {
+          await output.purge(ref);
+          return true;
+        },
+      },
+      // Behind what it tells of, so that everything committed has been published once.
+      { purge: (ref, deletedAt) => feed.purge(ref, deletedAt) },
+    ],
     incarnation,
     concurrency: settings.executor.concurrency,
     logger,

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type ExecutionRef, isToken, shardOf } from '#libs/contracts';
+import { type ExecutionRef, isToken, isTombstone, shardOf } from '#libs/contracts';
 import { endOf, isTerminal, runningAttempts } from '#libs/execution';
 import {
   type FollowHandler,
   type Follower,
   LogError,
+  type LogPurge,
   type LogStore,
   type Position,
   type StoredCommit,
@@ -15,6 +16,7 @@ import {
 import type { Logger } from '#libs/platform';
 import { Children } from './children.js';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
+import { type Belongings, CleanUp } from './clean-up.js';
 import { type CancelTimer, type Clock, systemClock, until } from './clock.js';
 import { endIn } from './endings.js';
 import { EventWatch } from './event-watch.js';
@@ -38,6 +40,9 @@ export type OwnerOptions = {
   readonly host: RunnerHost;
   readonly members: MembersView;
   readonly checkpoints: CheckpointStore;
+  /** Whoever removes a deleted execution's commits, and what else goes with it, in order. */
+  readonly purge: LogPurge;
+  readonly belongings?: readonly Belongings[];
   readonly incarnation: string;
   readonly concurrency: number;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
@@ -74,6 +79,7 @@ export class Owner {
   private endCatchUp: () => void = () => undefined;
   private readonly intervals: CancelTimer[] = [];
   private readonly events: EventWatch;
+  private readonly cleanUp: CleanUp;
   private readonly clock: Clock;
 
   constructor(private readonly options: OwnerOptions) {
@@ -81,6 +87,12 @@ export class Owner {
     this.clock = clock;
     this.checkpoints = new CheckpointWriter(options.checkpoints);
     this.events = new EventWatch(log, clock, (error) => this.warn(error, 'the log can not be looked through for events; trying again'));
+    this.cleanUp = new CleanUp({
+      log: { history: (ref, range) => log.history(ref, range), purge: (ref, before) => options.purge.purge(ref, before) },
+      belongings: options.belongings ?? [],
+      clock,
+      warn: (error) => this.warn(error, 'what a deleted execution leaves could not be removed; trying again'),
+    });
     this.around = {
       events: this.events,
       children: new Children({ log, clock, incarnation }, (error) => this.warn(error, 'a child can not be looked at; trying again')),
@@ -119,13 +131,15 @@ export class Owner {
     for (const driver of this.drivers.values()) driver.abandon();
     await this.idle(abandonMs);
     await this.follower?.stop();
+    await this.cleanUp.stop();
     await this.checkpoint(this.delivered);
     for (const driver of this.drivers.values()) driver.discard();
     await this.events.stop();
   }
 
-  get counts(): { readonly active: number; readonly running: number; readonly shards: number } {
-    return { active: this.drivers.size, running: this.around.slots.inUse, shards: this.owned.size };
+  /** `deleted`: executions of which something may be left. */
+  get counts(): { readonly active: number; readonly deleted: number; readonly running: number; readonly shards: number } {
+    return { active: this.drivers.size, deleted: this.cleanUp.size, running: this.around.slots.inUse, shards: this.owned.size };
   }
 
   private async idle(withinMs: number): Promise<void> {
@@ -187,6 +201,7 @@ export class Owner {
       if (!this.around.owns(driver.ref) && !driver.isBusy) driver.close();
     }
     for (const [key, ref] of this.halted) if (!this.around.owns(ref)) this.halted.delete(key);
+    this.cleanUp.keepOnly(this.around.owns);
   }
 
   /** Resolves once all that is stored has been delivered, or when following has ended before. */
@@ -231,6 +246,7 @@ export class Owner {
     this.caughtUp = false;
     this.ended.clear();
     this.halted.clear();
+    this.cleanUp.keepOnly(() => false);
     this.checkpoints.forget();
     const drivers = [...this.drivers.values()];
     this.drivers.clear();
@@ -247,6 +263,7 @@ export class Owner {
       const driver = this.drivers.get(key);
       if (driver) driver.delivered(stored);
       else await this.meet(key, stored);
+      if (isTombstone(stored.commit)) this.cleanUp.add(stored.ref, stored.sequence);
     }
     const last = batch[batch.length - 1];
     if (!last) return;
@@ -297,6 +314,7 @@ export class Owner {
         throw new LogError('LOG_UNAVAILABLE', `a read ended at ${execution.sequence}, before ${atLeast} that was delivered`);
       }
       this.halted.delete(keyOf(ref));
+      if (execution.state.deleted) this.cleanUp.add(ref, execution.sequence);
       if (execution.version === 0 || isTerminal(execution.state.status)) return;
       if (!this.drivers.has(keyOf(ref))) this.add(new ExecutionDriver(execution, 0, this.around));
     } catch (error) {
@@ -357,7 +375,7 @@ export class Owner {
   private async checkpoint(mark: Position | undefined): Promise<void> {
     if (!mark || !this.caughtUp) return;
     const begun = [...this.drivers.values()].filter((driver) => driver.firstSequence <= mark.sequence);
-    const active = [...begun.map((driver) => driver.ref), ...this.halted.values()];
+    const active = [...begun.map((driver) => driver.ref), ...this.halted.values(), ...this.cleanUp.upTo(mark.sequence)];
     await this.checkpoints
       .write(this.owned, { position: mark, active })
       .catch((error: unknown) => this.warn(error, 'checkpoint not written'));

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { headers } from '@nats-io/transport-node';
+import { type ExecutionRef, feedFilter, feedSubject } from '#libs/contracts';
 import { LogError } from '#libs/ledger';
 import { type PublishAnswer, isConflict, toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
+import { purgeSubject } from './purge.js';
 import { jetStreamApi, leaderGet } from './read.js';
 
 /** `commit` is the hash of the commit at `position`: by it the log is recognised that the feed was made from. */
@@ -39,6 +41,18 @@ export class FeedStream {
     const { state } = await jetStreamApi<Info>(this.nats, 'FEED', 'STREAM.INFO.FEED', undefined);
     if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there; provision the broker first');
     return { sequence: state.last_seq, position: undefined, commit: undefined };
+  }
+
+  /**
+   * Removes what the feed carries of a deleted execution but for the deletion itself, committed at this log sequence. False while that
+   * has not been published: then nothing is removed. Throws LogError LOG_UNAVAILABLE.
+   */
+  async purge(ref: ExecutionRef, deletedAt: number): Promise<boolean> {
+    const { sequence, position } = await this.head();
+    if (position === undefined || Number.parseInt(position, 10) < deletedAt) return false;
+    const deletion = await leaderGet(this.nats, 'FEED', { last_by_subj: feedSubject(ref, 'ExecutionDeleted') });
+    await purgeSubject(this.nats, 'FEED', feedFilter(ref), deletion?.sequence ?? sequence + 1);
+    return true;
   }
 
   /**

@@ -3,6 +3,7 @@ import { type ExecutionRef, outputFilter, outputSubject } from '#libs/contracts'
 import { LogError } from '#libs/ledger';
 import { toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
+import { purgeSubject } from './purge.js';
 import { directRange } from './read.js';
 
 /** A piece of a task's output; see OutputChunk in commands.proto. */
@@ -41,6 +42,11 @@ export class OutputStore {
     if (typeof answer !== 'string' && answer.error === undefined) return;
     const why = typeof answer === 'string' ? 'the broker does not answer' : (answer.error?.description ?? 'no reason given');
     throw new LogError('LOG_UNAVAILABLE', `output not stored: ${why}`);
+  }
+
+  /** Removes all output of an execution. Throws LogError LOG_UNAVAILABLE. */
+  async purge(ref: ExecutionRef): Promise<void> {
+    await purgeSubject(this.nats, 'LOGS', outputFilter(ref));
   }
 
   /** Pieces in the order stored, of one task or of all, behind a sequence. Throws LogError LOG_UNAVAILABLE. */

@@ -38,7 +38,7 @@ export const streamsOf = (user: NatsUser): readonly string[] => {
     case 'gateway':
       return ['LOG', 'FEED', 'LOGS', 'AUDIT', 'RATES', 'KV_keys', 'KV_members', 'KV_secrets'];
     case 'executor':
-      return ['LOG', 'LOGS', 'KV_members', 'KV_checkpoints', 'KV_secrets'];
+      return ['LOG', 'FEED', 'LOGS', 'KV_members', 'KV_checkpoints', 'KV_secrets'];
     case 'projector':
       return ['LOG', 'FEED'];
     case 'operator':
@@ -82,6 +82,9 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         leader('LOG'),
         follow('LOG'),
         'output.>',
+        // It cleans up behind deletions, once the feed has told of them.
+        api('STREAM.PURGE.LOG', 'STREAM.PURGE.FEED', 'STREAM.PURGE.LOGS'),
+        leader('FEED'),
         write('members'),
         entries('members'),
         write('checkpoints'),
