@@ -12,7 +12,7 @@ export type Query = Readonly<Record<string, string | number | readonly string[] 
 type Problem = { readonly code?: string; readonly detail?: string; readonly problems?: readonly { path: string; message: string }[] };
 
 const exitOf = (status: number): ExitCode =>
-  status === 404 ? EXIT.notFound : status >= 500 ? EXIT.unavailable : EXIT.refused;
+  status === 404 || status === 410 ? EXIT.notFound : status >= 500 ? EXIT.unavailable : EXIT.refused;
 
 const reasonOf = (error: unknown): string => {
   const { cause, message } = error as { cause?: { code?: string; message?: string }; message?: string };

@@ -5,6 +5,7 @@ import { integer, jsonObject, label, listOf, moment, several, time, token, token
 import type { AnswerOptions, ApprovalsOptions } from './commands/approvals.js';
 import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
+import type { DeleteOptions } from './commands/delete.js';
 import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
 import type { NatsConfigOptions } from './commands/nats-config.js';
@@ -131,6 +132,10 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--at <sequence>', 'with what was known at this log sequence; default: now', integer(1, Number.MAX_SAFE_INTEGER))
     .option('--input <json>', 'an object, in the place of its input', jsonObject)
     .option('--label <key=value>', 'in the place of its labels; may be repeated', label);
+
+  ofOne('delete', 'delete an execution that has ended, with its history, output and artifacts')
+    .option('--reason <text>', 'why, for the record')
+    .action((id: string, options: DeleteOptions) => on(options, async (session) => (await import('./commands/delete.js')).deleteExecution(session, id, options)));
 
   ofOne('signal', 'send a signal: the task that has waited longest for its name takes it')
     .argument('<name>', 'what the task waits for', token)

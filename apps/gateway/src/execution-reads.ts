@@ -1,4 +1,5 @@
-import { type ExecutionRef, eventId } from '#libs/contracts';
+import { type ExecutionRef, eventId, isTombstone } from '#libs/contracts';
+import { refusalOf } from '#libs/execution';
 import { type LogStore, type StoredCommit, checked, replay, unborn } from '#libs/ledger';
 import { type ClarificationView, type ExecutionDetail, ExecutionView, type TaskView, type Why, whyOf } from '#libs/projections';
 import { Problem } from './problem.js';
@@ -33,7 +34,7 @@ export class ExecutionReads {
     private readonly executors: () => Promise<ReadonlySet<string>>,
   ) {}
 
-  /** Throws Problem EXECUTION_NOT_FOUND, SEQUENCE_NOT_REACHED, QUERY_INVALID; LogError, BrokenHistory. So do all others. */
+  /** Throws Problem EXECUTION_NOT_FOUND, SEQUENCE_NOT_REACHED, QUERY_INVALID; Refused EXECUTION_DELETED; LogError, BrokenHistory. So do all others. */
   async detail(ref: ExecutionRef, at: ReadAt = {}): Promise<ExecutionDetail & Known> {
     const known = at.asOf ? undefined : await this.projected(this.readModels.execution(ref), at);
     if (known) return { ...known.found, asOfSeq: known.asOfSeq };
@@ -69,10 +70,7 @@ export class ExecutionReads {
     limit: number,
     at: ReadAt = {},
   ): Promise<{ readonly events: readonly EventView[]; readonly next: string | null }> {
-    const { upTo } = await this.bound(at);
-    // Every commit holds an event at least, and the first one may have been read to its end.
-    const range = { after: Math.max(0, after.sequence - 1), limit: limit + 2 };
-    const page = until(await this.log.history(ref, upTo === undefined ? range : { ...range, upTo }), at.asOf);
+    const page = await this.page(ref, after, limit, at);
     if (page.length === 0) await this.mustExist(ref, at);
     const events = page
       .flatMap(({ sequence, storedAt, commit }) =>
@@ -102,14 +100,15 @@ export class ExecutionReads {
   /** As it was requested with; undefined where there is no such execution. Throws LogError. */
   async labels(ref: ExecutionRef): Promise<Readonly<Record<string, string>> | undefined> {
     const [first] = await this.log.history(ref, { limit: 1 });
-    const requested = first?.commit.events.find((event) => event.type === 'ExecutionRequested');
-    return requested?.data.labels;
+    const event = first?.commit.events[0];
+    if (event?.type === 'ExecutionDeleted') return event.data.workspace === undefined ? {} : { workspace: event.data.workspace };
+    return event?.type === 'ExecutionRequested' ? event.data.labels : undefined;
   }
 
-  /** Throws Problem EXECUTION_NOT_FOUND. */
-  async mustExist(ref: ExecutionRef, { asOf }: ReadAt = {}): Promise<void> {
-    const first = await this.log.history(ref, { limit: 1, ...(asOf && 'sequence' in asOf && { upTo: asOf.sequence }) });
-    if (until(first, asOf).length === 0) throw notFound(ref, asOf);
+  /** Throws Problem EXECUTION_NOT_FOUND, Refused EXECUTION_DELETED. */
+  async mustExist(ref: ExecutionRef, at: ReadAt = {}): Promise<void> {
+    if (!at.asOf && (await this.projected(this.readModels.execution(ref), at))) return;
+    await this.history(ref, at);
   }
 
   /** Undefined where the log has to be asked: the projection is away, behind what is wanted, or does not know the execution. */
@@ -124,6 +123,19 @@ export class ExecutionReads {
       if (error instanceof Problem && error.code === 'PROJECTION_UNAVAILABLE') return undefined;
       throw error;
     }
+  }
+
+  private async page(ref: ExecutionRef, after: EventPosition, limit: number, at: ReadAt): Promise<readonly StoredCommit[]> {
+    // Every commit holds an event at least, and the first one may have been read to its end.
+    const range = { after: Math.max(0, after.sequence - 1), limit: limit + 2 };
+    if (at.asOf) {
+      const { history } = await this.history(ref, at);
+      return history.filter(({ sequence }) => sequence > range.after).slice(0, range.limit);
+    }
+    await this.bound(at);
+    const page = await this.log.history(ref, range);
+    mustNotBeDeleted(ref, page);
+    return page;
   }
 
   /** What the time was then, as the broker's clock knows it. */
@@ -148,7 +160,9 @@ export class ExecutionReads {
 
   private async history(ref: ExecutionRef, at: ReadAt): Promise<Past> {
     const { upTo, head } = await this.bound(at);
-    const all = await this.log.history(ref, upTo === undefined ? {} : { upTo });
+    const all = await this.log.history(ref);
+    // Also as of before: what was deleted is not read any more, whether it is purged yet or not.
+    mustNotBeDeleted(ref, all);
     const history = until(all, at.asOf);
     const last = history[history.length - 1];
     if (!last) throw notFound(ref, at.asOf);
@@ -171,8 +185,17 @@ export class ExecutionReads {
   }
 }
 
-const until = (history: readonly StoredCommit[], asOf: AsOf | undefined): readonly StoredCommit[] =>
-  asOf && 'time' in asOf ? history.filter(({ storedAt }) => Date.parse(storedAt) <= asOf.time) : history;
+const until = (history: readonly StoredCommit[], asOf: AsOf | undefined): readonly StoredCommit[] => {
+  if (!asOf) return history;
+  return history.filter(({ sequence, storedAt }) => ('time' in asOf ? Date.parse(storedAt) <= asOf.time : sequence <= asOf.sequence));
+};
+
+/** Throws Refused EXECUTION_DELETED. */
+const mustNotBeDeleted = (ref: ExecutionRef, history: readonly StoredCommit[]): void => {
+  const last = history[history.length - 1];
+  const deleted = last && isTombstone(last.commit) && replay(unborn(ref), [last]).state.deleted;
+  if (deleted) throw refusalOf(deleted);
+};
 
 const notFound = (ref: ExecutionRef, asOf?: AsOf): Problem => {
   const when = asOf && ('sequence' in asOf ? ` as of log sequence ${asOf.sequence}` : ` as of ${new Date(asOf.time).toISOString()}`);

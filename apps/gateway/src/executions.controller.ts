@@ -1,4 +1,4 @@
-import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
@@ -9,10 +9,11 @@ import { ExecutionReads } from './execution-reads.js';
 import { accepted, callerOf, control, visibleRef } from './execution-control.js';
 import { Executions } from './executions.js';
 import { describe } from './openapi.js';
+import { describeDeletion } from './openapi-deletion.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest, parseSignalRequest } from './request-body.js';
 import { TENANT, signalName, tenantOf } from './request-context.js';
-import { type Query as RequestQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
+import { type Query as RequestQuery, parseDeleteQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
 import { actsIn, within } from './workspaces.js';
 
 const base = '/api/v1/executions';
@@ -122,11 +123,11 @@ export class ExecutionsController {
     const wanted = parseOutputQuery(query, request.headers.accept);
     const ref = await this.ref(id, request);
     const until = await this.reads.timeOf(wanted.at);
+    // An execution without output is an empty list; one that is not there, or is deleted, is not.
+    await this.reads.mustExist(ref, wanted.at);
     const read = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
     const chunks = read.chunks.filter((piece) => until === undefined || Date.parse(piece.storedAt) <= until);
     const more = read.more && chunks.length === read.chunks.length;
-    // An execution without output is an empty list; one that is not there is not.
-    if (chunks.length === 0) await this.reads.mustExist(ref, wanted.at);
     const pieces = chunks.filter((piece) => wanted.stream === undefined || piece.stream === wanted.stream);
     const last = chunks[chunks.length - 1];
     if (wanted.form === 'json') return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
@@ -191,6 +192,20 @@ export class ExecutionsController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<object> {
     return await this.control(id, request, reply, { type: 'CancelExecution', ...parseControlRequest(body, 'cancel') });
+  }
+
+  @Delete(':id')
+  @Allow('executions.delete', { workspaces: true })
+  @HttpCode(202)
+  @describeDeletion()
+  async delete(
+    @Param('id') id: string,
+    @Query() query: RequestQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<object> {
+    const wanted = parseDeleteQuery(query);
+    return await this.control(id, request, reply, { type: 'DeleteExecution', ...wanted }, `DeleteExecution ${wanted.reason ?? ''}`);
   }
 
   private ref(id: string, request: FastifyRequest): Promise<ExecutionRef> {

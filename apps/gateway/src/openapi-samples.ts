@@ -21,6 +21,8 @@ const exampleFor = (path: string, method: string): ExampleName => {
   if (path.includes('/clarifications')) return 'release';
   if (path.endsWith('/retry')) return 'saga';
   if (path.endsWith('/rerun') || path.endsWith('/fork')) return 'hello';
+  // What is deleted has ended, and nobody else asks for it.
+  if (method === 'delete') return 'diamond';
   return method === 'post' ? 'nap' : 'hello';
 };
 

@@ -66,7 +66,8 @@ export const keyed = applyDecorators(
 ) as MethodDecorator;
 export const id = ApiParam({ name: 'id', schema: { ...token } });
 const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
-const unknown = refusal(404, 'EXECUTION_NOT_FOUND');
+const deleted = refusal(410, 'EXECUTION_DELETED: when, by whom, and why');
+const unknown = applyDecorators(refusal(404, 'EXECUTION_NOT_FOUND'), deleted) as MethodDecorator;
 const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, SEQUENCE_NOT_REACHED: try again after Retry-After seconds');
 export const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
   ApiQuery({ name, required: false, description, schema: { type } });
@@ -79,13 +80,21 @@ export const executions = ApiTags('executions') as MethodDecorator;
 const read = (summary: string, schema: Schema, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(executions, tenant, workspace, id, ApiOperation({ summary }), ok(schema), invalid, elsewhere, unknown, unavailable, asOf, minSeq, ...more);
 
+/** What every command to an execution has. */
+export const ofOneCommand = applyDecorators(
+  executions,
+  tenant,
+  workspace,
+  keyed,
+  id,
+  elsewhere,
+  unknown,
+  refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
+) as MethodDecorator;
+
 const control = (summary: string, properties: Readonly<Record<string, Schema>> = {}): MethodDecorator =>
   applyDecorators(
-    executions,
-    tenant,
-    workspace,
-    keyed,
-    id,
+    ofOneCommand,
     ApiOperation({ summary }),
     ApiBody({
       required: false,
@@ -97,19 +106,12 @@ const control = (summary: string, properties: Readonly<Record<string, Schema>> =
     }),
     ok(answers.controlled, 'Durable.'),
     invalid,
-    elsewhere,
-    unknown,
     refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING, IDEMPOTENCY_KEY_REUSED'),
-    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
 const signal = (): MethodDecorator =>
   applyDecorators(
-    executions,
-    tenant,
-    workspace,
-    keyed,
-    id,
+    ofOneCommand,
     ApiParam({ name: 'name', description: 'What the task that takes it waits for.', schema: { ...token, example: 'go' } }),
     ApiOperation({ summary: 'Send a signal: the task that has waited longest for its name takes it; where none does, it waits for one' }),
     ApiBody({
@@ -122,10 +124,7 @@ const signal = (): MethodDecorator =>
     }),
     ok(answers.controlled, 'Durable.'),
     invalid,
-    elsewhere,
-    unknown,
     refusal(409, 'EXECUTION_TERMINAL, EXECUTION_CANCELLING, IDEMPOTENCY_KEY_REUSED; SIGNALS_FULL: 100 wait for a task to take them'),
-    refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
 
 /** What every read of one execution, and every read of a tenant's, has in common. */
@@ -149,6 +148,7 @@ const answerTo = (summary: string, task: string, schema: Schema, examples: Reado
     invalid,
     refusal(403, 'FORBIDDEN, WORKSPACE_FORBIDDEN, NOT_AN_APPROVER, SELF_APPROVAL'),
     refusal(404, 'EXECUTION_NOT_FOUND, CLARIFICATION_NOT_FOUND'),
+    deleted,
     refusal(409, 'CLARIFICATION_CLOSED, ALREADY_ANSWERED, DELEGATION_REFUSED, IDEMPOTENCY_KEY_REUSED'),
     refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, EXECUTION_BUSY: try again after Retry-After seconds'),
   );
@@ -200,6 +200,7 @@ export const describe = {
       refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, IDEMPOTENCY_KEY_INVALID, BODY_EMPTY, BODY_NOT_JSON, BODY_INVALID, PLAN_INVALID: `problems` holds the path to each fault'),
       elsewhere,
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
+      deleted,
       refusal(413, "BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it, or the tenant's limit"),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
       refusal(429, 'TOO_MANY_REQUESTS, TENANT_LIMIT: try again after Retry-After seconds'),

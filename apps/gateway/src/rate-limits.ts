@@ -22,6 +22,7 @@ const verbOf: Readonly<Record<Permission, VerbClass>> = {
   'executions.read': 'read',
   'executions.request': 'start',
   'executions.control': 'control',
+  'executions.delete': 'control',
   'clarifications.respond': 'control',
   'projections.read': 'read',
   'projections.rebuild': 'manage',

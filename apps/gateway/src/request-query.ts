@@ -1,6 +1,7 @@
 import { type ExecutionStatus, isToken, parseTime } from '#libs/contracts';
 import type { AtLeast, ListQuery, PendingQuery } from '#libs/projections';
 import { Problem } from './problem.js';
+import { isText } from './request-body.js';
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -134,6 +135,14 @@ export const parsePendingQuery = (query: Query, tenant: string): PendingQuery & 
   known(query, ['limit', 'cursor', 'minSeq']);
   const cursor = one(query, 'cursor');
   return { tenant, limit: integer(query, 'limit', 50, 1, 200), ...(cursor !== undefined && { cursor }), ...parseMinSeq(query) };
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseDeleteQuery = (query: Query): { readonly reason?: string } => {
+  known(query, ['reason']);
+  const reason = one(query, 'reason');
+  if (reason !== undefined && !isText(reason, 500)) invalid('reason', 'must be text of 1 to 500 printable characters');
+  return reason === undefined ? {} : { reason };
 };
 
 /** A place among an execution's events: `<log sequence>/<index>`. */

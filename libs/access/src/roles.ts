@@ -3,6 +3,7 @@ export const permissions = [
   'executions.read',
   'executions.request',
   'executions.control',
+  'executions.delete',
   'clarifications.respond',
   'projections.read',
   'projections.rebuild',
