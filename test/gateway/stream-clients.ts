@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
+import { type ClientOptions, WebSocket } from 'ws';
 import { eventually } from '#libs/testing';
 import type { Json } from './service.js';
 
@@ -81,5 +82,58 @@ export class EventStreamClient {
       const data = fields.get('data');
       if (data !== undefined) this.received.push({ name: fields.get('event'), position: this.lastEventId, data: JSON.parse(data) as Json });
     }
+  }
+}
+
+/** A WebSocket client that does not come back by itself. */
+export class WebSocketClient {
+  readonly received: Received[] = [];
+  closed: { readonly code: number; readonly reason: string } | undefined;
+  /** Instead of an open connection. */
+  refused: { readonly status: number; readonly problem: Json } | undefined;
+  lastPosition = '';
+
+  private constructor(readonly socket: WebSocket) {
+    socket.on('message', (data: Buffer) => {
+      const { type, position, event, ...rest } = JSON.parse(data.toString()) as Json;
+      if (typeof position === 'string') this.lastPosition = position;
+      if (type !== 'heartbeat') this.received.push({ name: type === 'event' ? undefined : String(type), position: this.lastPosition, data: (event ?? rest['snapshot'] ?? rest) as Json });
+    });
+    socket.on('close', (code, reason) => (this.closed = { code, reason: reason.toString() }));
+    socket.on('error', () => undefined);
+  }
+
+  static open(url: string, headers: Readonly<Record<string, string>> = {}, options: ClientOptions = {}): Promise<WebSocketClient> {
+    const socket = new WebSocket(url.replace(/^http/, 'ws'), { ...options, headers });
+    const client = new WebSocketClient(socket);
+    return new Promise((resolve, reject) => {
+      socket.once('open', () => resolve(client));
+      socket.once('unexpected-response', (_request, response: IncomingMessage) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+        response.on('end', () => {
+          client.refused = { status: response.statusCode ?? 0, problem: text.startsWith('{') ? (JSON.parse(text) as Json) : {} };
+          resolve(client);
+        });
+      });
+      socket.once('error', reject);
+    });
+  }
+
+  get events(): readonly Json[] {
+    return this.received.filter(({ name }) => name === undefined).map(({ data }) => data);
+  }
+
+  get types(): readonly string[] {
+    return this.events.map(({ type }) => String(type).replace('runledger.v1.', ''));
+  }
+
+  async until(what: string, check: (client: WebSocketClient) => boolean, timeoutMs = 10_000): Promise<this> {
+    await eventually(() => check(this), { what, timeoutMs });
+    return this;
+  }
+
+  close(): void {
+    this.socket.terminate();
   }
 }

@@ -25,6 +25,7 @@ import { FeedHub, hubOptions } from './streams/feed-hub.js';
 import { Snapshots } from './streams/snapshots.js';
 import { Streams } from './streams/streams.js';
 import { StreamsController } from './streams/streams.controller.js';
+import { WebSockets } from './web-sockets.js';
 import { SYSTEM, type System, SystemController } from './system.controller.js';
 
 @Module({})
@@ -115,6 +116,7 @@ export const startGateway = async (
   const secrets = new SecretStore(nats, keyring);
   const reads = new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys()));
   const feed = new FeedReader(nats);
+  const webSockets = new WebSockets();
   const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
   const parts: Parts = {
     executions: new Executions(log, () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
@@ -124,11 +126,11 @@ export const startGateway = async (
     readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,
     secrets,
-    streams: new Streams(hub, new Snapshots(log, readModels), log, feed, (principal) => authenticator?.counts(principal) ?? true),
+    streams: new Streams(hub, new Snapshots(log, readModels), log, feed, webSockets, (principal) => authenticator?.counts(principal) ?? true),
     system: { checks, version },
     tenant: settings.tenant,
   };
-  const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail, storage: new SharedStorage(new RateCounters(nats)) });
+  const app = await createHttpApp(moduleOf(parts), settings, version, logger, { authenticator, trail, storage: new SharedStorage(new RateCounters(nats)), webSockets });
   try {
     const url = await listen(app, settings);
     hub.start();

@@ -18,6 +18,7 @@ import { correlationOf, urlOf } from './request-context.js';
 import { rateHook, unauthenticatedLimit } from './rate-limits.js';
 import { loopbackOrigin, requestGuard } from './request-guard.js';
 import { Routes } from './routes.js';
+import { Incoming, type WebSockets } from './web-sockets.js';
 
 /** Of one request, its body included; a client that takes longer is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -56,6 +57,7 @@ class Adapter extends FastifyAdapter {
       clientErrorHandler: answerUnreadable,
       frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
       routerOptions: { maxParamLength: 256 },
+      http: { IncomingMessage: Incoming },
     });
   }
 
@@ -72,6 +74,7 @@ export type Guards = {
   readonly trail: { add(record: AuditRecord): void };
   /** Where requests are counted, of which there may be so many. */
   readonly storage: ThrottlerStorage;
+  readonly webSockets: WebSockets;
 };
 
 /** The module served over HTTP, not listening yet. */
@@ -80,7 +83,7 @@ export const createHttpApp = async (
   settings: Settings,
   version: string,
   logger: Logger,
-  { authenticator, trail, storage }: Guards,
+  { authenticator, trail, storage, webSockets }: Guards,
 ): Promise<NestFastifyApplication> => {
   const routes = new Routes();
   const filter = new ProblemFilter(logger, routes);
@@ -127,6 +130,7 @@ export const createHttpApp = async (
     });
   }
   serveDescription(app, version, settings);
+  webSockets.attach(fastify.server, fastify.routing);
   return app;
 };
 

@@ -4,12 +4,14 @@ import type { ExecutionRef } from '#libs/contracts';
 import { FEED_START, type FeedPlace, type FeedReader, isBehind } from '#libs/jetstream';
 import type { LogStore } from '#libs/ledger';
 import { Problem } from '../problem.js';
+import type { WebSockets } from '../web-sockets.js';
 import { EVENT_STREAM, EventStream } from './event-stream.js';
 import type { FeedHub } from './feed-hub.js';
 import { cursorOf } from './frame.js';
 import type { Sink } from './sink.js';
 import type { Snapshot, Snapshots } from './snapshots.js';
 import type { StreamQuery } from './stream-query.js';
+import { WebSocketStream } from './web-socket-stream.js';
 
 /** Executions in the snapshot of a tenant. */
 const LISTED = 100;
@@ -24,6 +26,7 @@ export class Streams {
     private readonly snapshots: Snapshots,
     private readonly log: Log,
     private readonly feed: Feed,
+    private readonly webSockets: WebSockets,
     /** Whether the credentials of somebody who was let in still count. */
     private readonly counts: (principal: Principal) => boolean,
   ) {}
@@ -54,20 +57,28 @@ export class Streams {
     request: FastifyRequest,
     reply: FastifyReply,
   ): Promise<void> {
-    mustTakeEvents(request);
+    const isWebSocket = this.webSockets.offers(request);
+    if (!isWebSocket) mustTakeEvents(request);
     this.hub.mustHaveRoom(of.tenant);
     if (after) await this.mustReach(of, after);
     const begun = after && !untilEnd ? undefined : await snapshot();
     const place = after ?? begun?.place ?? FEED_START;
     const hasEnded = untilEnd && begun?.endedAt !== undefined && !isBehind(begun.endedAt, place);
     // To a browser that comes back this says that it need not.
-    if (after && hasEnded) return void reply.status(204).send();
+    if (after && hasEnded && !isWebSocket) return void reply.status(204).send();
     if (request.method === 'HEAD') return void reply.header('content-type', EVENT_STREAM).send();
-    const sink: Sink = new EventStream(reply);
+    const sink = await this.connect(request, reply);
+    if (!sink) return;
     if (!after && begun) sink.snapshot(place, begun.body);
     if (hasEnded) return sink.end('COMPLETE', place);
     const wanted = { filter: { ...of, ...filter }, untilEnd, ...(limit !== undefined && { limit }), isValid: () => this.counts(principal) };
     this.hub.subscribe(wanted, sink, place);
+  }
+
+  private async connect(request: FastifyRequest, reply: FastifyReply): Promise<Sink | undefined> {
+    if (!this.webSockets.offers(request)) return new EventStream(reply);
+    const accepted = await this.webSockets.accept(request, reply);
+    return accepted && new WebSocketStream(accepted.webSocket, accepted.socket);
   }
 
   /** Refuses a position from which on not everything can be had. Throws Problem CURSOR_EXPIRED, QUERY_INVALID, LogError. */
