@@ -1,7 +1,10 @@
 import type { Event, Plan, PlanTask } from '#libs/contracts';
+import { isWhole, ofExpansion, ofStart, ofWhole, partsOf } from './model-parts.js';
 
-type TaskModel = {
+export type TaskModel = {
   readonly plan: PlanTask;
+  /** The task that it is a part of. */
+  readonly whole: string | undefined;
   status: 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'cancelled';
   attempt: number;
   failures: number;
@@ -44,8 +47,9 @@ export class Model {
     return endings.includes(this.status);
   }
 
+  /** What is done by its parts does not run itself. */
   get running(): number {
-    return [...this.tasks.values()].filter(({ status }) => status === 'running').length;
+    return [...this.tasks.values()].filter(({ status, plan }) => status === 'running' && !isWhole(plan)).length;
   }
 
   private get stoppedBy(): string | undefined {
@@ -65,6 +69,10 @@ export class Model {
 
   private expect(holds: boolean, complaint: string): void {
     if (!holds) this.complaints.push(complaint);
+  }
+
+  private partsOf(id: string): readonly TaskModel[] {
+    return [...this.tasks.values()].filter(({ whole }) => whole === id);
   }
 
   /** Also after the end. */
@@ -135,6 +143,7 @@ export class Model {
     if (!task) return this.expect(false, `${event.type} of a task that is not in the plan`);
     const { id } = task.plan;
     if (event.type === 'TaskStarted') this.start(task, event);
+    else if (event.type === 'TaskExpanded') this.expand(task, event);
     else if (event.type === 'TaskCompleted') {
       this.endAttempt(task, event.data.attempt, 'completed');
       this.completed.push(id);
@@ -170,7 +179,9 @@ export class Model {
   private start(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskStarted' }>): void {
     const { id, dependsOn, compensates } = task.plan;
     if (compensates === undefined) this.expect(this.status === 'running', `${id} starts while ${this.status}`);
-    else this.expectUndoing(id);
+    else this.expectUndoing(task);
+    const whole = this.tasks.get(task.whole ?? '');
+    if (whole) this.complaints.push(...ofStart(task, whole, this.partsOf(whole.plan.id)));
     this.expect(task.status === 'pending' && data.attempt === task.attempt + 1, `${id}/${data.attempt} starts while attempt ${task.attempt} is ${task.status}`);
     this.expect(this.at >= task.notBefore, `${id}/${data.attempt} starts before its time`);
     for (const name of dependsOn) {
@@ -185,10 +196,17 @@ export class Model {
     this.expect(this.running <= (this.plan.concurrency ?? Infinity), `${this.running} tasks run at once`);
   }
 
-  /** One at a time, the last completed first. */
-  private expectUndoing(id: string): void {
-    const isTime = this.isUndoing && this.running === 0 && this.status === (this.cancel === undefined ? 'running' : 'cancelling');
+  private expand(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskExpanded' }>): void {
+    this.complaints.push(...ofExpansion(task, this.partsOf(task.plan.id), data, this.at));
+    for (const plan of partsOf(task.plan, data)) this.tasks.set(plan.id, { ...newTask(plan, task.plan.id), notBefore: timeOf(data.notBefore) ?? 0 });
+  }
+
+  /** One at a time, the last completed first; of one its parts beside each other. */
+  private expectUndoing({ plan: { id }, whole }: TaskModel): void {
+    const others = [...this.tasks.values()].filter((task) => task.status === 'running' && task.plan.id !== whole && (whole === undefined || task.whole !== whole));
+    const isTime = this.isUndoing && others.length === 0 && this.status === (this.cancel === undefined ? 'running' : 'cancelling');
     this.expect(isTime && this.cancel !== 'immediate', `${id} starts while ${this.status}, and nothing is to be undone now`);
+    if (whole !== undefined) return;
     const left = [...this.tasks.values()].filter(({ status, plan }) => status === 'pending' && plan.compensates !== undefined);
     const next = this.completed.toReversed().flatMap((done) => left.find(({ plan }) => plan.compensates === done)?.plan.id ?? [])[0];
     this.expect(id === next, `${id} starts before ${next}`);
@@ -197,12 +215,14 @@ export class Model {
   private endAttempt(task: TaskModel, attempt: number, status: TaskModel['status']): void {
     const isCurrent = task.status === 'running' && task.attempt === attempt;
     this.expect(isCurrent, `${task.plan.id}/${attempt} ends while attempt ${task.attempt} is ${task.status}`);
+    if (isWhole(task.plan)) this.complaints.push(...ofWhole(task, this.partsOf(task.plan.id), status));
     task.status = status;
   }
 }
 
-const newTask = (plan: PlanTask): TaskModel => ({
+const newTask = (plan: PlanTask, whole?: string): TaskModel => ({
   plan,
+  whole,
   status: 'pending',
   attempt: 0,
   failures: 0,

@@ -30,7 +30,7 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
       [ledger, 'if (!result.stored) return undefined;', ''],
       [ledger, 'sequence: result.sequence', 'sequence: result.stored ? result.sequence : execution.sequence + 1'],
     ],
-    /alarm: .*HISTORY_BROKEN|is broken at|not in the log|is stuck/,
+    /alarm: .*HISTORY_BROKEN|is broken at|not in the log|is stuck|runs twice/,
   ],
   [
     'a pause that is passed over',
@@ -56,6 +56,21 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
     'a cancel that does not come down',
     [[child, 'await this.cancel(this.wait.cancel);', '']],
     /is stuck: is execution/,
+  ],
+  [
+    'items that do not wait for their turn',
+    [[evolve, 'const isAdmitted = n < admitted;', 'const isAdmitted = n <= admitted;']],
+    /starts beside|is stuck: /,
+  ],
+  [
+    'an item that is tried again although another one has failed, where that is the end of all',
+    [['libs/execution/src/outcome.ts', 'state.tasks.get(parent?.id ?? \'\')?.children?.isStopped !== true &&', 'parent !== null &&']],
+    /starts although another item has failed/,
+  ],
+  [
+    'a loop that is not asked after a crash',
+    [['apps/executor/src/commit-draft.ts', 'if (!hasRoom() || !task) continue;', 'if (!hasRoom() || !task || taken === 0) continue;']],
+    /is stuck: /,
   ],
 ];
 

@@ -38,6 +38,18 @@ const inputOf = (random: Random, runner: string): JsonObject => {
   return {};
 };
 
+const itemsOf = (random: Random): NonNullable<PlanTask['forEach']> => ({
+  items: Array.from({ length: random.int(0, 4) }, (_, n) => n),
+  ...(random.chance(0.5) && { concurrency: random.int(1, 3) }),
+  ...(random.chance(0.3) && { failFast: true }),
+});
+
+const loopOf = (random: Random): NonNullable<PlanTask['loop']> => ({
+  until: `iteration >= ${random.int(0, 3)}`,
+  maxIterations: random.int(1, 4),
+  ...(random.chance(0.3) && { delayMs: random.pick([10, 1_000]) }),
+});
+
 const taskOf = (random: Random, place: number): PlanTask => {
   const runner = random.weighted({ work: 14, wait: 4, noop: 4, signal: 2, approval: 2 });
   const isBounded = runner === 'work' && random.chance(0.4);
@@ -46,6 +58,7 @@ const taskOf = (random: Random, place: number): PlanTask => {
     runner,
     input: isBounded ? { mayHang: true } : inputOf(random, runner),
     dependsOn: ids.slice(0, place).filter(() => random.chance(0.3)),
+    ...random.pick([{}, {}, {}, {}, {}, {}, { forEach: itemsOf(random) }, { loop: loopOf(random) }]),
     ...(random.chance(0.6) && { retry: retryOf(random) }),
     ...((isBounded || runner === 'signal') && { timeoutMs: random.pick([5, 150, 1_000, 3_000]) }),
     ...(runner === 'work' && random.chance(0.1) && { heartbeatMs: 500 }),
@@ -61,6 +74,7 @@ const undoing = (random: Random, { id }: PlanTask): PlanTask => ({
   input: {},
   dependsOn: [],
   compensates: id,
+  ...(random.chance(0.15) && { forEach: itemsOf(random) }),
   ...(random.chance(0.6) && { retry: retryOf(random) }),
 });
 

@@ -195,19 +195,20 @@ const attemptWait = (id: string, state: State, { id: task, attempt, executor, de
   return { kind: 'attempt', task, text, since, until, endedBy: [{ kind: 'executor', name: executor }, ...deadline, call(id, 'cancel')] };
 };
 
-const childrenWait = (state: State, { id: task }: TaskState, { count, open, admitted, isUndecided }: Children, moments: Moments, alive?: Alive): Wait | undefined => {
+const childrenWait = (state: State, { id: task }: TaskState, { count, open: left, admitted, isUndecided }: Children, moments: Moments, alive?: Alive): Wait | undefined => {
   const since = moments.expanded.get(task) ?? moments.first;
   const loop = state.graph.task.get(task)?.loop;
+  const open = Array.from({ length: admitted }, (_, index) => childId(task, index)).flatMap((child) => state.tasks.get(child) ?? []).filter(({ status }) => !isTerminal(status));
+  // None of the others starts before the resume.
+  if (state.status === 'paused' && !open.some(({ status }) => status === 'running')) return undefined;
   if (isUndecided) {
-    if (state.status === 'paused') return undefined;
     const text = `iteration ${count - 1} has ended${nobodyOf(alive) || '; an executor decides whether another one follows'}`;
     return { kind: 'executor', task, text, since, until: null, endedBy: [anyExecutor] };
   }
   const waiting = count - admitted;
   const turns = waiting > 0 ? `, ${waiting} of them ${waiting === 1 ? 'waits for its' : 'wait for their'} turn` : '';
-  const text = loop ? `iteration ${count - 1} of at most ${loop.maxIterations} has not ended` : `${open} of ${count} items have not ended${turns}`;
-  const ids = Array.from({ length: admitted }, (_, index) => childId(task, index)).filter((child) => !isTerminal(state.tasks.get(child)?.status));
-  return { kind: 'children', task, text: text + cancellingOf(state), since, until: null, endedBy: ids.slice(0, 20).map((name) => ({ kind: 'task', name })) };
+  const text = loop ? `iteration ${count - 1} of at most ${loop.maxIterations} has not ended` : `${left} of ${count} items have not ended${turns}`;
+  return { kind: 'children', task, text: text + cancellingOf(state), since, until: null, endedBy: open.slice(0, 20).map(({ id: name }) => ({ kind: 'task', name })) };
 };
 
 const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moments): Wait => {
