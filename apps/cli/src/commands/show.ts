@@ -19,12 +19,21 @@ const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, steps, sub
   return status === 'running' && step?.status === 'running' ? `step ${step.name}` : '';
 };
 
+const ITEM_LENGTH = 40;
+
+/** What it is for, where it is one of many. */
+const itemOf = ({ parent, item }: TaskView): string => {
+  if (parent === null || item === null) return '';
+  const text = typeof item === 'string' ? item : JSON.stringify(item);
+  return `for ${text.length > ITEM_LENGTH ? `${text.slice(0, ITEM_LENGTH)}…` : text}`;
+};
+
 const taskRow = (task: TaskView): readonly Cell[] => [
   task.id,
   { text: task.status, style: styleOf(task.status) },
   task.attempt === 0 ? '' : String(task.attempt),
   task.status === 'pending' ? '' : took(task.startedAt, task.endedAt),
-  printable(noteOf(task)),
+  printable([itemOf(task), noteOf(task)].filter((part) => part !== '').join(': ')),
 ];
 
 export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
