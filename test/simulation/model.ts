@@ -149,7 +149,7 @@ export class Model {
       this.completed.push(id);
       this.expect(task.wakeAt === undefined || this.at >= task.wakeAt, `${id} has not waited long enough`);
     } else if (event.type === 'TaskCancelled') {
-      const isStoppedWait = task.executor === '' && task.plan.runner !== 'execution' && this.stoppedBy !== undefined;
+      const isStoppedWait = task.executor === '' && (task.plan.runner !== 'execution' || isWhole(task.plan)) && this.stoppedBy !== undefined;
       this.expect(this.cancel !== undefined || this.isOverdue || isStoppedWait, `${id} was cancelled, and nobody wanted it`);
       this.endAttempt(task, event.data.attempt, 'cancelled');
     } else if (event.type === 'TaskTimedOut') {
