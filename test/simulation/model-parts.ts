@@ -1,5 +1,20 @@
 import type { EventData, PlanTask } from '#libs/contracts';
-import type { TaskModel } from './model.js';
+
+export type TaskModel = {
+  readonly plan: PlanTask;
+  /** The task that it is a part of. */
+  readonly whole: string | undefined;
+  status: 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'cancelled';
+  attempt: number;
+  failures: number;
+  isLost: boolean;
+  /** Its condition was false: what depends on it goes on. */
+  isPassedOver: boolean;
+  executor: string;
+  notBefore: number;
+  wakeAt: number | undefined;
+  deadlineAt: number | undefined;
+};
 
 const endings: readonly string[] = ['completed', 'failed', 'skipped', 'cancelled'];
 

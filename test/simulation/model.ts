@@ -1,21 +1,5 @@
 import type { Event, Plan, PlanTask } from '#libs/contracts';
-import { isWhole, ofExpansion, ofStart, ofWhole, partsOf } from './model-parts.js';
-
-export type TaskModel = {
-  readonly plan: PlanTask;
-  /** The task that it is a part of. */
-  readonly whole: string | undefined;
-  status: 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'cancelled';
-  attempt: number;
-  failures: number;
-  isLost: boolean;
-  /** Its condition was false: what depends on it goes on. */
-  isPassedOver: boolean;
-  executor: string;
-  notBefore: number;
-  wakeAt: number | undefined;
-  deadlineAt: number | undefined;
-};
+import { type TaskModel, isWhole, ofExpansion, ofStart, ofWhole, partsOf } from './model-parts.js';
 
 type TaskEvent = Extract<Event, { readonly data: { readonly taskId: string } }>;
 type ArtifactEvent = Extract<Event, { readonly data: { readonly artifactId: string } }>;
