@@ -9,12 +9,19 @@ const MAX_EVENTS = 200;
 const MAX_REPORTED_BYTES = 128 * 1024;
 
 /** What happened to an attempt, until it is committed. */
-export type Report = { readonly command: OwnerCommand; readonly cause: string; readonly bytes: number };
+export type Report = {
+  readonly command: OwnerCommand;
+  readonly cause: string;
+  readonly bytes: number;
+  /** Called once it is stored, or nothing is left to store of it. */
+  readonly settled: () => void;
+};
 
-export const reportOf = (command: OwnerCommand & { readonly taskId: string }, attempt: number): Report => ({
+export const reportOf = (command: OwnerCommand & { readonly taskId: string }, attempt: number, settled = (): void => undefined): Report => ({
   command,
   cause: attemptKey(command.taskId, attempt),
   bytes: sizeOf(command),
+  settled,
 });
 
 export const attemptKey = (taskId: string, attempt: number): string => `${taskId}/${attempt}`;

@@ -228,13 +228,17 @@ export class ExecutionDriver {
     const own = this.unsettled.get(hash);
     this.unsettled.clear();
     if (!own) return;
-    this.reports.splice(0, own.taken);
+    this.letGo(own.taken);
     for (const key of own.started) this.decided.add(key);
+  }
+
+  private letGo(reports: number): void {
+    for (const { settled } of this.reports.splice(0, reports)) settled();
   }
 
   private async commit(): Promise<void> {
     const draft = this.draft();
-    if (draft.events.length === 0) this.reports.splice(0, draft.taken);
+    if (draft.events.length === 0) this.letGo(draft.taken);
     else await this.append(draft);
     if (draft.more) this.again = true;
     this.follow(draft.at);
@@ -296,6 +300,7 @@ export class ExecutionDriver {
     if (this.halted) return;
     const { state } = this;
     for (const run of this.runs.values()) {
+      run.hold(state.status === 'paused');
       if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
     }
     const running = runningAttempts(state);
@@ -331,6 +336,7 @@ export class ExecutionDriver {
     }
     const run = startRun(this.around, { ref: this.ref, state: this.state, task, attempt }, {
       step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
+      progress: (progress, settled) => this.report({ type: 'RecordProgress', taskId, attempt, progress }, attempt, settled),
       ended: (outcome) => this.ended(run, outcome),
     });
     this.runs.set(taskId, run);
@@ -357,8 +363,8 @@ export class ExecutionDriver {
     if (this.slotsHeld.delete(taskId)) this.around.slots.release();
   }
 
-  private report(command: OwnerCommand & { readonly taskId: string }, attempt: number): void {
-    this.reports.push(reportOf(command, attempt));
+  private report(command: OwnerCommand & { readonly taskId: string }, attempt: number, settled?: () => void): void {
+    this.reports.push(reportOf(command, attempt, settled));
     this.drive();
   }
 

@@ -1,7 +1,8 @@
 import type { ExecutionRef, Failure, PlanTask } from '#libs/contracts';
 import type { State, TaskOutcome } from '#libs/execution';
 import { ExpressionError } from '#libs/expressions';
-import type { Attempt, OutputChunk, Runner, StepReport } from '#libs/runners';
+import type { Attempt, OutputChunk, Progress, Runner, StepReport } from '#libs/runners';
+import { AttemptCourse } from './attempt-course.js';
 import type { Clock } from './clock.js';
 import { failureOf, inputOf } from './expressions.js';
 import { watchHeartbeat } from './heartbeat.js';
@@ -16,11 +17,14 @@ export type Run = {
   /** Ends the attempt and everything it started; its outcome follows. */
   abort(): void;
   readonly aborted: boolean;
+  /** Lets it go no further for as long as its execution is paused, where it asks whether it may. */
+  hold(isPaused: boolean): void;
 };
 
 /** What an attempt tells while and when it runs. */
 export type RunReports = {
   readonly step: (report: StepReport) => void;
+  readonly progress: (progress: Progress, settled: () => void) => void;
   readonly ended: (outcome: TaskOutcome) => void;
 };
 
@@ -116,6 +120,7 @@ export const startRun = (
   const { ref, task, attempt } = assignment;
   const controller = new AbortController();
   const silent = new AbortController();
+  const course = new AttemptCourse(assignment.state.tasks.get(task.id)?.progress, reports.progress);
   const runner = host.runners.get(task.runner);
   const heartbeat = task.heartbeatMs === undefined ? undefined : watchHeartbeat(clock, task.heartbeatMs, () => silent.abort());
   const run = async (): Promise<TaskOutcome> => {
@@ -128,6 +133,7 @@ export const startRun = (
         heartbeat?.beat();
         reports.step(step);
       },
+      course,
       ...(heartbeat && { heartbeat }),
     });
   };
@@ -142,7 +148,11 @@ export const startRun = (
   return {
     taskId: task.id,
     attempt,
-    abort: () => controller.abort(),
+    abort: () => {
+      controller.abort();
+      course.end();
+    },
+    hold: (isPaused) => course.hold(isPaused),
     get aborted() {
       return controller.signal.aborted;
     },

@@ -32,6 +32,7 @@ export type EventData = {
   TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
   TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' | 'origin' }>;
   TaskCancelled: Refine<Wire<wire.TaskCancelled>, { kind?: 'timeout' }>;
+  TaskProgressed: Wire<wire.TaskProgressed>;
   TaskCarriedOver: Refine<Wire<wire.TaskCarriedOver>, { status: 'completed' | 'failed' | 'skipped' }>;
   TaskResultIgnored: Wire<wire.TaskResultIgnored>;
   StepStarted: Wire<wire.StepStarted>;
@@ -85,6 +86,7 @@ const types: Record<EventType, true> = {
   TaskRetryScheduled: true,
   TaskSkipped: true,
   TaskCancelled: true,
+  TaskProgressed: true,
   TaskCarriedOver: true,
   TaskResultIgnored: true,
   StepStarted: true,

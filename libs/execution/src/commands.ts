@@ -1,5 +1,6 @@
 import type { CancelMode, Event, EventData, Fact, Failure, Json, JsonObject, Origin, Plan } from '#libs/contracts';
 import type { NewArtifact } from './artifacts.js';
+import type { TaskProgress } from './task-state.js';
 
 /** What a client asks for. */
 export type ClientCommand =
@@ -40,6 +41,7 @@ export type OwnerCommand =
   /** A task that is due can't be started, and could not be later; or nobody can say whether a loop is over. */
   | { readonly type: 'FailTask'; readonly taskId: string; readonly error: Failure }
   | { readonly type: 'RecordOutcome'; readonly taskId: string; readonly attempt: number; readonly outcome: TaskOutcome }
+  | { readonly type: 'RecordProgress'; readonly taskId: string; readonly attempt: number; readonly progress: TaskProgress }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
   | { readonly type: 'RecordArtifact'; readonly taskId: string; readonly attempt: number; readonly artifact: NewArtifact }
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }

@@ -7,7 +7,7 @@ import { consequences, due } from './consequences.js';
 import { deletionOf, ofDeleted } from './deletion.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
-import { recordEvent, recordLostAttempt, recordOutcome, recordStep } from './outcome.js';
+import { recordEvent, recordLostAttempt, recordOutcome, recordProgress, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
@@ -184,6 +184,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return recordEvent(state, command.taskId, command.attempt, command.event);
     case 'RecordChildEnd':
       return recordChildEnd(state, command.taskId, command.attempt, command.end, now);
+    case 'RecordProgress':
+      return recordProgress(state, command.taskId, command.attempt, command.progress);
     case 'RecordLostAttempt':
       return recordLostAttempt(state, command.taskId, command.attempt, now);
     case 'RecordStep':

@@ -44,6 +44,7 @@ export const ofDeleted = (command: Command, deleted: Deletion, isRepeated: () =>
     case 'FailTask':
     case 'RecordOutcome':
     case 'RecordEvent':
+    case 'RecordProgress':
     case 'RecordLostAttempt':
     case 'RecordStep':
     case 'RecordArtifact':

@@ -36,6 +36,7 @@ const pendingTask = (task: PlanTask, at: number): TaskState => ({
   retryAt: undefined,
   result: undefined,
   error: undefined,
+  progress: undefined,
   steps: 0,
   openStep: undefined,
 });
@@ -280,6 +281,11 @@ const apply = (draft: Draft, event: Event): void => {
       if (event.data.kind === 'timeout') draft.gaveUp = true;
       change(draft, event.data.taskId, { ...idle, status: 'cancelled', result: event.data.result });
       return;
+    case 'TaskProgressed': {
+      const { taskId, attempt: _, ...progress } = event.data;
+      change(draft, taskId, { progress });
+      return;
+    }
     case 'TaskCarriedOver': {
       const { taskId, status, from, result, error } = event.data;
       change(draft, taskId, { status, passedOver: status === 'skipped', carriedFrom: from, result, error });

@@ -25,5 +25,5 @@ export { type Predecessor, type Succession, successorOf } from './succession.js'
 export { mayStart, startBy, startable } from './starting.js';
 export { type Deletion, type State, initial, remainsOf } from './state.js';
 export { type SubExecution, subExecutionsOf, endOf, isSubExecution, ownInput, planOfChild } from './sub-executions.js';
-export { type Children, type TaskState, isBusy, isTerminal } from './task-state.js';
+export { type Children, type TaskProgress, type TaskState, isBusy, isTerminal } from './task-state.js';
 export { isWait } from './waits.js';

@@ -97,6 +97,7 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
     }
     case 'TaskTimedOut':
     case 'TaskCancelled':
+    case 'TaskProgressed':
     case 'StepStarted':
     case 'ClarificationRequested':
     case 'ClarificationWithdrawn':

@@ -4,7 +4,7 @@ import type { StepProgress, TaskOutcome } from './commands.js';
 import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
 import { backoffMs, chanceOf, isRetryable, maxAttempts } from './retry.js';
 import type { State } from './state.js';
-import { type TaskState, isTerminal } from './task-state.js';
+import { type TaskProgress, type TaskState, isTerminal } from './task-state.js';
 
 const planOf = (state: State, task: TaskState): PlanTask | undefined => state.graph.task.get(task.id);
 
@@ -118,6 +118,9 @@ export const recordOutcome = (
 /** Found twice, or by two owners, it changes nothing. */
 export const recordEvent = (state: State, taskId: string, attempt: number, event: JsonObject): readonly Fact[] =>
   current(state, taskId, attempt)?.event === undefined ? [] : [{ type: 'TaskCompleted', data: { taskId, attempt, result: event } }];
+
+export const recordProgress = (state: State, taskId: string, attempt: number, progress: TaskProgress): readonly Fact[] =>
+  current(state, taskId, attempt) ? [{ type: 'TaskProgressed', data: { taskId, attempt, ...progress } }] : [];
 
 export const recordLostAttempt = (state: State, taskId: string, attempt: number, now: number): readonly Fact[] => {
   const task = current(state, taskId, attempt);

@@ -36,6 +36,9 @@ const endsOf = ({ execution, events }: Predecessor): ReadonlyMap<string, End> =>
 const mustSucceed = (state: State, { execution }: Predecessor, how: Succession): void => {
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   if (state.deleted) throw refusalOf(state.deleted);
+  if (state.plan.tasks.some(({ runner }) => runner === 'bulk')) {
+    throw new Refused('BULK_NOT_CARRIED_ON', `${execution} is a bulk operation, and what it did would be done twice; ask for another one with the same filter`);
+  }
   if (how.kind === 'fork') return;
   if (!isTerminal(state.status)) {
     throw new Refused('EXECUTION_NOT_ENDED', `${execution} is ${state.status}, and a ${how.kind} would do its work beside it; wait for its end, cancel it, or fork it`);
@@ -99,7 +102,7 @@ const carriedOver = (state: State, predecessor: Predecessor, how: Succession): r
 
 /**
  * The request of an execution that carries another one on. Throws Refused EXECUTION_NOT_FOUND, EXECUTION_NOT_ENDED, NOTHING_TO_RETRY,
- * TASK_NOT_FOUND, EXECUTION_DELETED, EVENT_UNKNOWN.
+ * BULK_NOT_CARRIED_ON, TASK_NOT_FOUND, EXECUTION_DELETED, EVENT_UNKNOWN.
  */
 export const successorOf = (predecessor: Predecessor, how: Succession): Extract<ClientCommand, { readonly type: 'RequestExecution' }> => {
   const state = fold(initial, predecessor.events);

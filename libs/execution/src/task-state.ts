@@ -14,6 +14,9 @@ export type Children = {
   readonly isUndecided: boolean;
 };
 
+/** Of `total`: what is done, and what failed beside that. `resume` is the runner's own, for an attempt that goes on where one was lost. */
+export type TaskProgress = Omit<EventData['TaskProgressed'], 'taskId' | 'attempt'>;
+
 /** One task of an execution. All times are milliseconds since the epoch. */
 export type TaskState = {
   readonly id: string;
@@ -56,6 +59,8 @@ export type TaskState = {
   readonly retryAt: number | undefined;
   readonly result: JsonObject | undefined;
   readonly error: Failure | undefined;
+  /** How far its attempts have come. */
+  readonly progress: TaskProgress | undefined;
   /** Steps of the current attempt. */
   readonly steps: number;
   readonly openStep: string | undefined;

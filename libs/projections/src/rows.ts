@@ -72,6 +72,7 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     waitsFor: json(row, 'waits_for'),
     subExecution: textOrNull(row, 'sub_execution'),
     why: textOrNull(row, 'why'),
+    progress: json(row, 'progress'),
     carriedFrom: textOrNull(row, 'carried_from'),
     steps: stepsByTask.get(text(row, 'id')) ?? [],
   }));

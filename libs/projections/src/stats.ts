@@ -125,6 +125,7 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       return move(store, event.data.taskId, 'cancelled');
     case 'TaskCarriedOver':
       return move(store, event.data.taskId, event.data.status);
+    case 'TaskProgressed':
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
     case 'ClarificationRequested':

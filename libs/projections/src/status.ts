@@ -138,6 +138,10 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
       const { taskId, result } = event.data;
       return [task(taskId, { status: 'cancelled', ended_at: at, result: json(result), waits_for: null }), ended(false)];
     }
+    case 'TaskProgressed': {
+      const { taskId, done, failed, total } = event.data;
+      return [task(taskId, { progress: JSON.stringify({ done, failed, total }) })];
+    }
     case 'TaskCarriedOver': {
       const { taskId, status, from, result, error, why = null } = event.data;
       return [task(taskId, { status, ended_at: at, result: json(result), error: json(error), why, carried_from: from }), ended(status === 'failed')];

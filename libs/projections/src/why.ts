@@ -183,7 +183,7 @@ const subExecutionWait = (id: string, state: State, { id: task, deadlineAt }: Ta
   return { kind: 'execution', task, text, since: moments.started.get(task) ?? moments.first, until, endedBy: [{ kind: 'execution', name: child }, call(id, 'cancel')] };
 };
 
-const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt }: TaskState, moments: Moments, alive?: Alive): Wait => {
+const attemptWait = (id: string, state: State, { id: task, attempt, executor, deadlineAt, progress }: TaskState, moments: Moments, alive?: Alive): Wait => {
   const since = moments.started.get(task) ?? moments.first;
   const until = deadlineAt === undefined ? null : iso(deadlineAt);
   const deadline: EndedBy[] = until === null ? [] : [{ kind: 'time', name: until }];
@@ -191,7 +191,8 @@ const attemptWait = (id: string, state: State, { id: task, attempt, executor, de
     const text = `attempt ${attempt} ran on executor ${executor}, which is gone${nobodyOf(alive) || '; another one takes over within seconds'}`;
     return { kind: 'attempt', task, text: text + cancellingOf(state), since, until, endedBy: [anyExecutor] };
   }
-  const text = `attempt ${attempt} runs on executor ${executor}${until === null ? ', without a time limit' : ''}${cancellingOf(state)}`;
+  const far = progress ? `, ${progress.done + progress.failed} of ${progress.total} done${progress.failed > 0 ? `, ${progress.failed} of them in vain` : ''}` : '';
+  const text = `attempt ${attempt} runs on executor ${executor}${far}${until === null ? ', without a time limit' : ''}${cancellingOf(state)}`;
   return { kind: 'attempt', task, text, since, until, endedBy: [{ kind: 'executor', name: executor }, ...deadline, call(id, 'cancel')] };
 };
 

@@ -1,11 +1,13 @@
 export {
   type Attempt,
+  type Course,
   type Heartbeat,
   type InputProblem,
   type Outcome,
   type OutputChunk,
   type OutputSink,
   type OutputStream,
+  type Progress,
   type Runner,
   type StepReport,
 } from './runner.js';

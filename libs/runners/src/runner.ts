@@ -44,6 +44,25 @@ export type Heartbeat = {
   suspend(): void;
 };
 
+/** How far an attempt has come: of `total` what is done, and what failed beside that. */
+export type Progress = {
+  readonly done: number;
+  readonly failed: number;
+  readonly total: number;
+  /** What another attempt is to go on from. */
+  readonly resume: JsonObject;
+};
+
+/** For attempts that do a lot of one thing after the other. */
+export type Course = {
+  /** The last that an attempt of the task has told. */
+  readonly last: Progress | undefined;
+  /** Resolves once that is stored, or the attempt has to end. */
+  tell(progress: Progress): Promise<void>;
+  /** Resolves once the execution is not paused, or the attempt has to end. */
+  mayGoOn(): Promise<void>;
+};
+
 /** One attempt of one task, as a runner sees it. */
 export type Attempt = {
   readonly ref: ExecutionRef;
@@ -64,6 +83,7 @@ export type Attempt = {
    */
   readonly redaction?: Redaction;
   readonly step: (report: StepReport) => void;
+  readonly course?: Course;
   /** Where the plan asks for signs of life. Steps are some without the runner's doing. */
   readonly heartbeat?: Heartbeat;
 };

@@ -2,18 +2,19 @@ import type { TaskView } from '#libs/projections';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 import { type Shown, readShown } from '../executions-api.js';
 import type { ClientOptions, Session } from '../session.js';
-import { clock, dateTime, originText, styleOf, took } from '../terminal/format.js';
+import { clock, dateTime, originText, progressText, styleOf, took } from '../terminal/format.js';
 import { type Screen, printable } from '../terminal/screen.js';
 import { type Cell, heading, printTable } from '../terminal/table.js';
 
 export type AsOfOptions = ClientOptions & { readonly asOf?: string };
 
-const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, steps, subExecution }: TaskView): string => {
+const noteOf = ({ status, error, why, waitsFor, retryAt, carriedFrom, progress, steps, subExecution }: TaskView): string => {
   const step = steps[steps.length - 1];
   if (carriedFrom !== null) return `carried over from ${carriedFrom}`;
   if (why !== null) return why;
   if (waitsFor !== null) return waitsFor.kind === 'time' ? `until ${clock(waitsFor.name)}` : `waits for ${waitsFor.kind} ${waitsFor.name}`;
   if (status === 'pending' && retryAt !== null) return `again at ${clock(retryAt)}${error ? ` after ${error.code}: ${error.message}` : ''}`;
+  if (progress !== null && error === null) return progressText(progress);
   if (error !== null) return `${error.code}: ${error.message}`;
   if (subExecution !== null) return `was execution ${subExecution}`;
   return status === 'running' && step?.status === 'running' ? `step ${step.name}` : '';

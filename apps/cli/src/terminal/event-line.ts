@@ -1,5 +1,5 @@
 import { type Event, isEventType } from '#libs/contracts';
-import { duration, originText } from './format.js';
+import { duration, originText, progressText } from './format.js';
 import { type Style, printable } from './screen.js';
 
 /** What an event says, for people: about what, and what happened to it. */
@@ -87,6 +87,8 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(event.data.taskId, `skipped, ${event.data.why}`, 'dim');
     case 'TaskCancelled':
       return say(event.data.taskId, 'cancelled', 'yellow');
+    case 'TaskProgressed':
+      return say(event.data.taskId, progressText(event.data), 'dim');
     case 'TaskCarriedOver': {
       const { taskId, status, from } = event.data;
       return say(taskId, `${status} in ${from}, carried over`, 'dim');

@@ -1,4 +1,4 @@
-import type { ExecutionSummary } from '#libs/projections';
+import type { ExecutionSummary, TaskView } from '#libs/projections';
 import type { Style } from './screen.js';
 
 const two = (value: number): string => String(value).padStart(2, '0');
@@ -49,3 +49,7 @@ export const originText = ({ kind, execution, sequence, task }: NonNullable<Exec
   if (kind === 'fork') return `fork of ${execution} at log sequence ${sequence}`;
   return `${kind} of ${execution}${task === null ? '' : ` from ${task}`}`;
 };
+
+/** How far a task has come, for people. */
+export const progressText = ({ done, failed, total }: NonNullable<TaskView['progress']>): string =>
+  `${done + failed} of ${total}${failed > 0 ? `, ${failed} failed` : ''}`;

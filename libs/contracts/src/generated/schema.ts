@@ -56,6 +56,7 @@ export const messages = {
   TaskCompleted: { taskId: 'string', attempt: 'uint32', result: 'Struct' },
   TaskExpanded: { taskId: 'string', attempt: 'uint32', runner: 'string', first: 'uint32', count: 'uint32', items: 'Value[]', notBefore: 'Timestamp?' },
   TaskFailed: { taskId: 'string', attempt: 'uint32', error: 'Failure', final: 'bool', result: 'Struct?' },
+  TaskProgressed: { taskId: 'string', attempt: 'uint32', done: 'uint64', failed: 'uint64', total: 'uint64', resume: 'Struct?' },
   TaskResultIgnored: { taskId: 'string', attempt: 'uint32', why: 'string' },
   TaskRetryScheduled: { taskId: 'string', attempt: 'uint32', at: 'Timestamp' },
   TaskSkipped: { taskId: 'string', why: 'string', kind: 'string?' },

@@ -229,6 +229,18 @@ export interface TaskCancelled {
   kind?: string | undefined;
 }
 
+/** How far the attempt has come. */
+export interface TaskProgressed {
+  taskId: string;
+  attempt: number;
+  /** Of `total`, as far as that is known: what is done, and what failed, which is not among the former. */
+  done: number;
+  failed: number;
+  total: number;
+  /** The runner's own: what the next attempt goes on from, should this one be lost. */
+  resume?: { [key: string]: any } | undefined;
+}
+
 /** The task ended well in an execution before, and does not run in this one. In the commits of the request, before anything starts. */
 export interface TaskCarriedOver {
   taskId: string;
