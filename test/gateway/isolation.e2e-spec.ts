@@ -199,6 +199,7 @@ const perform = async (wanted: Step): Promise<void> => {
     if (operation.path.endsWith('/respond')) return { decision: 'approve', reason: `reason ${party.mark}` };
     if (operation.path.endsWith('/delegate')) return { to: `user:${party.mark}` };
     if (operation.path.includes('/signals/')) return { payload: { given: party.mark } };
+    if (operation.path.startsWith('/api/v1/bulk/')) return { filter: { labels: { team: take('label') } }, dryRun: wanted.pick % 2 === 0 };
     if (operation.path.endsWith('/rerun')) return { fromTask: 'a' };
     if (operation.path.endsWith('/fork')) return { input: { given: party.mark } };
     if (operation.path.endsWith('/retry')) return {};
@@ -248,7 +249,8 @@ const remember = async (party: Party, operation: Operation, { status, body }: An
     // A label that was borrowed is the other's still.
     if ((detail['labels'] as Record<string, string>)['team'] === made.label) party.keep('label', made.label);
   }
-  if (body['origin'] !== undefined && operation.method === 'POST' && !party.had.execution.includes(String(body['id']))) {
+  const isMade = body['origin'] !== undefined || (operation.path.startsWith('/api/v1/bulk/') && status === 202);
+  if (isMade && operation.method === 'POST' && !party.had.execution.includes(String(body['id']))) {
     party.executions += 1;
     party.lastSequence = Math.max(party.lastSequence, Number(body['sequence']));
     party.keep('execution', body['id']);

@@ -17,6 +17,8 @@ const sending: readonly (readonly [subject: string, ...users: string[]])[] = [
   ['$KV.members.m', 'executor'],
   ['$KV.checkpoints.c', 'executor'],
   ['runledger.query.stats', 'gateway', 'projector', 'operator'],
+  ['runledger.query.status.select', 'gateway', 'executor', 'projector', 'operator'],
+  ['runledger.query.status.list', 'gateway', 'projector', 'operator'],
   ['runledger.projections.rebuild', 'gateway'],
   // Answers are given by allow_responses, to whoever has asked.
   ['_INBOX_gateway.a.b'],

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { BULK } from '#libs/contracts';
 import { Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
+import { bulkRunner } from './bulk-runner.js';
+import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
 import { Owner } from './owner.js';
+import { select } from './select.js';
 import { watchWrites } from './write-watch.js';
 
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
@@ -32,22 +36,24 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     httpTimeoutMs: settings.executor.httpTimeoutMs,
     secrets: (tenant, names) => secrets.values(tenant, names),
   });
-  const log = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
+  const stored = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
   const feed = new FeedStream(nats);
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
+  const log = watchWrites(
+    stored,
+    () => nats.connected,
+    () => {
+      logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
+      reportStuckWrites();
+    },
+  );
+  const bulk = bulkRunner({ log, clock: systemClock, select: (query) => select(nats, query) });
   const owner = new Owner({
-    log: watchWrites(
-      log,
-      () => nats.connected,
-      () => {
-        logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
-        reportStuckWrites();
-      },
-    ),
-    host: { runners, output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
+    log,
+    host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
     members,
     checkpoints: await Checkpoints.open(nats),
-    purge: log,
+    purge: stored,
     belongings: [
       {
         purge: async (ref) => {

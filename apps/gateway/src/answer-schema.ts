@@ -61,6 +61,7 @@ const task = object({
   waitsFor: orNull({ ...object({ kind: { type: 'string', enum: ['time', 'signal', 'approval', 'event', 'execution', 'tasks'] }, name: text }), description: 'While it runs and nothing runs in it.' }),
   subExecution: orNull({ ...token, description: 'The execution that its current or last attempt is.' }),
   why: orNull({ ...text, description: 'Why it was skipped.' }),
+  progress: orNull({ ...object({ done: integer, failed: integer, total: integer }), description: 'How far it has come, where its runner tells.' }),
   carriedFrom: orNull({ ...token, description: 'The execution that it ended in, and that has its output, where that was another one.' }),
   steps: listOf(step),
 });
@@ -206,6 +207,13 @@ export const answers = {
   tasks: object({ tasks: listOf(task), asOfSeq }),
   clarifications: object({ clarifications: listOf(clarification), asOfSeq }),
   pending: object({ clarifications: listOf(clarification), next, asOfSeq }),
+  dryRun: object({
+    dryRun: { type: 'boolean', enum: [true] },
+    matched: { ...integer, description: 'How many there are now.' },
+    byStatus: { type: 'object', additionalProperties: integer },
+    examples: { ...listOf(object(summary)), description: 'The newest five, for those who may read executions.' },
+    asOfSeq,
+  }),
   why,
   events: object({ events: listOf(event), next }),
   output: object({ chunks: listOf(chunk), next: orNull({ ...integer, description: '`after` of the next page; null on the last.' }) }),

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Event, type ExecutionRef, type Origin, logSubject } from '#libs/contracts';
 import { type ClientCommand, type Context, keyedCause } from '#libs/execution';
-import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, replay, submit, unborn } from '#libs/ledger';
-import { type Idempotency, idOf } from './idempotency-key.js';
+import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, derivedId, replay, submit, unborn } from '#libs/ledger';
+import type { Idempotency } from './idempotency-key.js';
 import { Problem } from './problem.js';
 import type { ExecutionRequest } from './request-body.js';
 import type { Reservation, TenantLimits } from './tenant-limits.js';
@@ -33,7 +33,7 @@ export class Executions {
   /** The id follows from the idempotency key, so that the log itself knows whether the request was here before. */
   async request(tenant: string, request: Requested, caller: Caller): Promise<Accepted> {
     const { idempotency } = caller;
-    const ref = { tenant, execution: idempotency ? idOf(tenant, idempotency.key) : uuid7() };
+    const ref = { tenant, execution: idempotency ? derivedId(tenant, idempotency.key) : uuid7() };
     const room = await this.room(ref, request, idempotency);
     const command: ClientCommand = { dialect: 'canonical', ...request, type: 'RequestExecution' };
     const context = contextOf(caller);

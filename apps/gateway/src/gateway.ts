@@ -7,6 +7,7 @@ import { type Logger, type Settings, SettingsError, announceReady } from '#libs/
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { AUDIT, AuditController, type ReadAudit } from './audit.controller.js';
+import { BulkController } from './bulk.controller.js';
 import { ClarificationsController } from './clarifications.controller.js';
 import { ExecutionsController } from './executions.controller.js';
 import { ExecutionReads } from './execution-reads.js';
@@ -46,7 +47,7 @@ type Parts = {
 
 const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, SuccessorsController, StreamsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
+  controllers: [ExecutionsController, SuccessorsController, BulkController, StreamsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
   providers: [
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },

@@ -21,14 +21,6 @@ export const idempotencyOf = (request: FastifyRequest, verb: string, body: unkno
   return { key, fingerprint: sha256(`${verb}\0${canonical(body ?? {})}`).toString('base64url') };
 };
 
-/** The same id for the same key of a tenant: a UUID of version 8 (RFC 9562), whose bits come from SHA-256 of both. */
-export const idOf = (tenant: string, key: string): string => {
-  const bytes = sha256(`${tenant}\0${key}`).subarray(0, 16);
-  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x80, 6);
-  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-};
-
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** JSON with the members of every object in one order. */

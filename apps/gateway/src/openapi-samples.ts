@@ -1,6 +1,6 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { apiKeyIdFor } from '#libs/access';
-import { idOf } from './idempotency-key.js';
+import { derivedId } from '#libs/ledger';
 import type { ExampleName } from './plan-schema.js';
 
 type Sample = { readonly lang: 'Shell'; readonly label: string; readonly source: string };
@@ -15,7 +15,7 @@ const keyOf = (example: string): string => `example-${example}`;
 
 /** Ids of what the samples before have made; what is read of executions has ended soon, what is commanded has not. */
 const idFor = (path: string, method: string, tenant: string): string =>
-  path.startsWith('/api/v1/keys') ? apiKeyIdFor(tenant, keyOf('worker')) : idOf(tenant, keyOf(exampleFor(path, method)));
+  path.startsWith('/api/v1/keys') ? apiKeyIdFor(tenant, keyOf('worker')) : derivedId(tenant, keyOf(exampleFor(path, method)));
 
 const exampleFor = (path: string, method: string): ExampleName => {
   if (path.includes('/clarifications')) return 'release';

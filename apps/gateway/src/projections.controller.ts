@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { derivedId } from '#libs/ledger';
 import type { ProjectionInfo, ProjectionsAnswer, Rebuild } from '#libs/projections';
 import { Allow, principalOf } from './access.js';
-import { idOf, idempotencyOf } from './idempotency-key.js';
+import { idempotencyOf } from './idempotency-key.js';
 import { describe } from './openapi.js';
 import { Problem } from './problem.js';
 import { ReadModels } from './read-models.js';
@@ -54,7 +55,7 @@ export class ProjectionsController {
     this.mustRunTheServer(request);
     mustBeEmpty(body);
     const key = idempotencyOf(request, 'RebuildProjection', body)?.key;
-    const rebuild = await this.readModels.rebuild({ projection: name, id: key === undefined ? randomUUID() : idOf(name, key) });
+    const rebuild = await this.readModels.rebuild({ projection: name, id: key === undefined ? randomUUID() : derivedId(name, key) });
     void reply.header('location', `${base}/${name}`);
     return rebuild;
   }

@@ -14,6 +14,7 @@ import {
   type QueryRefusal,
   type Rebuild,
   type RebuildQuery,
+  type SelectAnswer,
   type StatsAnswer,
   type TaskView,
   type UsageAnswer,
@@ -65,6 +66,10 @@ export class ReadModels {
 
   list(query: ListQuery & AtLeast): Promise<ListAnswer> {
     return this.ask(queries.list, { ...query, waitMs: WAIT_MS });
+  }
+
+  select(query: ListQuery): Promise<SelectAnswer> {
+    return this.ask(queries.select, query);
   }
 
   stats(tenant: string, { minSeq }: AtLeast = {}): Promise<StatsAnswer> {

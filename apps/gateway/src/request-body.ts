@@ -17,9 +17,9 @@ export type ExecutionRequest = {
   readonly input: JsonObject;
 };
 
-type Fields = { readonly [key: string]: unknown };
+export type Fields = { readonly [key: string]: unknown };
 
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
 export const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value.length > 0 && value.length <= max && !unprintable.test(value);
 
@@ -29,7 +29,7 @@ export const unknownFields = (body: Fields, known: readonly string[]): Fault[] =
     .slice(0, 20)
     .map((key) => ({ path: `/${key.slice(0, 64)}`, message: `unknown field; known are ${known.join(', ')}` }));
 
-const labelFaults = (labels: unknown): Fault[] => {
+export const labelFaults = (labels: unknown): Fault[] => {
   if (!isObject(labels)) return [{ path: '/labels', message: 'must be an object of texts' }];
   const entries = Object.entries(labels);
   if (entries.length > MAX_LABELS) return [{ path: '/labels', message: `${entries.length} labels; at most ${MAX_LABELS}` }];

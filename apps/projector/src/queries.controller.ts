@@ -16,6 +16,7 @@ import {
   type QueryRefusal,
   type Rebuild,
   type RebuildQuery,
+  type SelectAnswer,
   type StatsAnswer,
   type TaskView,
   type UsageAnswer,
@@ -82,6 +83,11 @@ export class QueriesController {
   @MessagePattern(queries.list)
   list(@Payload() query: ListQuery & AtLeast): Promise<ListAnswer | QueryRefusal> {
     return answer(this.statusProjection, query, () => this.status.list(query));
+  }
+
+  @MessagePattern(queries.select)
+  select(@Payload() query: ListQuery & AtLeast): Promise<SelectAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => this.status.select(query));
   }
 
   @MessagePattern(queries.heads)

@@ -11,6 +11,7 @@ import {
   type PendingAnswer,
   type PendingQuery,
   type Row,
+  type SelectAnswer,
   type TaskView,
   clarificationOf,
   detailOf,
@@ -42,7 +43,7 @@ CREATE TABLE labels (
 CREATE TABLE tasks (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, runner TEXT NOT NULL,
   depends_on TEXT NOT NULL, status TEXT NOT NULL, attempt INTEGER NOT NULL, started_at TEXT, ended_at TEXT, retry_at TEXT,
-  result TEXT, error TEXT, waits_for TEXT, sub_execution TEXT, why TEXT, carried_from TEXT, parent TEXT, item TEXT,
+  result TEXT, error TEXT, waits_for TEXT, sub_execution TEXT, why TEXT, carried_from TEXT, parent TEXT, item TEXT, progress TEXT,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE TABLE steps (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, task TEXT NOT NULL, number INTEGER NOT NULL,
@@ -88,6 +89,30 @@ const decodeCursor = (cursor: string, length: number): readonly string[] => {
 
 /** What belongs to an execution, and goes with it. */
 const tables = ['executions', 'tasks', 'steps', 'clarifications', 'answers'] as const;
+
+/** Of the executions that fit, behind the cursor. Throws QueryRefused CURSOR_INVALID. */
+const conditionsOf = (query: ListQuery): { readonly where: string; readonly values: readonly (string | number)[] } => {
+  const where = ['tenant = ?'];
+  const values: (string | number)[] = [query.tenant];
+  const also = (condition: string, ...given: (string | number)[]): void => {
+    where.push(condition);
+    values.push(...given);
+  };
+  if (query.status) also(`status IN (${query.status.map(() => '?').join(', ')})`, ...query.status);
+  if (query.name?.endsWith('*')) also('substr(name, 1, length(?)) = ?', query.name.slice(0, -1), query.name.slice(0, -1));
+  else if (query.name !== undefined) also('name = ?', query.name);
+  if (query.origin !== undefined) also('origin_execution = ?', query.origin);
+  if (query.parent !== undefined) also('parent_execution = ?', query.parent);
+  if (query.child === false) also('parent_execution IS NULL');
+  if (query.carriedOn === false) also('NOT EXISTS (SELECT 1 FROM executions AS s WHERE s.tenant = e.tenant AND s.origin_execution = e.execution)');
+  if (query.from !== undefined) also('requested_at >= ?', query.from);
+  if (query.until !== undefined) also('requested_at < ?', query.until);
+  for (const [key, value] of Object.entries(query.labels ?? {})) {
+    also('execution IN (SELECT execution FROM labels WHERE tenant = ? AND key = ? AND value = ?)', query.tenant, key, value);
+  }
+  if (query.cursor !== undefined) also('(requested_at, execution) < (?, ?)', ...decodeCursor(query.cursor, 2));
+  return { where: where.join(' AND '), values };
+};
 
 /** Executions, tasks and steps as they are. Of a deleted execution its last commit is left. */
 export class StatusModel {
@@ -185,28 +210,29 @@ export class StatusModel {
 
   /** Newest first. Throws QueryRefused CURSOR_INVALID. */
   list(query: ListQuery): Omit<ListAnswer, 'asOfSeq'> {
-    const where = ['tenant = ?'];
-    const values: (string | number)[] = [query.tenant];
-    const also = (condition: string, ...given: (string | number)[]): void => {
-      where.push(condition);
-      values.push(...given);
-    };
-    if (query.status) also(`status IN (${query.status.map(() => '?').join(', ')})`, ...query.status);
-    if (query.name?.endsWith('*')) also('substr(name, 1, length(?)) = ?', query.name.slice(0, -1), query.name.slice(0, -1));
-    else if (query.name !== undefined) also('name = ?', query.name);
-    if (query.origin !== undefined) also('origin_execution = ?', query.origin);
-    if (query.parent !== undefined) also('parent_execution = ?', query.parent);
-    if (query.from !== undefined) also('requested_at >= ?', query.from);
-    if (query.until !== undefined) also('requested_at < ?', query.until);
-    for (const [key, value] of Object.entries(query.labels ?? {})) {
-      also('execution IN (SELECT execution FROM labels WHERE tenant = ? AND key = ? AND value = ?)', query.tenant, key, value);
-    }
-    if (query.cursor !== undefined) also('(requested_at, execution) < (?, ?)', ...decodeCursor(query.cursor, 2));
-    const sql = `SELECT * FROM executions WHERE ${where.join(' AND ')} ORDER BY requested_at DESC, execution DESC LIMIT ?`;
+    const { rows, next } = this.page('*', query);
+    return { executions: rows.map(summaryOf), next };
+  }
+
+  /** The same executions by their ids. Throws QueryRefused CURSOR_INVALID. */
+  select(query: ListQuery): Omit<SelectAnswer, 'asOfSeq'> {
+    const { rows, next } = this.page('execution, requested_at', query);
+    return { ids: rows.map((row) => String(row['execution'])), counts: query.cursor === undefined ? this.counts(query) : null, next };
+  }
+
+  private page(columns: string, query: ListQuery): { readonly rows: readonly Row[]; readonly next: string | null } {
+    const { where, values } = conditionsOf(query);
+    const sql = `SELECT ${columns} FROM executions AS e WHERE ${where} ORDER BY requested_at DESC, execution DESC LIMIT ?`;
     const rows = this.file.prepare(sql).all(...values, query.limit + 1) as Row[];
     const page = rows.slice(0, query.limit);
     const last = page[page.length - 1];
-    return { executions: page.map(summaryOf), next: rows.length > query.limit && last ? encodeCursor(last['requested_at'], last['execution']) : null };
+    return { rows: page, next: rows.length > query.limit && last ? encodeCursor(last['requested_at'], last['execution']) : null };
+  }
+
+  private counts(query: ListQuery): NonNullable<SelectAnswer['counts']> {
+    const { where, values } = conditionsOf(query);
+    const rows = this.file.prepare(`SELECT status, COUNT(*) AS n FROM executions AS e WHERE ${where} GROUP BY status`).all(...values) as Row[];
+    return Object.fromEntries(rows.map((row) => [row['status'], Number(row['n'])]));
   }
 
   /** The last commit of every execution, deleted ones included, in the order of tenant and execution. */

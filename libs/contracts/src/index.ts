@@ -1,4 +1,5 @@
 export type { AuditRecord } from './audit.js';
+export { BULK, type BulkAction, type BulkInput, type Selection } from './bulk.js';
 export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
 export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
 export {
@@ -22,6 +23,7 @@ export {
   type ExecutionRef,
   QUERIES,
   REBUILD,
+  SELECT,
   SHARDS,
   auditSubject,
   feedFilter,

@@ -78,5 +78,8 @@ export const feedFilter = ({ tenant, execution }: ExecutionRef): string => {
 /** All that the projector is asked, below which every query has its own subject. */
 export const QUERIES = 'runledger.query.>';
 
+/** Where it is asked which executions fit a filter: all that an executor may ask. */
+export const SELECT = 'runledger.query.status.select';
+
 /** Where the projector is told to rebuild a projection. */
 export const REBUILD = 'runledger.projections.rebuild';

@@ -1,4 +1,4 @@
-import { QUERIES, REBUILD } from '#libs/contracts';
+import { QUERIES, REBUILD, SELECT } from '#libs/contracts';
 import { inboxPrefix } from './access.js';
 import { streamNames } from './streams.js';
 
@@ -90,6 +90,8 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         write('checkpoints'),
         leader('KV_checkpoints'),
         leader('KV_secrets'),
+        // Whom a bulk operation is about.
+        SELECT,
       ];
     case 'projector':
       // A query too: of its health check, to itself.

@@ -27,3 +27,4 @@ export {
   type Position,
   type StoredCommit,
 } from './store.js';
+export { derivedId } from './derived-id.js';

@@ -22,6 +22,7 @@ export {
   type Rebuild,
   type RebuildPhase,
   type RebuildQuery,
+  type SelectAnswer,
   type StatsAnswer,
   type StepView,
   type TaskView,

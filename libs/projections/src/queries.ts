@@ -1,9 +1,10 @@
-import { type ExecutionStatus, type Failure, type Json, type JsonObject, type OriginKind, REBUILD, type StepStatus, type TaskStatus } from '#libs/contracts';
+import { type ExecutionStatus, type Failure, type Json, type JsonObject, type OriginKind, REBUILD, SELECT, type Selection, type StepStatus, type TaskStatus } from '#libs/contracts';
 
 // What the gateway asks the projector, over NATS request/reply; subjects are these names, below QUERIES but for the rebuild.
 export const queries = {
   execution: 'runledger.query.status.execution',
   list: 'runledger.query.status.list',
+  select: SELECT,
   tasks: 'runledger.query.status.tasks',
   clarifications: 'runledger.query.status.clarifications',
   pending: 'runledger.query.status.pending',
@@ -87,6 +88,8 @@ export type TaskView = {
   readonly subExecution: string | null;
   /** Why it was skipped. */
   readonly why: string | null;
+  /** How far it has come, where its runner tells: `failed` is not among `done`. */
+  readonly progress: { readonly done: number; readonly failed: number; readonly total: number } | null;
   /** The execution that it ended well in, and that has its output, where that was not this one. */
   readonly carriedFrom: string | null;
   readonly steps: readonly StepView[];
@@ -136,19 +139,8 @@ export type PendingQuery = {
 /** Those that have waited longest first. */
 export type PendingAnswer = { readonly asOfSeq: number; readonly clarifications: readonly ClarificationView[]; readonly next: string | null };
 
-/** Filters are combined with and. Times are RFC 3339 and filter by requestedAt: from <= t < until. */
-export type ListQuery = {
+export type ListQuery = Selection & {
   readonly tenant: string;
-  readonly status?: readonly ExecutionStatus[];
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Exact, or with a trailing `*` a prefix. */
-  readonly name?: string;
-  /** The execution whose attempts they are. */
-  readonly parent?: string;
-  readonly from?: string;
-  readonly until?: string;
-  /** Those that carry on this execution. */
-  readonly origin?: string;
   /** 1 to 1000. */
   readonly limit: number;
   /** As an earlier answer gave it. */
@@ -159,6 +151,14 @@ export type ListQuery = {
 export type ListAnswer = {
   readonly asOfSeq: number;
   readonly executions: readonly ExecutionSummary[];
+  readonly next: string | null;
+};
+
+/** Ids in the order of lists, and on the first page how many there are of each status. */
+export type SelectAnswer = {
+  readonly asOfSeq: number;
+  readonly ids: readonly string[];
+  readonly counts: Readonly<Partial<Record<ExecutionStatus, number>>> | null;
   readonly next: string | null;
 };
 
