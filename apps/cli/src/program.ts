@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { permissions, roles } from '#libs/access';
 import { integer, jsonObject, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
 import type { AnswerOptions, ApprovalsOptions } from './commands/approvals.js';
+import type { BulkOptions } from './commands/bulk.js';
 import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
 import type { DeleteOptions } from './commands/delete.js';
@@ -136,6 +137,24 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   ofOne('delete', 'delete an execution that has ended, with its history, output and artifacts')
     .option('--reason <text>', 'why, for the record')
     .action((id: string, options: DeleteOptions) => on(options, async (session) => (await import('./commands/delete.js')).deleteExecution(session, id, options)));
+
+  const bulk = program.command('bulk').description('one thing done to all executions that fit: an execution itself, which can be watched, paused and cancelled');
+  const ofMany = (action: 'pause' | 'resume' | 'cancel' | 'retry', description: string): Command =>
+    client(action, description, bulk)
+      .option('--status <status>', 'in one of these; several with commas', several)
+      .option('--label <key=value>', 'with this label; may be repeated', label)
+      .option('--name <name>', 'of this name; a trailing * matches the rest')
+      .option('--from <time>', 'requested at or after this time', time)
+      .option('--until <time>', 'requested before this time', time)
+      .option('--origin <id>', 'that carry on this execution', token)
+      .option('--dry-run', 'count what fits, and change nothing')
+      .option('--rate <n>', 'so many a second; default: 20', integer(1, 200))
+      .option('--detach', 'print the id of the operation and leave it running')
+      .action((options: BulkOptions) => on(options, async (session) => (await import('./commands/bulk.js')).bulk(session, action, options)));
+  ofMany('pause', 'pause what fits').option('--reason <text>', 'why, for the record');
+  ofMany('resume', 'resume what is paused and fits').option('--reason <text>', 'why, for the record');
+  ofMany('cancel', 'cancel what fits').option('--reason <text>', 'why, for the record').option('--graceful', 'let what runs finish');
+  ofMany('retry', 'retry what failed and fits, each in a new execution');
 
   ofOne('signal', 'send a signal: the task that has waited longest for its name takes it')
     .argument('<name>', 'what the task waits for', token)
