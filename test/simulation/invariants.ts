@@ -94,7 +94,9 @@ function* ofEffects(name: string, history: History, { all }: Effects): Generator
 export function* ofAnswers(answers: readonly Answer[], log: History): Generator<string> {
   for (const { ref, command, cause, told } of answers) {
     const isOf = (event: Event): boolean => event.cause === cause || event.cause.startsWith(keyedCause(cause, ''));
-    const applied = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some(isOf));
+    const own = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some(isOf));
+    // Of one request there may be more commits than one, each with a part of its plan.
+    const applied = own.filter(({ commit }) => !commit.events.every(({ type }) => type === 'ExecutionPlanExtended'));
     const what = `${command.type} ${cause} of ${ref.execution}`;
     if (applied.length > 1) yield `${what} was applied ${applied.length} times`;
     if (told === 'applied' && applied.length === 0) yield `${what} is told to be applied, and is not in the log`;

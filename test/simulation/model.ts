@@ -21,6 +21,9 @@ export class Model {
   private at = 0;
   private hasStarted = false;
   private cancel: string | undefined;
+  /** Events of the request that have not come. */
+  missing = 0;
+  private partAt = 0;
   private isOverdue = false;
   private isUndoing = false;
   /** Names of tasks in the order in which they completed. */
@@ -79,8 +82,14 @@ export class Model {
       this.expect(this.status === 'unborn', `requested ${is}`);
       this.status = 'pending';
       this.plan = event.data.plan;
-      for (const plan of this.plan.tasks) this.tasks.set(plan.id, newTask(plan));
+      this.missing = event.data.following ?? 0;
+      this.learn(this.plan.tasks);
+    } else if (event.type === 'ExecutionPlanExtended') {
+      this.expect(this.missing > 0 && event.data.first === this.tasks.size, `more of a plan, of which ${this.missing} parts are missing`);
+      this.missing -= 1;
+      this.learn(event.data.tasks);
     } else if (event.type === 'ExecutionStarted') {
+      this.expect(this.missing === 0, `started without ${this.missing} parts of its plan`);
       this.expect(!this.hasStarted && this.status === 'pending', `started ${is}`);
       this.hasStarted = true;
       this.status = 'running';
@@ -101,6 +110,14 @@ export class Model {
     else if (event.type === 'ExecutionCompensationStarted') this.startUndoing();
   }
 
+  private learn(tasks: readonly PlanTask[]): void {
+    this.partAt = this.at;
+    for (const plan of tasks) {
+      this.expect(!this.tasks.has(plan.id), `${plan.id} comes twice`);
+      this.tasks.set(plan.id, newTask(plan));
+    }
+  }
+
   private startUndoing(): void {
     const open = [...this.tasks.values()].filter(({ status, plan }) => plan.compensates === undefined && (status === 'pending' || status === 'running'));
     this.expect(!this.isUndoing && open.length === 0, `undoing begins with ${open.map(({ plan }) => plan.id).join(', ')} open, or twice`);
@@ -117,7 +134,9 @@ export class Model {
     const tasks = [...this.tasks.values()];
     const open = tasks.filter((task) => task.status === 'pending' || task.status === 'running');
     this.expect(open.length === 0, `${status} with ${open.map(({ plan }) => plan.id).join(', ')} open`);
-    const right = this.cancel !== undefined ? ['cancelled'] : this.hasFailed ? ['failed'] : this.isOverdue ? ['failed', 'completed'] : ['completed'];
+    const isNeverWhole = this.missing > 0 && this.at >= this.partAt + 60_000;
+    this.expect(this.missing === 0 || isNeverWhole || this.cancel !== undefined, `${status} while parts of its plan may yet come`);
+    const right = this.cancel !== undefined ? ['cancelled'] : isNeverWhole ? ['failed'] : this.hasFailed ? ['failed'] : this.isOverdue ? ['failed', 'completed'] : ['completed'];
     this.expect(right.includes(status), `${status}, not ${right.join(' or ')}`);
     this.status = status;
   }

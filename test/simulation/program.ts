@@ -8,7 +8,8 @@ export type Trouble = 'crash' | 'stop' | 'freeze' | 'disconnect' | 'blind' | 'jo
 
 /** What is done to the system once so many steps have been taken. */
 export type Move = { readonly atStep: number } & (
-  | { readonly kind: 'command'; readonly ref: ExecutionRef; readonly command: ClientCommand; readonly cause: string }
+  /** `appends`: who sends it is killed at the next one behind so many. */
+  | { readonly kind: 'command'; readonly ref: ExecutionRef; readonly command: ClientCommand; readonly cause: string; readonly appends?: number }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
 );
 
@@ -78,6 +79,9 @@ const undoing = (random: Random, { id }: PlanTask): PlanTask => ({
   ...(random.chance(0.6) && { retry: retryOf(random) }),
 });
 
+/** Bytes that make a part of its own of nearly every task: plans of more than one commit. */
+const BULK = 'x'.repeat(120_000);
+
 const tasksOf = (random: Random): readonly PlanTask[] => {
   const tasks = Array.from({ length: random.int(1, random.chance(0.3) ? ids.length : 3) }, (_, place) => taskOf(random, place));
   if (random.chance(0.7)) return tasks;
@@ -87,7 +91,7 @@ const tasksOf = (random: Random): readonly PlanTask[] => {
 /** A graph of up to eight tasks, of which some are undone by others; those with side effects have the runner `work`. */
 export const planOf = (random: Random): Plan => ({
   name: 'simulated',
-  tasks: tasksOf(random),
+  tasks: random.chance(0.03) ? tasksOf(random).map((task) => ({ ...task, input: { ...task.input, bulk: BULK } })) : tasksOf(random),
   ...(random.chance(0.3) && { concurrency: random.int(1, 3) }),
   ...(random.chance(0.15) && { timeoutMs: random.pick([300, 3_000, 20_000]) }),
 });
@@ -122,6 +126,8 @@ const artifactOf = (random: Random): NewArtifact => ({
   ...(random.chance(0.5) && { expiresAt: new Date(BEGIN + random.int(0, 5_000)).toISOString() }),
 });
 
+const isBulky = ({ tasks }: Plan): boolean => tasks.length > 2 && tasks.some(({ input }) => input['bulk'] === BULK);
+
 /** What a client may want of an execution once it is there. */
 export const commandOf = (random: Random): ClientCommand => {
   const type = random.weighted({ PauseExecution: 4, ResumeExecution: 4, CancelExecution: 2, SendSignal: 3, RespondToClarification: 3, AddArtifact: 1, DeleteArtifact: 1, ExpireArtifact: 1 });
@@ -149,7 +155,7 @@ export const programOf = (random: Random): Program => {
     const children = plan.tasks.filter(({ runner }) => runner === 'execution').map(({ id }) => ({ ...ref, execution: childOf(ref, id, 1) }));
     const request: ClientCommand = { type: 'RequestExecution', plan, name: 'simulated', labels: {}, input: {}, dialect: 'canonical' };
     let atStep = random.int(0, random.chance(0.5) ? 10 : steps);
-    moves.push({ atStep, kind: 'command', ref, command: request, cause: keyedCause(`request-${i}`, 'fingerprint') });
+    moves.push({ atStep, kind: 'command', ref, command: request, cause: keyedCause(`request-${i}`, 'fingerprint'), ...(isBulky(plan) && random.chance(0.3) && { appends: random.int(1, 3) }) });
     for (let n = random.int(0, random.chance(0.5) ? 0 : 5); n > 0; n--) {
       atStep += random.int(0, 60);
       const child = random.chance(0.3) ? children[0] : undefined;

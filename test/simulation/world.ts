@@ -115,7 +115,7 @@ class World {
   }
 
   private move(move: Move): void {
-    if (move.kind === 'command') return this.client.send(move.ref, move.command, move.cause);
+    if (move.kind === 'command') return this.client.send(move.ref, move.command, move.cause, move.appends);
     this.troubles += 1;
     this.trouble(move.trouble);
   }
@@ -188,7 +188,7 @@ class World {
     // One that is told to stop is a member, and an owner, until it has.
     const isStopping = this.executors.some((executor) => executor.isStopping && executor.host.state !== 'gone');
     if (this.client.isWaiting || isStopping) return false;
-    return [...this.models.values()].every((model) => model.hasEnded || (model.status === 'paused' && model.running === 0));
+    return [...this.models.values()].every((model) => model.hasEnded || (model.status === 'paused' && model.running === 0 && model.missing === 0));
   }
 }
 

@@ -76,7 +76,8 @@ export class Executions {
   /** What a command was answered when it was applied; undefined where it left nothing behind. */
   private async earlier(ref: ExecutionRef, { cause }: Context): Promise<Controlled | undefined> {
     const history = await this.log.history(ref);
-    const index = history.findIndex(({ commit }) => commit.events.some((event) => event.cause === cause));
+    // The last one: a request may have taken several.
+    const index = history.findLastIndex(({ commit }) => commit.events.some((event) => event.cause === cause));
     const commit = history[index]?.commit;
     return commit && answerOf(replay(unborn(ref), history.slice(0, index + 1)), commit.events, true);
   }
@@ -105,7 +106,7 @@ const answerOf = ({ ref, state, sequence }: Execution, events: readonly Event[],
 /** What a request that was not stored, or may not have been, has to say beyond what the log knows. */
 const ofRequest = (error: LogError, { execution }: ExecutionRef, idempotency: Idempotency | undefined): Error => {
   if (error.code === 'COMMIT_TOO_LARGE') {
-    const detail = `the plan, its input, labels and what is carried over are too large together: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
+    const detail = `a task of the plan, or its input and labels together, are too large: ${error.message} (${MAX_COMMIT_BYTES / 1024} KiB)`;
     return new Problem(413, 'PLAN_TOO_LARGE', `${detail}; keep large data in files and refer to them`, { cause: error });
   }
   if (error.code !== 'OUTCOME_UNKNOWN') return error;

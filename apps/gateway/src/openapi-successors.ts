@@ -27,7 +27,7 @@ export const describeSuccessors = {
   retry: () =>
     successor(
       'Retry from where it failed: what ended well stays, the rest runs anew in a new execution',
-      'EXECUTION_NOT_ENDED, NOTHING_TO_RETRY: it completed; IDEMPOTENCY_KEY_REUSED',
+      'EXECUTION_NOT_ENDED, NOTHING_TO_RETRY: it completed; PLAN_INCOMPLETE: not all of it was ever there; IDEMPOTENCY_KEY_REUSED',
       ApiBody({ required: false, schema: { type: 'object', additionalProperties: false, properties: {} } }),
       refusal(404, 'EXECUTION_NOT_FOUND'),
     ),

@@ -201,7 +201,7 @@ export const describe = {
       elsewhere,
       refusal(409, 'IDEMPOTENCY_KEY_REUSED'),
       deleted,
-      refusal(413, "BODY_TOO_LARGE: 4 MiB; PLAN_TOO_LARGE: 256 KiB with all that goes with it, or the tenant's limit"),
+      refusal(413, "BODY_TOO_LARGE: 8 MiB; PLAN_TOO_LARGE: 256 KiB for one task, and for the input and labels together, or the tenant's limit"),
       refusal(415, 'MEDIA_TYPE_UNSUPPORTED, ENCODING_UNSUPPORTED'),
       refusal(429, 'TOO_MANY_REQUESTS, TENANT_LIMIT: try again after Retry-After seconds'),
       refusal(503, 'LOG_UNAVAILABLE, LOG_FULL, LOG_NEARLY_FULL; OUTCOME_UNKNOWN: send it again with the same key, or read it first'),

@@ -36,6 +36,7 @@ const ofRefusal: Record<RefusalCode, number> = {
   EXECUTION_CANCELLING: 409,
   EXECUTION_NOT_ENDED: 409,
   NOTHING_TO_RETRY: 409,
+  PLAN_INCOMPLETE: 409,
   TASK_NOT_FOUND: 404,
   EXECUTION_DELETED: 410,
   BULK_NOT_CARRIED_ON: 409,
@@ -78,7 +79,7 @@ const ofSecret: Record<SecretErrorCode, number> = {
 };
 
 /** Bytes of a body, unpacked. Larger than any commit, so that a plan that is too large hears that and not less. */
-export const BODY_LIMIT = 4 * 1024 * 1024;
+export const BODY_LIMIT = 8 * 1024 * 1024;
 
 const tooLarge = (): Problem =>
   new Problem(413, 'BODY_TOO_LARGE', `the body is larger than ${BODY_LIMIT} bytes; keep large data in files and refer to them`);

@@ -63,6 +63,9 @@ CREATE TABLE answers (
 
 /** Successors of one answer. */
 const SUCCESSORS_MAX = 100;
+/** Of one answer: a message holds 1 MiB. So many tasks and steps always fit: what is largest of one, its result, has 32 KiB at most. */
+const ANSWER_BYTES = 1_000_000;
+const TASKS_SURE_TO_FIT = 20;
 
 /** Heads of one answer: it has to fit into a message of 1 MiB, however long the ids. */
 const HEADS_MAX = 3_000;
@@ -166,12 +169,15 @@ export class StatusModel {
     return { ...detailOf(row), ...(successors.length > 0 && { successors: successors.flatMap(({ id, origin }) => (origin ? [{ id, kind: origin.kind }] : [])) }) };
   }
 
+  /** Undefined also where there are more than one answer holds: the log has them all. */
   tasks(ref: ExecutionRef): readonly TaskView[] | undefined {
     const key = [ref.tenant, ref.execution];
     const rows = this.file.prepare('SELECT * FROM tasks WHERE tenant = ? AND execution = ? ORDER BY position').all(...key) as Row[];
     if (rows.length === 0) return undefined;
     const steps = this.file.prepare('SELECT * FROM steps WHERE tenant = ? AND execution = ?').all(...key) as Row[];
-    return tasksOf(rows, steps);
+    const views = tasksOf(rows, steps);
+    const isLarge = rows.length + steps.length > TASKS_SURE_TO_FIT && Buffer.byteLength(JSON.stringify(views)) > ANSWER_BYTES;
+    return isLarge ? undefined : views;
   }
 
   /** In the order they were asked; undefined where there is no such execution. */

@@ -1,6 +1,6 @@
 import type * as wire from './generated/runledger/v1/events.js';
 import type { Json, JsonObject, Refine, Wire } from './json.js';
-import type { Plan } from './plan.js';
+import type { Plan, PlanTask } from './plan.js';
 
 export type CancelMode = 'graceful' | 'immediate';
 export type Failure = Wire<wire.Failure>;
@@ -13,6 +13,7 @@ export type ArtifactType = (typeof artifactTypes)[number];
 /** Every event type and its data; the keys are the message names of events.proto. */
 export type EventData = {
   ExecutionRequested: Refine<Wire<wire.ExecutionRequested>, { plan: Plan; origin?: Origin }>;
+  ExecutionPlanExtended: Refine<Wire<wire.ExecutionPlanExtended>, { tasks: readonly PlanTask[] }>;
   ExecutionStarted: Wire<wire.ExecutionStarted>;
   ExecutionPaused: Wire<wire.ExecutionPaused>;
   ExecutionResumed: Wire<wire.ExecutionResumed>;
@@ -30,7 +31,7 @@ export type EventData = {
   TaskFailed: Wire<wire.TaskFailed>;
   TaskTimedOut: Wire<wire.TaskTimedOut>;
   TaskRetryScheduled: Wire<wire.TaskRetryScheduled>;
-  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' | 'origin' }>;
+  TaskSkipped: Refine<Wire<wire.TaskSkipped>, { kind?: 'condition' | 'timeout' | 'origin' | 'incomplete' }>;
   TaskCancelled: Refine<Wire<wire.TaskCancelled>, { kind?: 'timeout' }>;
   TaskProgressed: Wire<wire.TaskProgressed>;
   TaskCarriedOver: Refine<Wire<wire.TaskCarriedOver>, { status: 'completed' | 'failed' | 'skipped' }>;
@@ -67,6 +68,7 @@ export type Event = Fact & Envelope;
 
 const types: Record<EventType, true> = {
   ExecutionRequested: true,
+  ExecutionPlanExtended: true,
   ExecutionStarted: true,
   ExecutionPaused: true,
   ExecutionResumed: true,

@@ -1,6 +1,6 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
 import { join } from './children.js';
-import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES } from './limits.js';
+import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES, REQUEST_WITHIN_MS } from './limits.js';
 import { expire, timeOut, withdraw } from './outcome.js';
 import { deliveries } from './signals.js';
 import { startBy } from './starting.js';
@@ -19,11 +19,19 @@ const failedBy = (state: State, id: string): Failure => {
   };
 };
 
+/** Who requested it has told a part of its plan, and no more. */
+const neverWhole = ({ gaveUp }: State, { missing, since }: NonNullable<State['incomplete']>, now: number): Ending | undefined => {
+  if (!gaveUp && now < since + REQUEST_WITHIN_MS) return undefined;
+  const message = `the rest of its plan (${missing} more events) has not come within ${REQUEST_WITHIN_MS / 1000} s; request it again under another key`;
+  return { why: 'the rest of the plan never came', abandon: true, failure: { code: 'REQUEST_INCOMPLETE', message, retryable: true } };
+};
+
 export const endingOf = (state: State, now: number): Ending | undefined => {
   const overdue = state.deadlineAt !== undefined && (now >= state.deadlineAt || state.gaveUp);
   // The deadline is one for what is done, not for undoing it; and who cancels gracefully wants it undone.
   if (state.compensating && state.cancel?.mode !== 'immediate' && state.events < MAX_EVENTS) return undefined;
   if (state.cancel) return { why: 'execution cancelled', abandon: overdue, failure: undefined };
+  if (state.incomplete) return neverWhole(state, state.incomplete, now);
   if (state.events >= MAX_EVENTS) {
     const message = `the history has reached its limit of ${MAX_EVENTS} events; split the plan`;
     return { why: 'history limit', abandon: true, failure: { code: 'HISTORY_LIMIT', message, retryable: false } };
@@ -40,10 +48,11 @@ export const endingOf = (state: State, now: number): Ending | undefined => {
 
 const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[] => {
   // Whether there is anything to undo shows when all else has ended.
-  if (task.compensates !== undefined && !state.compensating) return [];
+  if (task.compensates !== undefined && !state.compensating && !state.incomplete) return [];
   const kind = ending.failure?.code === 'EXECUTION_TIMED_OUT' ? ({ kind: 'timeout' } as const) : {};
   if (task.status === 'pending') {
-    return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why, ...kind } }];
+    const isNeverWhole = ending.failure?.code === 'REQUEST_INCOMPLETE';
+    return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why, ...(isNeverWhole ? { kind: 'incomplete' } : kind) } }];
   }
   // What is done by others ends after them.
   if (task.status === 'running' && task.children) return task.children.open > 0 ? [] : [join(state, task, kind)];
@@ -121,8 +130,9 @@ const isLive = (state: State): boolean => state.status !== undefined && !isTermi
 export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES): readonly Fact[] => {
   if (!isLive(state)) return [];
   const ending = endingOf(state, now);
+  if (state.incomplete && !ending) return [];
   if (state.open === 0) return [end(state, ending)];
-  if (state.forward === 0 && !state.compensating) return undo(state, ending, limit);
+  if (state.forward === 0 && !state.compensating && !state.incomplete) return undo(state, ending, limit);
   const delivered = ending ? [] : deliveries(state, limit);
   if (delivered.length > 0) return delivered;
   if (!ending && state.orphans === 0 && state.joins === 0) return [];

@@ -148,11 +148,23 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
   }
 };
 
+/** What the same request has not told yet. Once the execution is being given up, that is too late. */
+const rest = ({ plan, carried = [] }: Extract<Command, { type: 'RequestExecution' }>, state: State): readonly Fact[] => {
+  if (!state.incomplete) return [];
+  if (isTerminal(state.status)) return refuseEnded(state, 'requested to the end');
+  if (state.cancel) throw new Refused('EXECUTION_CANCELLING', 'the execution was cancelled before all of its plan was there; request a new one');
+  if (state.gaveUp) throw new Refused('EXECUTION_TERMINAL', 'the execution is being given up, as the rest of its plan had not come in time; request a new one');
+  const first = state.plan.tasks.length;
+  const tasks = plan.tasks.slice(first);
+  const left = carried.slice(Math.max(0, carried.length - state.incomplete.missing));
+  return tasks.length === 0 ? left : [{ type: 'ExecutionPlanExtended', data: { tasks, first } }, ...left];
+};
+
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
   if (state.deleted) return ofDeleted(command, state.deleted, () => isRepeated(state, context));
   if (command.type === 'RequestExecution') {
-    if (isRepeated(state, context)) return [];
+    if (isRepeated(state, context)) return rest(command, state);
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
     const { plan, name, labels, input, dialect, origin, parent, carried = [] } = command;
     return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...carried];

@@ -4,9 +4,8 @@ import { childId, childPlan } from './children.js';
 import { parseCause } from './commands.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
-import { type State, graphOf, initial } from './state.js';
+import { type State, initial, withEdges } from './state.js';
 import { type TaskState, endedWell, hasEndedWell, isBusy, isJoined, isOrphan, isTerminal } from './task-state.js';
-import { TaskTable } from './task-table.js';
 
 type Draft = { -readonly [K in keyof State]: State[K] };
 
@@ -151,21 +150,42 @@ const remember = (draft: Draft, { cause }: Event): void => {
   draft.applied = draft.applied.plus([[key, fingerprint]]);
 };
 
+const addTasks = (draft: Draft, tasks: readonly PlanTask[]): void => {
+  draft.graph = withEdges(draft.graph, tasks);
+  draft.tasks = draft.tasks.plus(tasks.map((task) => pendingTask(task, draft.at)));
+  draft.open += tasks.length;
+  draft.forward += tasks.filter(({ compensates }) => compensates === undefined).length;
+};
+
+/** One more of the events that the request is told in; with the last one it is whole. */
+const cameIn = (draft: Draft): void => {
+  if (!draft.incomplete) return;
+  const missing = draft.incomplete.missing - 1;
+  draft.incomplete = missing > 0 ? { missing, since: draft.at } : undefined;
+  if (missing === 0) draft.resumedAt = draft.at;
+};
+
 const apply = (draft: Draft, event: Event): void => {
   draft.at = Date.parse(event.at);
   draft.events += 1;
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, name, labels, input, dialect, origin, parent } = event.data;
+      const { plan, name, labels, input, dialect, origin, parent, following = 0 } = event.data;
       draft.status = 'pending';
-      Object.assign(draft, { plan, name, labels, input, dialect, origin, parent, graph: graphOf(plan) });
-      draft.tasks = TaskTable.of(plan.tasks.map((task) => pendingTask(task, draft.at)));
-      draft.open = plan.tasks.length;
-      draft.forward = plan.tasks.filter(({ compensates }) => compensates === undefined).length;
+      Object.assign(draft, { plan, name, labels, input, dialect, origin, parent });
+      if (following > 0) draft.incomplete = { missing: following, since: draft.at };
+      addTasks(draft, plan.tasks);
       draft.correlationId = event.correlationId;
       draft.requestedBy = event.actor;
       draft.seed = event.cause;
       remember(draft, event);
+      return;
+    }
+    case 'ExecutionPlanExtended': {
+      const { tasks } = event.data;
+      draft.plan = { ...draft.plan, tasks: [...draft.plan.tasks, ...tasks] };
+      addTasks(draft, tasks);
+      cameIn(draft);
       return;
     }
     case 'ExecutionStarted':
@@ -274,8 +294,9 @@ const apply = (draft: Draft, event: Event): void => {
       return;
     }
     case 'TaskSkipped':
-      if (event.data.kind === 'timeout') draft.gaveUp = true;
+      if (event.data.kind === 'timeout' || event.data.kind === 'incomplete') draft.gaveUp = true;
       change(draft, event.data.taskId, { ...idle, status: 'skipped', passedOver: event.data.kind === 'condition' });
+      if (event.data.kind === 'origin') cameIn(draft);
       return;
     case 'TaskCancelled':
       if (event.data.kind === 'timeout') draft.gaveUp = true;
@@ -289,6 +310,7 @@ const apply = (draft: Draft, event: Event): void => {
     case 'TaskCarriedOver': {
       const { taskId, status, from, result, error } = event.data;
       change(draft, taskId, { status, passedOver: status === 'skipped', carriedFrom: from, result, error });
+      cameIn(draft);
       return;
     }
     case 'TaskResultIgnored':

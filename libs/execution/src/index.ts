@@ -15,9 +15,21 @@ export { decide } from './decide.js';
 export { refusalOf } from './deletion.js';
 export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';
-export { MAX_ARTIFACTS, MAX_DURATION_MS, MAX_EVENTS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_ITERATIONS, MAX_SIGNALS, MAX_SIGNAL_BYTES, MAX_TASKS } from './limits.js';
+export {
+  MAX_ARTIFACTS,
+  MAX_DURATION_MS,
+  MAX_EVENTS,
+  MAX_ITEMS,
+  MAX_ITEMS_BYTES,
+  MAX_ITERATIONS,
+  MAX_SIGNALS,
+  MAX_SIGNAL_BYTES,
+  MAX_TASKS,
+  REQUEST_WITHIN_MS,
+} from './limits.js';
 export { type Next, mustStop, next, runningAttempts } from './next.js';
 export { type Expression, type ExpressionRules } from './plan-expressions.js';
+export { inParts } from './parts.js';
 export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
 export { type Signal } from './signals.js';

@@ -58,7 +58,13 @@ const faultOf = (state: State, event: Exclude<Event, TaskEvent | ArtifactEvent |
   switch (event.type) {
     case 'ExecutionRequested':
       return 'the execution exists already';
+    case 'ExecutionPlanExtended': {
+      const { plan, incomplete, gaveUp } = state;
+      if (!incomplete || cancel || gaveUp) return incomplete ? `${is}, and the rest of its plan comes too late` : 'nothing of its plan is missing';
+      return unless(event.data.first === plan.tasks.length, `it begins with task ${event.data.first}, and the plan has ${plan.tasks.length} so far`);
+    }
     case 'ExecutionStarted':
+      if (state.incomplete) return 'its plan is not whole';
       return unless(status === 'pending' && startedAt === undefined, startedAt === undefined ? is : 'it has started already');
     case 'ExecutionPaused':
       return unless(status === 'pending' || status === 'running', is);
@@ -71,6 +77,7 @@ const faultOf = (state: State, event: Exclude<Event, TaskEvent | ArtifactEvent |
     case 'ExecutionCancelled':
       return cancel ? allEnded(state) : 'nobody asked for it';
     case 'ExecutionCompleted':
+      return state.incomplete ? 'its plan is not whole' : allEnded(state);
     case 'ExecutionFailed':
       return allEnded(state);
     case 'ExecutionCommandSatisfied':

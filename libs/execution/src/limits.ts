@@ -2,6 +2,10 @@
 export const MAX_TASKS = 10_000;
 /** Plans within one another, the outermost included. */
 export const MAX_PLAN_DEPTH = 8;
+/** Bytes of JSON of tasks that one event brings of a plan that one commit has not room enough for. Another number would part plans otherwise, also those of requests that are under way. */
+export const PART_BYTES = 192 * 1024;
+/** A request of which a part is missing is given up when nothing more of it has come for so long, in milliseconds. */
+export const REQUEST_WITHIN_MS = 60_000;
 /** Events of one execution; past it the execution fails with HISTORY_LIMIT, with room for what that takes. */
 export const MAX_EVENTS = 50_000;
 /** Events that one decision adds of itself; what is left follows in further commits. */

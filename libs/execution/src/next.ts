@@ -1,5 +1,6 @@
 import { isUndecided } from './children.js';
 import { consequences, due } from './consequences.js';
+import { REQUEST_WITHIN_MS } from './limits.js';
 import { mayStart, startBy, startable } from './starting.js';
 import type { State } from './state.js';
 import { isTerminal } from './task-state.js';
@@ -23,6 +24,7 @@ export const next = (state: State, clock: number): Next => {
   const advance = due(state, now).length > 0 || consequences(state, now).length > 0;
   // Past it, the execution may still wait for children to end.
   const timers: number[] = state.deadlineAt === undefined || state.deadlineAt <= now || state.compensating ? [] : [state.deadlineAt];
+  if (state.incomplete && !state.cancel) timers.push(state.incomplete.since + REQUEST_WITHIN_MS);
   const start: string[] = [];
   const undecided: string[] = [];
   let room = (state.plan.concurrency ?? Infinity) - state.running;

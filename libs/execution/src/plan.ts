@@ -14,7 +14,8 @@ export type RunnerInputs = ReadonlyMap<string, (input: JsonObject) => readonly P
 
 const MAX_PROBLEMS = 20;
 const MAX_DEPTH = 64;
-const MAX_VALUES = 50_000;
+/** Values of JSON in the input of one task, and of all tasks of a plan. */
+const MAX_VALUES = { input: 50_000, plan: 250_000 } as const;
 const MAX_CODES = 32;
 const MAX_ID = 64;
 const errorCode = /^[A-Z][A-Z0-9_]{0,63}$/;
@@ -33,7 +34,7 @@ type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 
 
 class Parser {
   readonly problems: PlanProblem[] = [];
-  private values = 0;
+  private readonly values = { input: 0, plan: 0 };
   private expressionLength = 0;
   /** Which task names which, and where. */
   private readonly references: { readonly path: string; readonly task: string; readonly named: string }[] = [];
@@ -73,9 +74,12 @@ class Parser {
 
   /** Bounds depth and number of values, so that folding, hashing and sending them stays cheap, and refuses broken text. */
   json(path: string, value: unknown, depth = 0): void {
-    this.values += 1;
+    this.values.input += 1;
+    this.values.plan += 1;
     if (this.problems.length > 0) return;
-    if (this.values > MAX_VALUES) return this.fault(path, `more than ${MAX_VALUES} values in one plan`);
+    for (const whole of ['input', 'plan'] as const) {
+      if (this.values[whole] > MAX_VALUES[whole]) return this.fault(path, `more than ${MAX_VALUES[whole]} values in one ${whole}`);
+    }
     if (depth > MAX_DEPTH) return this.fault(path, `nested deeper than ${MAX_DEPTH} levels`);
     if (typeof value === 'string' && /\p{Surrogate}/u.test(value)) return this.fault(path, 'holds half a character (a lone surrogate)');
     if (typeof value === 'number' && !Number.isFinite(value)) return this.fault(path, 'must be a finite number');
@@ -114,6 +118,7 @@ class Parser {
     const { id: task, runner, input = {} } = fields;
     if (!isObject(input)) return this.fault(path, 'must be an object');
     const before = this.problems.length;
+    this.values.input = 0;
     this.json(path, input);
     if (typeof runner !== 'string' || this.problems.length > before) return;
     const own = ownInput({ ...fields, input } as LooseTask & { input: JsonObject });

@@ -2,7 +2,8 @@ import type { State } from './state.js';
 import type { TaskState } from './task-state.js';
 
 /** True while the execution lets the task start once it is due. What undoes is started also while it is cancelled gracefully. */
-export const mayStart = ({ status, stoppedBy, compensating, cancel }: State, { compensates }: TaskState): boolean => {
+export const mayStart = ({ status, stoppedBy, compensating, cancel, incomplete }: State, { compensates }: TaskState): boolean => {
+  if (incomplete) return false;
   const isOpen = status === 'running' || status === 'pending';
   if (compensates === undefined) return isOpen && stoppedBy === undefined;
   return compensating !== undefined && (isOpen || (status === 'cancelling' && cancel?.mode === 'graceful'));

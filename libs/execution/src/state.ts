@@ -7,11 +7,11 @@ import { TaskTable } from './task-table.js';
 /** The plan's edges, computed once. */
 export type Graph = {
   readonly task: GrowingMap<PlanTask>;
-  readonly dependents: ReadonlyMap<string, readonly string[]>;
+  readonly dependents: GrowingMap<readonly string[]>;
   /** True where a task may wait for its start for so long only. */
   readonly limitsStarts: boolean;
   /** By the task that is undone, the one that undoes it. */
-  readonly compensations: ReadonlyMap<string, string>;
+  readonly compensations: GrowingMap<string>;
 };
 
 /** Tasks in the order to run them. */
@@ -24,6 +24,8 @@ export type Deletion = { readonly at: number; readonly by: string; readonly reas
 export type State = {
   readonly status: ExecutionStatus | undefined;
   readonly plan: Plan;
+  /** Set while events of the request are missing: how many, and when the last one came. Nothing starts before all are there. */
+  readonly incomplete: { readonly missing: number; readonly since: number } | undefined;
   readonly graph: Graph;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -52,6 +54,7 @@ export type State = {
   /** Time of the last event; no later event is older. */
   readonly at: number;
   readonly startedAt: number | undefined;
+  /** No task could start before: it was paused, or its plan was not whole. */
   readonly resumedAt: number | undefined;
   readonly deadlineAt: number | undefined;
   readonly cancel: { readonly mode: CancelMode; readonly reason: string | undefined } | undefined;
@@ -63,7 +66,7 @@ export type State = {
   readonly compensating: { readonly reason: Failure | undefined } | undefined;
   /** The first compensation that failed. */
   readonly notUndone: string | undefined;
-  /** True once tasks were given up because the execution's time was over. */
+  /** True once tasks were given up because the execution's time was over, or the rest of its plan never came. */
   readonly gaveUp: boolean;
   /** The task whose failure stops the execution (onFailure: stop). */
   readonly stoppedBy: string | undefined;
@@ -83,11 +86,13 @@ export type State = {
 };
 
 const nothing: Plan = { name: '', tasks: [] };
+const empty: Graph = { task: GrowingMap.of(), dependents: GrowingMap.of(), limitsStarts: false, compensations: GrowingMap.of() };
 
 export const initial: State = {
   status: undefined,
   plan: nothing,
-  graph: { task: GrowingMap.of(), dependents: new Map(), limitsStarts: false, compensations: new Map() },
+  incomplete: undefined,
+  graph: empty,
   name: '',
   labels: {},
   input: {},
@@ -128,17 +133,21 @@ export const initial: State = {
 /** What is left of an execution that has ended, as far as anything that may still follow goes by it. */
 export const remainsOf = ({ status, at, artifacts, deleted }: State): State => ({ ...initial, status, at, artifacts, deleted });
 
-/** The plan's edges by task id. */
-export const graphOf = (plan: Plan): Graph => {
+/** The edges with those of further tasks. */
+export const withEdges = (graph: Graph, tasks: readonly PlanTask[]): Graph => {
   const dependents = new Map<string, string[]>();
-  for (const task of plan.tasks) {
-    for (const dependency of task.dependsOn) {
+  for (const { id, dependsOn } of tasks) {
+    for (const dependency of dependsOn) {
       const known = dependents.get(dependency);
-      if (known) known.push(task.id);
-      else dependents.set(dependency, [task.id]);
+      if (known) known.push(id);
+      else dependents.set(dependency, [...(graph.dependents.get(dependency) ?? []), id]);
     }
   }
-  const compensations = new Map(plan.tasks.flatMap(({ id, compensates }) => (compensates === undefined ? [] : [[compensates, id] as const])));
-  const limitsStarts = plan.tasks.some(({ scheduleToStartMs }) => scheduleToStartMs !== undefined);
-  return { task: GrowingMap.of(plan.tasks.map((task) => [task.id, task])), dependents, limitsStarts, compensations };
+  const compensations = tasks.flatMap(({ id, compensates }) => (compensates === undefined ? [] : [[compensates, id] as const]));
+  return {
+    task: graph.task.plus(tasks.map((task) => [task.id, task])),
+    dependents: graph.dependents.plus(dependents),
+    limitsStarts: graph.limitsStarts || tasks.some(({ scheduleToStartMs }) => scheduleToStartMs !== undefined),
+    compensations: graph.compensations.plus(compensations),
+  };
 };

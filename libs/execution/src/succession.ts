@@ -39,6 +39,7 @@ const mustSucceed = (state: State, { execution }: Predecessor, how: Succession):
   if (state.plan.tasks.some(({ runner }) => runner === 'bulk')) {
     throw new Refused('BULK_NOT_CARRIED_ON', `${execution} is a bulk operation, and what it did would be done twice; ask for another one with the same filter`);
   }
+  if (state.incomplete) throw new Refused('PLAN_INCOMPLETE', `the plan of ${execution} was never there as a whole; request it again`);
   if (how.kind === 'fork') return;
   if (!isTerminal(state.status)) {
     throw new Refused('EXECUTION_NOT_ENDED', `${execution} is ${state.status}, and a ${how.kind} would do its work beside it; wait for its end, cancel it, or fork it`);
@@ -102,7 +103,7 @@ const carriedOver = (state: State, predecessor: Predecessor, how: Succession): r
 
 /**
  * The request of an execution that carries another one on. Throws Refused EXECUTION_NOT_FOUND, EXECUTION_NOT_ENDED, NOTHING_TO_RETRY,
- * BULK_NOT_CARRIED_ON, TASK_NOT_FOUND, EXECUTION_DELETED, EVENT_UNKNOWN.
+ * BULK_NOT_CARRIED_ON, PLAN_INCOMPLETE, TASK_NOT_FOUND, EXECUTION_DELETED, EVENT_UNKNOWN.
  */
 export const successorOf = (predecessor: Predecessor, how: Succession): Extract<ClientCommand, { readonly type: 'RequestExecution' }> => {
   const state = fold(initial, predecessor.events);

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type Commit, type Event, type ExecutionRef, isEventType, isTombstone, logSubject } from '#libs/contracts';
 import { type State, fold, initial } from '#libs/execution';
-import { LogError, MAX_COMMIT_BYTES, type StoredCommit } from './store.js';
+import { MAX_COMMIT_BYTES, type StoredCommit, commitTooLarge } from './store.js';
 
 /** SHA-256 in base64url without padding. */
 export const hashOf = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('base64url');
@@ -51,9 +51,7 @@ export type Sealed = { readonly commit: Commit; readonly body: Uint8Array; reado
 export const seal = (execution: Execution, events: readonly Event[], id: string = randomUUID()): Sealed => {
   const commit: Commit = { id, version: execution.version + 1, previous: execution.hash, events };
   const body = encoder.encode(JSON.stringify(commit));
-  if (body.length > MAX_COMMIT_BYTES) {
-    throw new LogError('COMMIT_TOO_LARGE', `a commit of ${body.length} bytes; at most ${MAX_COMMIT_BYTES} are allowed`);
-  }
+  if (body.length > MAX_COMMIT_BYTES) throw commitTooLarge(body.length);
   return { commit, body, hash: hashOf(body) };
 };
 

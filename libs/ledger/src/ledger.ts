@@ -1,7 +1,7 @@
 import type { Event, ExecutionRef } from '#libs/contracts';
-import { type ClientCommand, type Context, decide, fold } from '#libs/execution';
+import { type ClientCommand, type Context, decide, fold, inParts } from '#libs/execution';
 import { type Execution, type Sealed, replay, seal, unborn } from './chain.js';
-import { LogError, type LogStore, type StoredCommit } from './store.js';
+import { LogError, type LogStore, MAX_COMMIT_BYTES, type StoredCommit, commitTooLarge } from './store.js';
 
 const MAX_TRIES = 16;
 
@@ -43,8 +43,46 @@ export const append = async (
   return { ref, state: fold(state, events), version: commit.version, sequence: result.sequence, hash };
 };
 
+/** Of a commit, without what names and chains it. */
+const ROOM_BYTES = MAX_COMMIT_BYTES - 1024;
+
+/** The events of one commit; sealed where it took that to know that they fit. */
+type Part = { readonly events: readonly Event[]; readonly sealed?: Sealed };
+
 /**
- * The one way a client's command changes anything: read, decide, append; after a conflict again on what is new.
+ * What a request decides, in as few commits as hold it; nearly always that is one. Throws LogError COMMIT_TOO_LARGE where one has not room for
+ * a single event, before anything is stored.
+ */
+const inCommits = (execution: Execution, events: readonly Event[]): readonly Part[] => {
+  try {
+    return [{ events, sealed: seal(execution, events) }];
+  } catch (error) {
+    if (!(error instanceof LogError && error.code === 'COMMIT_TOO_LARGE')) throw error;
+  }
+  const commits: Event[][] = [[]];
+  let room = ROOM_BYTES;
+  for (const event of inParts(events)) {
+    const bytes = Buffer.byteLength(JSON.stringify(event)) + 1;
+    if (bytes > ROOM_BYTES) throw commitTooLarge(bytes);
+    if (bytes > room) {
+      commits.push([]);
+      room = ROOM_BYTES;
+    }
+    commits[commits.length - 1]?.push(event);
+    room -= bytes;
+  }
+  return commits.map((own) => ({ events: own }));
+};
+
+const decideParts = (execution: Execution, command: ClientCommand, context: Context): readonly Part[] => {
+  const events = decide(command, execution.state, context);
+  if (events.length === 0) return [];
+  return command.type === 'RequestExecution' ? inCommits(execution, events) : [{ events }];
+};
+
+/**
+ * The one way a client's command changes anything: read, decide, append; after a conflict again on what is new. Of a request that one commit
+ * does not hold the rest follows in further ones; who fails in between may send the same command again, which goes on from there.
  * `events` are those it appended; none where the command was satisfied already. Throws Refused, LogError, BrokenHistory.
  */
 export const submit = async (
@@ -55,11 +93,17 @@ export const submit = async (
 ): Promise<{ readonly execution: Execution; readonly events: readonly Event[] }> => {
   // A new execution's first append needs no read: expectation 0 finds out whether it exists.
   let execution = command.type === 'RequestExecution' ? unborn(ref) : await load(log, ref);
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const events = decide(command, execution.state, context);
-    if (events.length === 0) return { execution, events };
-    const appended = await append(log, execution, events);
-    if (appended) return { execution: appended, events };
+  const stored: Event[] = [];
+  for (let conflicts = 0; conflicts < MAX_TRIES; conflicts++) {
+    let isDone = true;
+    for (const { events, sealed } of decideParts(execution, command, context)) {
+      const appended = await append(log, execution, events, sealed);
+      isDone = appended !== undefined;
+      if (!appended) break;
+      execution = appended;
+      stored.push(...events);
+    }
+    if (isDone) return { execution, events: stored };
     execution = await refresh(log, execution);
   }
   throw new LogError('LOG_UNAVAILABLE', `${MAX_TRIES} conflicts in a row on one execution; try again in a moment`);

@@ -7,12 +7,12 @@ import {
   type FollowHandler,
   type Follower,
   type HistoryRange,
-  LogError,
   type LogPurge,
   type LogStore,
   MAX_COMMIT_BYTES,
   type Position,
   type StoredCommit,
+  commitTooLarge,
 } from './store.js';
 
 type Message = { readonly subject: string; readonly body: Uint8Array; readonly storedAt: string };
@@ -40,9 +40,7 @@ export class MemoryLog implements LogStore, LogPurge {
   append(append: Append): Promise<AppendResult> {
     return Promise.resolve().then(() => {
       const subject = logSubject(append.ref);
-      if (append.body.length > MAX_COMMIT_BYTES) {
-        throw new LogError('COMMIT_TOO_LARGE', `a commit of ${append.body.length} bytes; at most ${MAX_COMMIT_BYTES} are allowed`);
-      }
+      if (append.body.length > MAX_COMMIT_BYTES) throw commitTooLarge(append.body.length);
       this.faults.before?.(append);
       if ((this.lasts.get(subject) ?? 0) !== append.expected) return { stored: false };
       const sequence = this.write(subject, append.body);

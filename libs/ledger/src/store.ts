@@ -53,6 +53,9 @@ export class LogError extends Error {
   }
 }
 
+export const commitTooLarge = (bytes: number): LogError =>
+  new LogError('COMMIT_TOO_LARGE', `a commit of ${bytes} bytes; at most ${MAX_COMMIT_BYTES} are allowed`);
+
 /** What a follower delivers; never two calls at once. */
 export type FollowHandler = {
   /** Commits in log order, one or many as they have arrived. The next call waits for the promise. */

@@ -92,6 +92,9 @@ export const countEvent = (store: StatsStore, event: Event): void => {
       for (const { id, runner } of plan.tasks) begin(store, id, runner, atMs);
       return;
     }
+    case 'ExecutionPlanExtended':
+      for (const { id, runner } of event.data.tasks) begin(store, id, runner, atMs);
+      return;
     case 'ExecutionStarted':
       return move(store, '', 'running', { startedMs: atMs });
     case 'ExecutionPaused':

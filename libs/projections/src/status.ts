@@ -1,4 +1,4 @@
-import type { Event, EventData, Failure, JsonObject, Origin } from '#libs/contracts';
+import type { Event, EventData, Failure, JsonObject, Origin, PlanTask } from '#libs/contracts';
 import { childId, childIds } from '#libs/execution';
 import type { WaitsFor } from './queries.js';
 
@@ -56,6 +56,13 @@ const failedAttempt = (id: string, final: boolean, at: string, set: Columns): St
     ? [task(id, { status: 'failed', ended_at: at, retry_at: null, waits_for: null, ...set }), ended(true)]
     : [task(id, { status: 'pending', waits_for: null, ...set })];
 
+/** Tasks of the plan, the first of which is number `first`, counted from 0. */
+const tasksFrom = (first: number, tasks: readonly PlanTask[]): StatusChange[] =>
+  tasks.map(({ id, runner, dependsOn }, n) => {
+    const row = { id, position: first + n, runner, depends_on: JSON.stringify(dependsOn), status: 'pending', attempt: 0 };
+    return { op: 'insert', table: 'tasks', row };
+  });
+
 /** The rows that an event changes. Every event carries enough: nothing is looked up, so a rebuild ends in the same rows. */
 export const statusChanges = (event: Event): readonly StatusChange[] => {
   const { at } = event;
@@ -79,11 +86,12 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
           },
         },
         ...Object.entries(labels).map(([key, value]): StatusChange => ({ op: 'insert', table: 'labels', row: { key, value } })),
-        ...plan.tasks.map(({ id, runner, dependsOn }, position): StatusChange => {
-          const row = { id, position, runner, depends_on: JSON.stringify(dependsOn), status: 'pending', attempt: 0 };
-          return { op: 'insert', table: 'tasks', row };
-        }),
+        ...tasksFrom(0, plan.tasks),
       ];
+    }
+    case 'ExecutionPlanExtended': {
+      const { tasks, first } = event.data;
+      return [execution({}, { tasks_total: tasks.length }), ...tasksFrom(first, tasks)];
     }
     case 'ExecutionStarted':
       return [execution({ status: 'running', started_at: at })];

@@ -1,5 +1,5 @@
 import type { ExecutionRef } from '#libs/contracts';
-import { type Command, decide } from '#libs/execution';
+import { type Command, decide, inParts, initial } from '#libs/execution';
 import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
 import { T0, again, approve, at, by, cancel, delegate, fail, iso, pause, request, resume, signal, start, startEach, succeed, task, type Step } from '#libs/testing';
 import { type Wait, type Why, whyOf } from './why.js';
@@ -58,6 +58,21 @@ describe('why an execution does not go on', () => {
     expect(await waitsOf([...ended, at(50, pause)], 60, ['one'])).toMatchObject([{ kind: 'resume' }]);
     const between = await waitsOf([...ended, at(50, again('poll'))], 60, ['one']);
     expect(between).toMatchObject([{ kind: 'retry', task: 'poll--1', since: { time: iso(50), sequence: 5 }, until: iso(150) }, { kind: 'children', task: 'poll' }]);
+  });
+
+  it('a request of which only a part has come waits for the rest, and says how long', async () => {
+    const tasks = Array.from({ length: 9 }, (_, i) => task(`t${i}`, { input: { pad: 'x'.repeat(50_000) } }));
+    const [first, second] = inParts(decide(request(tasks), initial, { now: T0, cause: 'c', actor: 'test', correlationId: 'c' }));
+    const log = new MemoryLog();
+    const one = (await append(log, unborn(ref), [first!]))!;
+    const { state } = (await append(log, one, [{ ...second!, at: iso(20) }]))!;
+    const why = async (ms: number, alive: readonly string[]): Promise<Why> => whyOf('x', await log.history(ref), state, T0 + ms, new Set(alive));
+    const { status, waitsFor, total } = await why(30, ['e1']);
+    expect({ status, total }).toEqual({ status: 'pending', total: 1 });
+    expect(waitsFor).toMatchObject([{ kind: 'request', task: null, since: { time: iso(20), sequence: 2 }, until: iso(60_020) }]);
+    expect(waitsFor[0]?.endedBy).toEqual([{ kind: 'client', name: 'POST /api/v1/executions' }, time(60_020)]);
+    expect(waitsFor[0]?.text).toContain('6 tasks of its plan are there, more have to come in 1 further events');
+    expect((await why(70_000, []))?.waitsFor[0]?.text).toContain('is given up; no executor is alive: start one');
   });
 
   it('a running attempt is named with its executor and its deadline', async () => {

@@ -1,5 +1,5 @@
 import type { Commit, ExecutionStatus, Failure } from '#libs/contracts';
-import { type Clarification, type Children, type State, type TaskState, childId, countOf, isBusy, isTerminal, mayStart, startBy } from '#libs/execution';
+import { type Clarification, type Children, REQUEST_WITHIN_MS, type State, type TaskState, childId, countOf, isBusy, isTerminal, mayStart, startBy } from '#libs/execution';
 
 /** A moment in the log. */
 export type Moment = { readonly time: string; readonly sequence: number };
@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'execution' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
+  readonly kind: 'resume' | 'request' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'execution' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, attempt: 1, timer: 2, signal: 3, approval: 4, event: 5, execution: 6, retry: 7, executor: 8, concurrency: 9, children: 10, dependencies: 11, compensation: 12 };
+const rank: Record<Wait['kind'], number> = { resume: 0, request: 1, attempt: 2, timer: 3, signal: 4, approval: 5, event: 6, execution: 7, retry: 8, executor: 9, concurrency: 10, children: 11, dependencies: 12, compensation: 13 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -58,6 +58,8 @@ class Moments {
   readonly expanded = new Map<string, Moment>();
   first: Moment = { time: '', sequence: 0 };
   last: Moment = this.first;
+  /** When the last part of its plan came, of those after the first. */
+  extended: Moment | undefined;
   paused: Moment | undefined;
   resumed: Moment | undefined;
   /** When undoing began, or the last task of it ended. */
@@ -71,6 +73,7 @@ class Moments {
     const moment = { time: event.at, sequence };
     this.last = moment;
     if (event.type === 'ExecutionRequested') this.first = moment;
+    else if (event.type === 'ExecutionPlanExtended') this.extended = moment;
     else if (event.type === 'ExecutionPaused') this.paused = moment;
     else if (event.type === 'ExecutionResumed') this.resumed = moment;
     else if (event.type === 'ExecutionCompensationStarted') this.undoing = moment;
@@ -96,6 +99,7 @@ export const whyOf = (id: string, history: readonly Stored[], state: State, now:
     return { id, status, waitsFor: [], total: 0, deadlineAt: null, ended: { ...endOf(history, moments), reason } };
   }
   const waits = [...state.tasks.values()].flatMap((task) => waitOf(id, state, task, moments, now, alive) ?? []);
+  if (state.incomplete && !state.cancel) waits.push(requestWait(state, state.incomplete, moments, now, alive));
   if (status === 'paused') waits.push(resumeWait(id, state, moments));
   const waitsFor = waits.toSorted((a, b) => rank[a.kind] - rank[b.kind]).slice(0, MAX_WAITS);
   return { id, status, waitsFor, total: waits.length, deadlineAt: deadlineAt === undefined ? null : iso(deadlineAt), ended: null };
@@ -118,6 +122,14 @@ const resumeWait = (id: string, state: State, moments: Moments): Wait => ({
   until: null,
   endedBy: [call(id, 'resume'), call(id, 'cancel')],
 });
+
+const requestWait = ({ plan }: State, { missing, since }: NonNullable<State['incomplete']>, moments: Moments, now: number, alive?: Alive): Wait => {
+  const until = since + REQUEST_WITHIN_MS;
+  const giveUp = until <= now ? `is given up${nobodyOf(alive) || ': an executor does that'}` : `is given up at ${iso(until)}${nobodyOf(alive)}`;
+  const text = `${plan.tasks.length} tasks of its plan are there, more have to come in ${missing} further events: send the same request again, or it ${giveUp}`;
+  const endedBy: EndedBy[] = [{ kind: 'client', name: 'POST /api/v1/executions' }, until <= now ? anyExecutor : { kind: 'time', name: iso(until) }];
+  return { kind: 'request', task: null, text, since: moments.extended ?? moments.first, until: iso(until), endedBy };
+};
 
 const waitOf = (id: string, state: State, task: TaskState, moments: Moments, now: number, alive?: Alive): Wait | undefined => {
   if (task.status === 'running') {

@@ -20,11 +20,14 @@ const describe = (event: Event, execution: string): EventLine => {
   if (!isEventType(event.type)) return say(execution, `${String((event as { type: string }).type)} (not known to this version)`, 'yellow');
   switch (event.type) {
     case 'ExecutionRequested': {
-      const { plan, origin, parent } = event.data;
+      const { plan, origin, parent, following } = event.data;
+      const more = following === undefined ? '' : ', more to come';
       const after = origin ? `, ${originText({ ...origin, task: origin.task ?? null })}` : '';
       const of = parent ? `, as attempt ${parent.attempt} of ${parent.task} of ${parent.execution}` : '';
-      return say(execution, `requested, ${plan.tasks.length} task${plan.tasks.length === 1 ? '' : 's'}${after}${of}`);
+      return say(execution, `requested, ${plan.tasks.length} task${plan.tasks.length === 1 ? '' : 's'}${more}${after}${of}`);
     }
+    case 'ExecutionPlanExtended':
+      return say(execution, `requested, ${event.data.tasks.length} more tasks`);
     case 'ExecutionStarted':
       return say(execution, 'started');
     case 'ExecutionPaused':

@@ -33,6 +33,7 @@ export class Progress {
 
   private event(event: ReadEvent): void {
     if (event.type === 'ExecutionRequested') this.learn(event.data.plan.tasks.map(({ id }) => id), event.data.name);
+    if (event.type === 'ExecutionPlanExtended') this.widen(event.data.tasks.map(({ id }) => id));
     if (event.type === 'TaskExpanded') this.widen(childIds(event.data));
     if (event.type === 'ExecutionStarted') this.startedAt.set('', Date.parse(event.at));
     if (event.type === 'TaskStarted') this.startedAt.set(event.data.taskId, Date.parse(event.at));

@@ -5,7 +5,7 @@
 // source: runledger/v1/events.proto
 
 /* eslint-disable */
-import type { Plan } from "./plan.js";
+import type { Plan, PlanTask } from "./plan.js";
 
 /** The first event of every execution. */
 export interface ExecutionRequested {
@@ -21,6 +21,13 @@ export interface ExecutionRequested {
     | undefined;
   /** The API the request came through: canonical, or a dialect's name. */
   dialect: string;
+  /**
+   * Events behind this one that belong to the request, too, of which one commit has not room enough; absent: none. Nothing starts before
+   * all of them are there, and the plan above has the first of its tasks only.
+   */
+  following?:
+    | number
+    | undefined;
   /** Set where it carries on another execution. What it takes over of it follows in TaskCarriedOver events. */
   origin?:
     | Origin
@@ -52,6 +59,13 @@ export interface Parent {
   attempt: number;
   /** 1 for the child of an execution that has no parent itself. */
   depth: number;
+}
+
+/** More of the plan's tasks: the request goes on. */
+export interface ExecutionPlanExtended {
+  tasks: PlanTask[];
+  /** How many of the plan's tasks were there before these. */
+  first: number;
 }
 
 export interface ExecutionStarted {
@@ -215,6 +229,7 @@ export interface TaskSkipped {
   /**
    * condition: the plan's own condition was false, and what depends on the task goes on. timeout: the whole execution's time was over.
    * origin: what it would undo was done in another execution, and is left to that.
+   * incomplete: the rest of the plan never came.
    */
   kind?: string | undefined;
 }
