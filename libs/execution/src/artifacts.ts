@@ -6,9 +6,6 @@ import { isTerminal } from './task-state.js';
 
 export type NewArtifact = EventData['ArtifactCreated'];
 
-/** An artifact that is there: neither deleted nor expired. Times are milliseconds since the epoch. */
-export type ArtifactState = { readonly expiresAt: number | undefined };
-
 const isFull = (state: State): boolean => state.artifacts.size >= MAX_ARTIFACTS || state.events >= MAX_EVENTS;
 
 /** Also of an execution that has ended; nothing where it is there already. Throws Refused ARTIFACTS_FULL. */

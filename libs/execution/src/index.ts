@@ -8,7 +8,7 @@ export {
   type TaskOutcome,
   keyedCause,
 } from './commands.js';
-export { type ArtifactState, type NewArtifact } from './artifacts.js';
+export { type NewArtifact } from './artifacts.js';
 export { childId, childIds, isExpanded } from './children.js';
 export { type Clarification, type Responder, countOf, whyNot } from './clarifications.js';
 export { decide } from './decide.js';
@@ -35,7 +35,7 @@ export { Refused, type RefusalCode } from './refused.js';
 export { type Signal } from './signals.js';
 export { type Predecessor, type Succession, successorOf } from './succession.js';
 export { mayStart, startBy, startable } from './starting.js';
-export { type Deletion, type State, initial, remainsOf } from './state.js';
+export { type ArtifactState, type Deletion, type State, initial, remainsOf } from './state.js';
 export { type SubExecution, subExecutionsOf, endOf, isSubExecution, ownInput, planOfChild } from './sub-executions.js';
 export { type Children, type TaskProgress, type TaskState, isBusy, isTerminal } from './task-state.js';
 export { isWait } from './waits.js';

@@ -1,5 +1,4 @@
 import type { CancelMode, EventData, ExecutionStatus, Failure, JsonObject, Origin, Plan, PlanTask } from '#libs/contracts';
-import type { ArtifactState } from './artifacts.js';
 import { GrowingMap } from './growing-map.js';
 import type { Listener, Signal } from './signals.js';
 import { TaskTable } from './task-table.js';
@@ -13,6 +12,9 @@ export type Graph = {
   /** By the task that is undone, the one that undoes it. */
   readonly compensations: GrowingMap<string>;
 };
+
+/** An artifact that is there: neither deleted nor expired. Times are milliseconds since the epoch. */
+export type ArtifactState = { readonly expiresAt: number | undefined };
 
 /** Tasks in the order to run them. */
 export type Undo = { readonly id: string; readonly next: Undo } | undefined;
