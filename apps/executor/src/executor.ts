@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { BULK } from '#libs/contracts';
 import { Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
+import { watchWrites } from '#libs/ledger';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
@@ -9,7 +10,6 @@ import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
 import { Owner } from './owner.js';
 import { select } from './select.js';
-import { watchWrites } from './write-watch.js';
 
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
 const DRAIN_MS = 3_000;
@@ -39,14 +39,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const stored = new JetStreamLog(nats, (message) => logger.error(`ALARM: ${message}`));
   const feed = new FeedStream(nats);
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
-  const log = watchWrites(
-    stored,
-    () => nats.connected,
-    () => {
-      logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
-      reportStuckWrites();
-    },
-  );
+  const log = watchWrites(stored, () => nats.connected, () => reportStuckWrites(logger));
   const bulk = bulkRunner({ log, clock: systemClock, select: (query) => select(nats, query) });
   const owner = new Owner({
     log,

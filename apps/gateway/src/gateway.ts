@@ -3,7 +3,8 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
 import { AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
-import { type Logger, type Settings, SettingsError, announceReady } from '#libs/platform';
+import { watchWrites } from '#libs/ledger';
+import { type Logger, type Settings, SettingsError, announceReady, reportStuckWrites } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { AUDIT, AuditController, type ReadAudit } from './audit.controller.js';
@@ -120,7 +121,7 @@ export const startGateway = async (
   const webSockets = new WebSockets();
   const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
   const parts: Parts = {
-    executions: new Executions(log, () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
+    executions: new Executions(watchWrites(log, () => nats.connected, () => reportStuckWrites(logger)), () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
     keys: new ApiKeys(keys),
     reads,
     output: new OutputStore(nats),

@@ -28,3 +28,4 @@ export {
   type StoredCommit,
 } from './store.js';
 export { derivedId } from './derived-id.js';
+export { watchWrites } from './write-watch.js';

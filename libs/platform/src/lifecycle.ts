@@ -15,8 +15,9 @@ const reportHopeless = (message: string): Promise<void> =>
     process.send({ type: 'hopeless', message }, () => resolve());
   });
 
-/** Tells a supervisor that the broker can't write any more although there may be room: only its restart heals that. */
-export const reportStuckWrites = (): void => {
+/** Says, to a supervisor too where there is one, that the broker can't write any more although there may be room: only its restart heals that. */
+export const reportStuckWrites = (logger: Logger): void => {
+  logger.error('ALARM: the broker is there but has stored nothing for 20 s; its server needs a restart if its disk was full');
   if (process.connected) process.send?.({ type: 'nats-write-stuck' });
 };
 

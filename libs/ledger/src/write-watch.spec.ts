@@ -1,4 +1,5 @@
-import { LogError, type LogErrorCode, type LogStore, MemoryLog } from '#libs/ledger';
+import { MemoryLog } from './memory-log.js';
+import { LogError, type LogErrorCode, type LogStore } from './store.js';
 import { watchWrites } from './write-watch.js';
 
 const append = { ref: { tenant: 't', execution: 'e' }, id: 'x', body: new Uint8Array([123, 125]), expected: 0 };

@@ -1,4 +1,4 @@
-import { LogError, type LogStore } from '#libs/ledger';
+import { LogError, type LogStore } from './store.js';
 
 /** Longer than the broker may take to come back or to elect a leader. */
 const STUCK_AFTER_MS = 20_000;
