@@ -54,6 +54,8 @@ export type OwnerOptions = {
 
 const CHECKPOINT_EVERY_MS = 5_000;
 const WATCH_EVERY_MS = 1_000;
+/** So much more or less time of day than went by since the last look is a jump of the clock. */
+const JUMP_MS = 1_000;
 const LOADS_AT_ONCE = 16;
 /** How long attempts of another log's get to end before the new one is followed. */
 const DISCARD_WITHIN_MS = 30_000;
@@ -74,6 +76,7 @@ export class Owner {
   /** What was delivered at the last checkpoint: short executions that began before it have ended by now. */
   private mark: Position | undefined;
   private logIncarnation: string | undefined;
+  private watchedAt = 0;
   private stopping = false;
   private assignment: Promise<void> = Promise.resolve();
   private endCatchUp: () => void = () => undefined;
@@ -115,6 +118,7 @@ export class Owner {
     this.reassign();
     await this.assigned();
     if (this.stopping) return;
+    this.watchedAt = this.clock.now();
     this.intervals.push(
       this.clock.every(WATCH_EVERY_MS, () => this.watch()),
       this.clock.every(CHECKPOINT_EVERY_MS, () => void this.checkpointRegularly()),
@@ -351,6 +355,7 @@ export class Owner {
   /** Finds attempts whose executor is gone, and looks after attempts here whose shard is another's. */
   private watch(): void {
     const { members, incarnation } = this.options;
+    this.noticeJump();
     this.dropForeign();
     for (const driver of this.drivers.values()) {
       if (!this.around.owns(driver.ref)) {
@@ -364,6 +369,14 @@ export class Owner {
         driver.attemptLost(taskId, attempt);
       }
     }
+  }
+
+  /** Timers count what goes by, not the time of day: set by a clock that was put right since, or before the machine slept, they would ring much too late. */
+  private noticeJump(): void {
+    const now = this.clock.now();
+    const jumped = Math.abs(now - this.watchedAt - WATCH_EVERY_MS) >= JUMP_MS;
+    this.watchedAt = now;
+    if (jumped) for (const driver of this.drivers.values()) driver.drive();
   }
 
   private async checkpointRegularly(): Promise<void> {
