@@ -17,6 +17,8 @@ import { type Recovery, recoveryOf } from './recovery.js';
 const RECOVERY_BAR_MS = 10_000;
 /** How long anything may take once nothing goes wrong any more. */
 const ENDS_WITHIN_MS = 90_000;
+/** From the start of a nats-server to its first answer, on a busy machine. */
+const BROKER_BACK_MS = 2_000;
 const ASK_WHY_EVERY_MS = 1_000;
 const ASKED_AT_ONCE = 8;
 
@@ -40,6 +42,7 @@ export class Chaos {
   private readonly incarnations = new Map<string, string>();
   private readonly random: Random;
   private readonly begun = Date.now();
+  private faults: Faults | undefined;
   private whys = 0;
 
   constructor(
@@ -48,7 +51,7 @@ export class Chaos {
   ) {
     this.random = new Random(seed);
     this.platform = new Platform({
-      endedByItself: (victim, how) => this.violated(`${victim} ended by itself (${how})`),
+      endedByItself: (victim, how, startingSince) => this.endedByItself(victim, how, startingSince),
       executorReady: (victim, incarnation) => void this.incarnations.set(incarnation, victim),
     });
     this.effects = new Effects(this.platform.effects);
@@ -62,6 +65,7 @@ export class Chaos {
     const planned = faultsOf(random.fork(), durationMs, platform.victims.map(({ name }) => name));
     const clients = this.clients();
     const faults = new Faults(platform.victims, (what) => this.tell(what));
+    this.faults = faults;
     faults.begin(planned);
     const timers = plays.map((play) => setTimeout(() => clients.play(play), play.atMs));
     const asking = setInterval(() => void this.askWhy(clients), ASK_WHY_EVERY_MS);
@@ -88,6 +92,13 @@ export class Chaos {
   private clients(): Clients {
     const tell = (what: string): void => this.tell(what);
     return new Clients({ urls: this.platform.urls, random: this.random.fork(), tell, violated: (what) => this.violated(what) });
+  }
+
+  /** An app that finds no broker while it starts says so, ends, and is started again, as its supervisor would. */
+  private endedByItself(victim: string, how: string, startingSince = Infinity): void {
+    const isExcused = this.faults?.done.some(({ of, until = Infinity }) => of === 'nats-server' && until + BROKER_BACK_MS > startingSince) ?? false;
+    if (isExcused) this.tell(`${victim} ended (${how}), as it has found no broker`);
+    else this.violated(`${victim} ended by itself (${how})`);
   }
 
   private violated(what: string): void {

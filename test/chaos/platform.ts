@@ -22,7 +22,7 @@ export type Cast = { readonly gateways: number; readonly executors: number };
 
 /** What happened to the processes, beyond what was done to them. */
 export type Told = {
-  readonly endedByItself: (victim: string, how: string) => void;
+  readonly endedByItself: (victim: string, how: string, startingSince: number | undefined) => void;
   readonly executorReady: (victim: string, incarnation: string) => void;
 };
 
@@ -126,7 +126,7 @@ export class Platform {
     const victim: Victim = new Victim(kind, spec, {
       env: { ...Object.fromEntries(inherited), RUNLEDGER_CHAOS: this.folder },
       logFile: join(this.logs, `${spec.name}.log`),
-      endedByItself: (how) => this.told.endedByItself(spec.name, how),
+      endedByItself: (how, startingSince) => this.told.endedByItself(spec.name, how, startingSince),
       saidReady: ({ incarnation }) => {
         if (typeof incarnation === 'string') this.told.executorReady(spec.name, incarnation);
       },

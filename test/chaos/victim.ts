@@ -10,8 +10,8 @@ type Around = {
   /** Of all of them, by which what is left of them is found. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logFile: string;
-  /** It has ended, and nobody asked it to. */
-  readonly endedByItself: (how: string) => void;
+  /** It has ended, and nobody asked it to; `startingSince` when it had not got ready yet. */
+  readonly endedByItself: (how: string, startingSince: number | undefined) => void;
   readonly saidReady: (details: Readonly<Record<string, unknown>>) => void;
 };
 
@@ -46,14 +46,17 @@ export class Victim {
     closeSync(log);
     this.child = child;
     this.state = 'up';
+    let startingSince: number | undefined = Date.now();
     child.on('message', (message) => {
-      if (typeof message === 'object' && message !== null && 'type' in message && message.type === 'ready') this.around.saidReady({ ...message });
+      if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'ready') return;
+      startingSince = undefined;
+      this.around.saidReady({ ...message });
     });
     child.once('exit', (code, signal) => {
       if (this.child !== child) return;
       this.child = undefined;
       this.state = 'down';
-      this.around.endedByItself(signal ?? `exit code ${code}`);
+      this.around.endedByItself(signal ?? `exit code ${code}`, startingSince);
       this.next = setTimeout(() => this.start(), RESTART_MS);
     });
   }
