@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { append, unborn } from '#libs/ledger';
-import { idOf } from '../../apps/gateway/src/idempotency-key.js';
+import { append, derivedId, unborn } from '#libs/ledger';
 import { type Answer, type Json, type Service, executions, startService } from './service.js';
 
 let service: Service;
@@ -33,7 +32,7 @@ describe('a plan of 10,000 tasks, which no commit holds', () => {
   it('of which a crash has stored a part only waits, and is completed by the same request', async () => {
     const key = randomUUID();
     const whole = await service.log.history(service.ref(String((await request(key)).body['id'])));
-    const ref = { tenant: 'crashed', execution: idOf('crashed', key) };
+    const ref = { tenant: 'crashed', execution: derivedId('crashed', key) };
     await append(service.log, unborn(ref), whole[0]?.commit.events ?? []);
     const own = { 'x-tenant-id': 'crashed' };
     const why = await service.get(`${executions}/${ref.execution}/why`, own);
