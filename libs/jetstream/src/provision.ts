@@ -1,6 +1,7 @@
 import { JetStreamApiError, type JetStreamManager, type StreamInfo, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import { LogError } from '#libs/ledger';
+import { makeBucket } from './artifact-bucket.js';
 import { codes, isFull } from './codes.js';
 import type { Nats } from './connection.js';
 import { type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
@@ -34,6 +35,10 @@ export type ProvisionOptions = {
   readonly auditDays?: number;
   /** Default 1. */
   readonly replicas?: number;
+  /** Tenants that get a bucket for artifacts. */
+  readonly tenants?: readonly string[];
+  /** Bytes at most of each of these buckets; default half of LOG's. */
+  readonly artifactBucketBytes?: number;
 };
 
 const DEFAULT_LOG_BYTES = 8 * 1024 ** 3;
@@ -152,7 +157,10 @@ const ensureAll = async (nats: Nats, options: ProvisionOptions): Promise<void> =
         await ensure(jsm, wanted, mayShrink);
         if (wanted.name === 'AUDIT' && options.auditDays !== undefined) await setAge(jsm, wanted);
       }
-      return await ensureBuckets(nats, replicas);
+      await ensureBuckets(nats, replicas);
+      const maxBytes = options.artifactBucketBytes || Math.floor(logMaxBytes / 2);
+      for (const tenant of options.tenants ?? []) await makeBucket(nats, tenant, { maxBytes, replicas });
+      return;
     } catch (error) {
       if (!isFull(codeOf(error))) throw error;
       if (!options.logMaxBytes && logMaxBytes > LEAST_LOG_BYTES) continue;

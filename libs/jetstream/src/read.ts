@@ -43,7 +43,7 @@ const unavailable = (stream: string, why: string): LogError =>
   new LogError('LOG_UNAVAILABLE', `stream ${stream} can't be read: ${why}; try again in a moment`);
 
 /** One page of a direct get, with how many more match behind it. Throws LogError LOG_UNAVAILABLE; never hangs. */
-const directPage = async (
+export const directPage = async (
   nats: Nats,
   stream: string,
   query: Query,

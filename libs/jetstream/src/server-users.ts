@@ -9,14 +9,17 @@ export type ServerUser = { readonly nkey: string } | { readonly user: string; re
 
 const list = (subjects: readonly string[]): string => `[${subjects.map((subject) => JSON.stringify(subject)).join(', ')}]`;
 
-const entry = (name: string, known: ServerUser, { publish, subscribe, answers }: Permissions): string =>
+const publishing = (allow: readonly string[], deny: readonly string[] | undefined): string =>
+  deny ? `{ allow: ${list(allow)}, deny: ${list(deny)} }` : list(allow);
+
+const entry = (name: string, known: ServerUser, { publish, deny, subscribe, answers }: Permissions): string =>
   [
     `    # ${name}`,
     '    {',
     'nkey' in known ? `      nkey: ${known.nkey}` : `      user: ${JSON.stringify(known.user)}, password: $${known.passwordVariable}`,
     '      permissions {',
     // Without a list everything would be allowed.
-    `        publish: ${publish.length === 0 ? '{ deny: ">" }' : list(publish)}`,
+    `        publish: ${publish.length === 0 ? '{ deny: ">" }' : publishing(publish, deny)}`,
     `        subscribe: ${list(subscribe)}`,
     ...(answers ? ['        allow_responses: { max: 1, expires: "30s" }'] : []),
     '      }',

@@ -11,6 +11,8 @@ export type NatsUser = (typeof natsUsers)[number];
 export type Permissions = {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  /** Of `publish`, what is refused all the same. */
+  readonly deny?: readonly string[];
   /** May answer whoever asks it, once. */
   readonly answers?: boolean;
 };
@@ -28,6 +30,21 @@ const entries = (bucket: string): readonly string[] => [
   ...api(`CONSUMER.INFO.KV_${bucket}.*`),
   `$JS.FC.KV_${bucket}.>`,
 ];
+/**
+ * What is done with buckets of artifacts, of which every tenant has one: streams whose names no wildcard of NATS tells from others'.
+ * All streams are meant, but for those that a user is not given otherwise.
+ */
+const bucketCalls = (user: NatsUser): readonly string[] => {
+  switch (user) {
+    case 'gateway':
+      return ['STREAM.MSG.GET', 'STREAM.PURGE', 'DIRECT.GET'];
+    case 'executor':
+      return ['STREAM.MSG.GET', 'STREAM.PURGE', 'DIRECT.GET', 'STREAM.INFO'];
+    default:
+      return [];
+  }
+};
+
 const write = (bucket: string): string => `$KV.${bucket}.>`;
 
 /** The streams that a user works with: these it looks at, to see that they are there and as they must be. */
@@ -51,7 +68,8 @@ export const streamsOf = (user: NatsUser): readonly string[] => {
 const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] => {
   switch (user) {
     case 'provisioner':
-      return streamNames.map((stream) => api(`STREAM.CREATE.${stream}`, `STREAM.UPDATE.${stream}`));
+      // A tenant's bucket is a stream of any name.
+      return [api('STREAM.CREATE.*', 'STREAM.INFO.*'), ...streamNames.map((stream) => api(`STREAM.UPDATE.${stream}`))];
     case 'gateway':
       return [
         'log.>',
@@ -72,11 +90,17 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         write('secrets'),
         direct('KV_secrets'),
         leader('KV_secrets'),
+        // Artifacts: it stores, reads and removes their bytes.
+        '$O.*.*.*',
         QUERIES,
         REBUILD,
       ];
     case 'executor':
       return [
+        // Artifacts, as the gateway; and it finds those whose time has come, and bytes that nothing names.
+        '$O.*.*.*',
+        api('STREAM.NAMES'),
+        'runledger.query.artifacts.*',
         'log.>',
         direct('LOG'),
         leader('LOG'),
@@ -116,11 +140,16 @@ const listensOf = (user: NatsUser): readonly string[] => {
 };
 
 /** The least that works. */
-export const permissionsOf = (user: NatsUser): Permissions => ({
-  publish: [...new Set([...api('INFO'), ...streamsOf(user).flatMap((stream) => api(`STREAM.INFO.${stream}`)), ...publishesOf(user).flat()])],
-  subscribe: [`${inboxPrefix(user)}.>`, ...listensOf(user)],
-  answers: user === 'projector',
-});
+export const permissionsOf = (user: NatsUser): Permissions => {
+  const given = new Set([...api('INFO'), ...streamsOf(user).flatMap((stream) => api(`STREAM.INFO.${stream}`)), ...publishesOf(user).flat()]);
+  const deny = bucketCalls(user).flatMap((call) => streamNames.flatMap((stream) => api(`${call}.${stream}`)).filter((subject) => !given.has(subject)));
+  return {
+    publish: [...given, ...bucketCalls(user).flatMap((call) => api(`${call}.*`))],
+    subscribe: [`${inboxPrefix(user)}.>`, ...listensOf(user)],
+    ...(deny.length > 0 && { deny }),
+    answers: user === 'projector',
+  };
+};
 
 /**
  * The feed of one tenant as it is published, for somebody who is not trusted with more: nothing can be sent. Whoever may ask JetStream
