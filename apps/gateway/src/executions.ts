@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type Event, type ExecutionRef, type Origin, logSubject } from '#libs/contracts';
 import { type ClientCommand, type Context, keyedCause } from '#libs/execution';
-import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, derivedId, replay, submit, unborn } from '#libs/ledger';
+import { type Execution, LogError, type LogStore, MAX_COMMIT_BYTES, derivedId, replay, submit, unborn, uuid7 } from '#libs/ledger';
 import type { Idempotency } from './idempotency-key.js';
 import { Problem } from './problem.js';
 import type { ExecutionRequest } from './request-body.js';
 import type { Reservation, TenantLimits } from './tenant-limits.js';
 import { Turns } from './turns.js';
-import { uuid7 } from './uuid7.js';
 
 /** `replayed`: the answer that the same request got before, from what it had stored then. */
 export type Accepted = { readonly id: string; readonly sequence: number; readonly status: string; readonly replayed: boolean; readonly origin: Origin | undefined };

@@ -29,3 +29,4 @@ export {
 } from './store.js';
 export { derivedId } from './derived-id.js';
 export { watchWrites } from './write-watch.js';
+export { uuid7 } from './uuid7.js';
