@@ -11,6 +11,7 @@ import type { EventsOptions } from './commands/events.js';
 import type { ListOptions } from './commands/list.js';
 import type { NatsConfigOptions } from './commands/nats-config.js';
 import type { OutputOptions } from './commands/output.js';
+import type { ProvisionCommand } from './commands/provision.js';
 import type { ReplayOptions } from './commands/replay.js';
 import type { RunOptions } from './commands/run.js';
 import type { SuccessorOptions } from './commands/successor.js';
@@ -56,8 +57,9 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   program
     .command('provision')
     .description('make the streams, or see that they are as they must be: with the credentials of the provisioning user')
-    .action(async () => {
-      code = await (await import('./commands/provision.js')).provisionStreams(process.env);
+    .option('--tenant <tenant>', 'one more tenant that gets a bucket for artifacts; may be repeated', tokens)
+    .action(async (options: ProvisionCommand) => {
+      code = await (await import('./commands/provision.js')).provisionStreams(process.env, options);
     });
 
   program

@@ -26,7 +26,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     wait: true,
     tell: (error) => logger.error(error.message),
   });
-  await awaitStreams(nats, 'executor', { auditDays: settings.auditDays, logMaxBytes: settings.logMaxBytes, waiting: (message) => logger.warn(message) });
+  await awaitStreams(nats, 'executor', { ...settings.provisioning, waiting: (message) => logger.warn(message) });
   const output = new OutputStore(nats);
   const secrets = new SecretStore(nats, keyring);
   const runners = createRunners({

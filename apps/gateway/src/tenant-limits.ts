@@ -1,5 +1,5 @@
 import type { Plan } from '#libs/contracts';
-import type { LimitName, TenantPolicies } from '#libs/platform';
+import type { TenantPolicies } from '#libs/platform';
 import type { UsageAnswer } from '#libs/projections';
 import { Problem } from './problem.js';
 
@@ -81,7 +81,7 @@ const late = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, W
 const tooLarge = (what: string, has: number, limit: number): Problem =>
   new Problem(413, 'PLAN_TOO_LARGE', `the plan has ${has} ${what}, and your tenant may have ${limit}; split it, or ask whoever runs this server for more`);
 
-const words: Readonly<Record<Exclude<LimitName, 'streams'>, { readonly what: string; readonly retryAfterSeconds: number }>> = {
+const words: Readonly<Record<keyof Counts | 'planBytes', { readonly what: string; readonly retryAfterSeconds: number }>> = {
   activeExecutions: { what: 'executions that have not ended', retryAfterSeconds: 5 },
   queuedTasks: { what: 'tasks that have not started', retryAfterSeconds: 5 },
   storageBytes: { what: 'bytes in the log', retryAfterSeconds: 300 },

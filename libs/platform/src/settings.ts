@@ -24,13 +24,21 @@ export type Settings = {
   readonly keyring: () => Keyring | undefined;
   /** Proxies whose X-Forwarded-For counts: addresses and networks (CIDR). */
   readonly trustedProxies: readonly string[];
-  readonly auditDays: number;
   readonly tenants: TenantPolicies;
   /** WebSockets and event streams that one gateway serves at once. */
   readonly streams: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  /** Bytes; 0 lets provisioning choose. */
-  readonly logMaxBytes: number;
+  /** What streams and buckets are to be like; bytes of 0 let provisioning choose. */
+  readonly provisioning: {
+    readonly auditDays: number;
+    readonly logMaxBytes: number;
+    /** Of artifacts, for each tenant. */
+    readonly artifactBucketBytes: number;
+    /** The server's own, and those that the file of tenants names. */
+    readonly tenants: readonly string[];
+  };
+  /** Bytes of one artifact at most. */
+  readonly artifactMaxBytes: number;
   readonly executor: {
     /** Commands and HTTP calls that one executor runs at once. */
     readonly concurrency: number;
@@ -59,6 +67,7 @@ export const readSettings = (env: Environment): Settings => {
   const tenant = env['RUNLEDGER_TENANT'] || 'default';
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(tenant)) throw new SettingsError(`RUNLEDGER_TENANT must match ^[A-Za-z0-9_-]{1,64}$`);
   const roots = list(env, 'RUNLEDGER_ROOTS');
+  const tenants = readTenantPolicies(env);
   return {
     nats: readNatsSettings(env),
     home: resolve(env['RUNLEDGER_HOME'] || '.runledger'),
@@ -69,11 +78,16 @@ export const readSettings = (env: Environment): Settings => {
     auth,
     keyring: () => readKeyring(env),
     trustedProxies: networks(env, 'RUNLEDGER_TRUSTED_PROXIES'),
-    auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
-    tenants: readTenantPolicies(env),
+    tenants,
     streams: integer(env, 'RUNLEDGER_STREAMS', 5_000, 0, 1_000_000),
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
-    logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
+    provisioning: {
+      auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
+      logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
+      artifactBucketBytes: integer(env, 'RUNLEDGER_ARTIFACT_BUCKET_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
+      tenants: [...new Set([tenant, ...tenants.named])],
+    },
+    artifactMaxBytes: integer(env, 'RUNLEDGER_ARTIFACT_MAX_BYTES', 4 * 1024 ** 3, 1, Number.MAX_SAFE_INTEGER),
     executor: {
       concurrency: integer(env, 'RUNLEDGER_CONCURRENCY', 32, 1, 10_000),
       graceMs: integer(env, 'RUNLEDGER_GRACE_MS', 5_000, 0, 600_000),

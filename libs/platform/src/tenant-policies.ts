@@ -13,7 +13,7 @@ export type Rate = { readonly limit: number; readonly windowMs: number };
 /** Of a tenant, and of each of its workspaces. */
 export type RateName = VerbClass | `workspace.${VerbClass}`;
 
-export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'streams'] as const;
+export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'artifactBytes', 'streams'] as const;
 export type LimitName = (typeof limitNames)[number];
 
 /** What one tenant may; what is undefined is not limited. */
@@ -23,6 +23,8 @@ export type TenantPolicy = {
 };
 
 export type TenantPolicies = {
+  /** Tenants with an entry of their own. */
+  readonly named: readonly string[];
   readonly of: (tenant: string) => TenantPolicy;
   /** False: of no tenant at all. */
   readonly hasRates: boolean;
@@ -125,6 +127,7 @@ export const readTenantPolicies = (env: Environment): TenantPolicies => {
   const policies = new Map([...entries].map(([tenant, policy]) => [tenant, merged(all, policy)]));
   const every = [all, ...policies.values()];
   return {
+    named: [...entries.keys()].filter((tenant) => tenant !== '*'),
     of: (tenant) => policies.get(tenant) ?? all,
     hasRates: every.some((policy) => isSet(policy.rates)),
     hasLimits: every.some((policy) => isSet(policy.limits)),

@@ -3,13 +3,16 @@ import { LogError } from '#libs/ledger';
 import { type Environment, SettingsError, readSettings } from '#libs/platform';
 import { EXIT, type ExitCode } from '../exit-codes.js';
 
+/** Tenants beside those that the settings name. */
+export type ProvisionCommand = { readonly tenant?: readonly string[] };
+
 /** Waits for the broker; what is there already is left as it is, where it is as it must be. */
-export const provisionStreams = async (env: Environment): Promise<ExitCode> => {
+export const provisionStreams = async (env: Environment, { tenant = [] }: ProvisionCommand = {}): Promise<ExitCode> => {
   try {
-    const { nats: access, logMaxBytes, auditDays } = readSettings({ ...env, RUNLEDGER_HOST: '' });
+    const { nats: access, provisioning } = readSettings({ ...env, RUNLEDGER_HOST: '' });
     const nats = await connectNats({ ...access, user: 'provisioner', name: 'runledger provision', wait: true });
     try {
-      await provision(nats, { logMaxBytes, auditDays });
+      await provision(nats, { ...provisioning, tenants: [...new Set([...provisioning.tenants, ...tenant])] });
     } finally {
       await nats.close();
     }

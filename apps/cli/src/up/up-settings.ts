@@ -1,4 +1,4 @@
-import { type Environment, type NatsSettings, readSettings } from '#libs/platform';
+import { type Environment, type NatsSettings, type Settings, readSettings } from '#libs/platform';
 import { UpError } from './up-error.js';
 
 
@@ -11,7 +11,7 @@ export type UpSettings = {
   readonly natsPort: number;
   /** As whom, and how, to go to `externalNats`. */
   readonly nats: NatsSettings;
-  readonly provisioning: { readonly auditDays: number; readonly logMaxBytes: number };
+  readonly provisioning: Settings['provisioning'];
   readonly host: string;
   readonly port: number;
   /** Whether `up` makes the master key of secrets: none is given, and all that it opens lies in the home beside it. */
@@ -25,13 +25,13 @@ export type UpSettings = {
 export function readUpSettings(env: Environment): UpSettings {
   const natsPort = integer(env, 'RUNLEDGER_NATS_PORT', 4222, 0, 65_535);
   const externalNats = env['NATS_URL'] || undefined;
-  const { home, host, port, executor, keyring, nats, auditDays, logMaxBytes } = readSettings(env);
+  const { home, host, port, executor, keyring, nats, provisioning } = readSettings(env);
   return {
     home,
     externalNats,
     natsPort,
     nats,
-    provisioning: { auditDays, logMaxBytes },
+    provisioning,
     host,
     port,
     makesSecretsKey: keyring() === undefined && externalNats === undefined,
