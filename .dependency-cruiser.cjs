@@ -13,6 +13,7 @@ const libraries = {
   secrets: { libs: ['contracts'], modules: ['^(node:)?crypto$'] },
   ledger: { libs: ['contracts', 'execution'], modules: ['^(node:)?crypto$'] },
   jetstream: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [`${npm}@nats-io/`], builtins: true },
+  artifacts: { libs: ['contracts', 'execution', 'ledger', 'jetstream'], modules: [`${npm}file-type/`], builtins: true },
   runners: { libs: ['contracts', 'secrets'], builtins: true },
   platform: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [npm], builtins: true },
   testing: { libs: ['[^/]+'], modules: [npm], builtins: true },

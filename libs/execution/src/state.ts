@@ -22,6 +22,9 @@ export type Undo = { readonly id: string; readonly next: Undo } | undefined;
 /** When, milliseconds since the epoch, and by whom. */
 export type Deletion = { readonly at: number; readonly by: string; readonly reason: string | undefined };
 
+/** An artifact that is there: neither deleted nor expired. Times are milliseconds since the epoch. */
+export type ArtifactState = { readonly expiresAt: number | undefined };
+
 /** An execution as its events tell it. `status` is undefined before the first event. */
 export type State = {
   readonly status: ExecutionStatus | undefined;

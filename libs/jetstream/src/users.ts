@@ -40,7 +40,10 @@ const bucketCalls = (user: NatsUser): readonly string[] => {
       return ['STREAM.MSG.GET', 'STREAM.PURGE', 'DIRECT.GET'];
     case 'executor':
       return ['STREAM.MSG.GET', 'STREAM.PURGE', 'DIRECT.GET', 'STREAM.INFO'];
-    default:
+    case 'provisioner':
+    case 'projector':
+    case 'operator':
+    case 'observer':
       return [];
   }
 };

@@ -376,7 +376,7 @@ export interface ArtifactCreated {
   name: string;
   /** document, image, data, log, archive, report or other. */
   type: string;
-  /** At most 32. */
+  /** At most 16. */
   tags: string[];
   /** By its first bytes, never by its name alone. */
   mimeType: string;
