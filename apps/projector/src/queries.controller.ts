@@ -22,6 +22,8 @@ import {
   type UsageAnswer,
   queries,
 } from '#libs/projections';
+import { answer, orRefusal } from './answer.js';
+import { ARTIFACTS } from './artifacts-queries.controller.js';
 import type { Projection } from './projection.js';
 import { QueryRefused } from './query-refused.js';
 import { StatsModel } from './stats-model.js';
@@ -31,22 +33,6 @@ import { StatusModel } from './status-model.js';
 export const STATUS = Symbol('status projection');
 export const STATS = Symbol('stats projection');
 
-const orRefusal = async <T>(answer: () => T | Promise<T>): Promise<T | QueryRefusal> => {
-  try {
-    return await answer();
-  } catch (error) {
-    if (!(error instanceof QueryRefused)) throw error;
-    return { refused: { code: error.code, message: error.message } };
-  }
-};
-
-/** Once the projection knows what is asked for at least; `read` and `asOfSeq` are of the same moment. */
-const answer = <T extends object>(projection: Projection, query: AtLeast, read: () => T): Promise<(T & { readonly asOfSeq: number }) | QueryRefusal> =>
-  orRefusal(async () => {
-    await projection.atLeast(query);
-    return { asOfSeq: projection.asOfSeq, ...read() };
-  });
-
 @Controller()
 export class QueriesController {
   constructor(
@@ -54,10 +40,11 @@ export class QueriesController {
     private readonly stats: StatsModel,
     @Inject(STATUS) private readonly statusProjection: Projection,
     @Inject(STATS) private readonly statsProjection: Projection,
+    @Inject(ARTIFACTS) private readonly artifactsProjection: Projection,
   ) {}
 
   private get all(): readonly Projection[] {
-    return [this.statusProjection, this.statsProjection];
+    return [this.statusProjection, this.statsProjection, this.artifactsProjection];
   }
 
   @MessagePattern(queries.execution)

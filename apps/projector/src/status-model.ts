@@ -19,8 +19,8 @@ import {
   summaryOf,
   tasksOf,
 } from '#libs/projections';
+import { decodeCursor, encodeCursor } from './cursor.js';
 import type { ReadModelFile } from './read-model-file.js';
-import { QueryRefused } from './query-refused.js';
 
 export const statusSchema = `
 CREATE TABLE executions (
@@ -74,21 +74,6 @@ type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
 type Insert = { readonly table: string; readonly row: Row };
 type RowUpdate = { readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Record<string, Value> };
-
-const encodeCursor = (...place: readonly (Value | undefined)[]): string => Buffer.from(JSON.stringify(place)).toString('base64url');
-
-/** Throws QueryRefused CURSOR_INVALID. */
-const decodeCursor = (cursor: string, length: number): readonly string[] => {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(value) && value.length === length && value.every((part) => typeof part === 'string')) {
-      return value as unknown as readonly string[];
-    }
-  } catch {
-    // Told below.
-  }
-  throw new QueryRefused('CURSOR_INVALID', 'the cursor is none that a list has answered with; start again without one');
-};
 
 /** What belongs to an execution, and goes with it. */
 const tables = ['executions', 'tasks', 'steps', 'clarifications', 'answers'] as const;

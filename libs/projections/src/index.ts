@@ -1,3 +1,20 @@
+export {
+  type ArtifactAnswer,
+  type ArtifactChange,
+  type ArtifactRef,
+  type ArtifactUsage,
+  type ArtifactView,
+  type ArtifactsAnswer,
+  type ArtifactsQuery,
+  type DueAnswer,
+  type DueQuery,
+  type KnownAnswer,
+  type KnownQuery,
+  type StoredArtifact,
+  artifactChange,
+  artifactOf,
+  artifactQueries,
+} from './artifacts.js';
 export { type Committed, feedEvent } from './feed-event.js';
 export { ExecutionView } from './execution-view.js';
 export {
