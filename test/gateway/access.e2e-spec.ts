@@ -66,7 +66,9 @@ describe('credentials', () => {
   it('are asked for by everything but what is public, also where nothing is served', async () => {
     for (const operation of await operations()) {
       const { status, headers, body } = await call(operation, {});
-      if (operation.permission === 'public') expect(status).toBe(200);
+      // Of a public artifact that is not there.
+      if (operation.path.startsWith('/api/v1/public/')) expect(status).toBe(404);
+      else if (operation.permission === 'public') expect(status).toBe(200);
       else expect([operation.path, status, body['code'], headers.get('www-authenticate')]).toEqual([operation.path, 401, 'CREDENTIALS_MISSING', 'Bearer realm="runledger"']);
     }
     expect(await service.get('/api/v1/nothing')).toMatchObject({ status: 401 });

@@ -48,7 +48,7 @@ describe('the projections', () => {
     await service.get(`/api/v1/stats?minSeq=${sequence}`);
     const { incarnation, hash } = await service.log.head();
     const known = (name: string): Json => ({ name, asOfSeq: sequence, position: { incarnation, sequence, hash }, rebuild: null, losses: [] });
-    expect((await service.get(projections)).body).toEqual({ projections: [known('status'), known('stats')] });
+    expect((await service.get(projections)).body).toEqual({ projections: [known('status'), known('stats'), known('artifacts')] });
     expect((await service.get(`${projections}/stats`)).body).toEqual(known('stats'));
     expect(await service.get(`${projections}/none`)).toMatchObject({ status: 404, body: { code: 'PROJECTION_UNKNOWN', detail: expect.stringContaining('status, stats') as string } });
   });

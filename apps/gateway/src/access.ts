@@ -12,11 +12,13 @@ type RouteAccess = {
   readonly browser?: boolean;
   /** It keeps to the workspaces of who asks. Without it, credentials that are limited to some are refused. */
   readonly workspaces?: boolean;
+  /** Its body is a form with a file, of any size, handed on as it comes. */
+  readonly file?: boolean;
 };
 
 /** Who may call a route. */
-export const Allow = (access: Permission | 'public', { browser = false, workspaces = false } = {}): MethodDecorator =>
-  applyDecorators(RouteConfig({ access, browser, workspaces } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
+export const Allow = (access: Permission | 'public', { browser = false, workspaces = false, file = false } = {}): MethodDecorator =>
+  applyDecorators(RouteConfig({ access, browser, workspaces, file } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
 
 /** Not ours to decorate: the description and its pages, which tell nothing about anyone. */
 const pages = /^\/(docs|docs-json|docs-yaml|redoc)(\/|$)/;
@@ -28,6 +30,9 @@ export const principalOf = (request: FastifyRequest): Principal => principals.ge
 
 /** What the route of a request needs; undefined where nothing is served. */
 export const accessOf = ({ routeOptions }: FastifyRequest): Permission | 'public' | undefined => (routeOptions.config as RouteAccess).access;
+
+/** True for a route whose body is a form with a file. */
+export const takesFile = ({ routeOptions }: FastifyRequest): boolean => (routeOptions.config as RouteAccess | undefined)?.file === true;
 
 /**
  * Hook onRequest: who asks and whether that may be done, before a body is read. `refused` hears of credentials that are missing or do

@@ -2,11 +2,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
-import { AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
+import { ArtifactStore, AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
 import { watchWrites } from '#libs/ledger';
 import { type Logger, type Settings, SettingsError, announceReady, reportStuckWrites } from '#libs/platform';
 import { ApiKeys } from './api-keys.js';
 import { ApiKeysController } from './api-keys.controller.js';
+import { ArtifactLookup } from './artifact-lookup.js';
+import { Artifacts } from './artifacts.js';
+import { ArtifactsController } from './artifacts.controller.js';
 import { AUDIT, AuditController, type ReadAudit } from './audit.controller.js';
 import { BulkController } from './bulk.controller.js';
 import { ClarificationsController } from './clarifications.controller.js';
@@ -34,6 +37,9 @@ import { SYSTEM, type System, SystemController } from './system.controller.js';
 class GatewayModule {}
 
 type Parts = {
+  readonly artifacts: Artifacts;
+  readonly artifactStore: ArtifactStore;
+  readonly lookup: ArtifactLookup;
   readonly executions: Executions;
   readonly keys: ApiKeys;
   readonly reads: ExecutionReads;
@@ -46,10 +52,25 @@ type Parts = {
   readonly tenant: string;
 };
 
-const moduleOf = ({ executions, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ artifacts, artifactStore, lookup, executions, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
-  controllers: [ExecutionsController, SuccessorsController, BulkController, StreamsController, ClarificationsController, ApiKeysController, ProjectionsController, SecretsController, AuditController, SystemController],
+  controllers: [
+    ExecutionsController,
+    SuccessorsController,
+    BulkController,
+    StreamsController,
+    ClarificationsController,
+    ArtifactsController,
+    ApiKeysController,
+    ProjectionsController,
+    SecretsController,
+    AuditController,
+    SystemController,
+  ],
   providers: [
+    { provide: Artifacts, useValue: artifacts },
+    { provide: ArtifactStore, useValue: artifactStore },
+    { provide: ArtifactLookup, useValue: lookup },
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },
     { provide: ExecutionReads, useValue: reads },
@@ -88,7 +109,7 @@ export const startGateway = async (
 ): Promise<{ readonly url: string; readonly stop: () => Promise<void> }> => {
   const keyring = settings.keyring();
   const nats = await connectNats({ ...settings.nats, user: 'gateway', name: 'runledger gateway', wait: true, tell: (error) => logger.error(error.message) });
-  await awaitStreams(nats, 'gateway', { auditDays: settings.auditDays, logMaxBytes: settings.logMaxBytes, waiting: (message) => logger.warn(message) });
+  await awaitStreams(nats, 'gateway', { ...settings.provisioning, waiting: (message) => logger.warn(message) });
   const alarm = (message: string): void => logger.error(`ALARM: ${message}`);
   const log = new JetStreamLog(nats, alarm);
   const trail = new AuditTrail(nats, alarm);
@@ -120,8 +141,14 @@ export const startGateway = async (
   const feed = new FeedReader(nats);
   const webSockets = new WebSockets();
   const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
+  const executions = new Executions(watchWrites(log, () => nats.connected, () => reportStuckWrites(logger)), () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant)));
+  const artifactStore = new ArtifactStore(nats, { maxBytes: settings.provisioning.artifactBucketBytes });
+  const limits = { maxBytes: settings.artifactMaxBytes, policies: settings.tenants, usage: (tenant: string) => readModels.artifactUsage(tenant) };
   const parts: Parts = {
-    executions: new Executions(watchWrites(log, () => nats.connected, () => reportStuckWrites(logger)), () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant))),
+    artifacts: new Artifacts(log, artifactStore, executions, limits),
+    artifactStore,
+    lookup: new ArtifactLookup(readModels, log),
+    executions,
     keys: new ApiKeys(keys),
     reads,
     output: new OutputStore(nats),

@@ -3,27 +3,25 @@ import type { DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { ThrottlerStorage } from '@nestjs/throttler';
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyReply, FastifyRequest, RequestPayload, RouteOptions } from 'fastify';
 import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
 import type { Authenticator } from '#libs/access';
 import type { AuditRecord } from '#libs/contracts';
-import { accessHook } from './access.js';
+import { accessHook, takesFile } from './access.js';
 import { auditHook } from './audit.js';
 import { unpackBody } from './compressed-body.js';
 import { parseJson } from './json-body.js';
 import { serveDescription } from './openapi.js';
-import { BODY_LIMIT } from './problem.js';
+import { BODY_LIMIT, unsupported } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { correlationOf, urlOf } from './request-context.js';
 import { rateHook, unauthenticatedLimit } from './rate-limits.js';
 import { loopbackOrigin, requestGuard } from './request-guard.js';
+import { timeHook } from './request-time.js';
 import { Routes } from './routes.js';
 import { Incoming, type WebSockets } from './web-sockets.js';
 
-/** Of one request, its body included; a client that takes longer is cut off. */
-const REQUEST_TIMEOUT_MS = 30_000;
-
-const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
+const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'ETag', 'Content-Range', 'Accept-Ranges', 'Content-Disposition'];
 
 /**
  * No page elsewhere shows ours in a frame of its own, where a click would do what it does there; no answer is kept by a cache, or
@@ -53,7 +51,8 @@ class Adapter extends FastifyAdapter {
     super({
       trustProxy: trustedProxies.length > 0 && [...trustedProxies],
       bodyLimit: BODY_LIMIT,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      // A file may take longer: see timeHook.
+      requestTimeout: 0,
       clientErrorHandler: answerUnreadable,
       frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => filter.answer(error, request, reply),
       routerOptions: { maxParamLength: 256 },
@@ -98,13 +97,19 @@ export const createHttpApp = async (
   app.enableCors({ origin: loopbackOrigin, methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'], exposedHeaders: exposed });
 
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, ({ routeOptions }, body, done) => {
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      done(null, parseJson(body as Buffer, !routeOptions.url?.startsWith('/api/v1/secrets')));
+      if (takesFile(request)) throw unsupported('multipart/form-data');
+      done(null, parseJson(body as Buffer, !request.routeOptions.url?.startsWith('/api/v1/secrets')));
     } catch (error) {
       done(error as Error);
     }
   });
+  // A form with a file is read by its route, as it comes.
+  fastify.addContentTypeParser('multipart/form-data', (request: FastifyRequest, payload: RequestPayload, done: (error: Error | null, body?: unknown) => void) =>
+    takesFile(request) ? done(null, payload) : done(unsupported('application/json')),
+  );
+  fastify.addHook('onRequest', timeHook());
   const guard = requestGuard(settings.host);
   fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
     void reply.headers({ ...harmless, 'x-correlation-id': correlationOf(request) });

@@ -72,7 +72,7 @@ const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_U
 export const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
   ApiQuery({ name, required: false, description, schema: { type } });
 
-const minSeq = query('minSeq', '`sequence` of an answer to a write: what is answered knows it, or it is 503 with Retry-After.', 'integer');
+export const minSeq = query('minSeq', '`sequence` of an answer to a write: what is answered knows it, or it is 503 with Retry-After.', 'integer');
 const asOf = query('asOf', 'A log sequence or an RFC 3339 time: what was known then, from the log.');
 
 export const executions = ApiTags('executions') as MethodDecorator;

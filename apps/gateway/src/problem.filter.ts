@@ -16,6 +16,7 @@ const titles: Readonly<Record<number, string>> = {
   410: 'Gone',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  416: 'Range Not Satisfiable',
   421: 'Misdirected Request',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
@@ -53,9 +54,10 @@ export class ProblemFilter implements ExceptionFilter {
     const problem = this.orWrongMethod(problemOf(error) ?? internal(correlationId), request);
     noteRefusal(request, problem.code);
     this.log(problem, error, request, correlationId);
-    const { problems, retryAfterSeconds, allow, challenge } = problem.extra;
+    const { problems, retryAfterSeconds, allow, challenge, contentRange } = problem.extra;
     if (challenge !== undefined) void reply.header('www-authenticate', challenge);
     if (retryAfterSeconds !== undefined) void reply.header('retry-after', String(retryAfterSeconds));
+    if (contentRange !== undefined) void reply.header('content-range', contentRange);
     if (allow) void reply.header('allow', allow.join(', '));
     if (!request.raw.complete) readOn(request, reply);
     void reply

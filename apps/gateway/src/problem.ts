@@ -1,6 +1,8 @@
 import { types } from 'node:util';
 import { type AccessCode, AccessError } from '#libs/access';
+import { ArtifactTooLarge } from '#libs/artifacts';
 import { Refused, type RefusalCode } from '#libs/execution';
+import { ArtifactError, type ArtifactErrorCode } from '#libs/jetstream';
 import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
 import { SecretError, type SecretErrorCode } from '#libs/secrets';
 
@@ -22,6 +24,8 @@ export class Problem extends Error {
       readonly allow?: readonly string[];
       /** How to authenticate, for WWW-Authenticate. */
       readonly challenge?: string;
+      /** What there is instead of the range that was asked for, for Content-Range. */
+      readonly contentRange?: string;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -78,15 +82,24 @@ const ofSecret: Record<SecretErrorCode, number> = {
   SECRETS_FULL: 409,
 };
 
+const ofArtifact: Record<ArtifactErrorCode, number> = {
+  ARTIFACT_STORE_FULL: 413,
+  ARTIFACT_STORE_MISSING: 503,
+  ARTIFACT_DAMAGED: 500,
+};
+
 /** Bytes of a body, unpacked. Larger than any commit, so that a plan that is too large hears that and not less. */
 export const BODY_LIMIT = 8 * 1024 * 1024;
 
 const tooLarge = (): Problem =>
   new Problem(413, 'BODY_TOO_LARGE', `the body is larger than ${BODY_LIMIT} bytes; keep large data in files and refer to them`);
 
+/** A body of another media type than the one that is needed. */
+export const unsupported = (needed: string): Problem => new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', `the body must be ${needed}; set Content-Type`);
+
 /** What Fastify and its streams refuse before a route is reached. */
 const ofTransport: Readonly<Record<string, () => Problem>> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'the body must be application/json; set Content-Type'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => unsupported('application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => new Problem(400, 'BODY_NOT_JSON', 'the body is not as long as Content-Length says'),
   FST_ERR_CTP_BODY_TOO_LARGE: tooLarge,
   FST_ERR_BAD_URL: () => new Problem(400, 'URL_INVALID', 'the path is not a valid URL; check its % escapes'),
@@ -104,6 +117,8 @@ const ofClient = (status: number, message: string): Problem => {
 export const problemOf = (error: unknown): Problem | undefined => {
   if (error instanceof Problem) return error;
   if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message, { cause: error });
+  if (error instanceof ArtifactTooLarge) return new Problem(413, error.code, error.message);
+  if (error instanceof ArtifactError) return new Problem(ofArtifact[error.code], error.code, error.message, { cause: error });
   if (error instanceof SecretError) return new Problem(ofSecret[error.code], error.code, error.message, { cause: error });
   if (error instanceof AccessError) return ofAccess[error.code](error);
   if (error instanceof BrokenHistory) return new Problem(500, error.code, `${error.message}; only this execution is halted, restore it from a backup`, { cause: error });

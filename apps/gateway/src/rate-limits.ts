@@ -24,6 +24,8 @@ const verbOf: Readonly<Record<Permission, VerbClass>> = {
   'executions.control': 'control',
   'executions.delete': 'control',
   'clarifications.respond': 'control',
+  'artifacts.read': 'read',
+  'artifacts.write': 'control',
   'projections.read': 'read',
   'projections.rebuild': 'manage',
   'secrets.read': 'read',

@@ -3,6 +3,11 @@ import { TimeoutError, firstValueFrom, timeout } from 'rxjs';
 import type { ExecutionRef } from '#libs/contracts';
 import {
   type Answer,
+  type ArtifactAnswer,
+  type ArtifactRef,
+  type ArtifactUsage,
+  type ArtifactsAnswer,
+  type ArtifactsQuery,
   type AtLeast,
   type ClarificationView,
   type ExecutionDetail,
@@ -18,6 +23,7 @@ import {
   type StatsAnswer,
   type TaskView,
   type UsageAnswer,
+  artifactQueries,
   queries,
 } from '#libs/projections';
 import { Problem } from './problem.js';
@@ -78,6 +84,18 @@ export class ReadModels {
 
   usage(tenant: string): Promise<UsageAnswer> {
     return this.ask(queries.usage, { tenant });
+  }
+
+  artifacts(query: ArtifactsQuery & AtLeast): Promise<ArtifactsAnswer> {
+    return this.ask(artifactQueries.list, { ...query, waitMs: WAIT_MS });
+  }
+
+  artifact(query: ArtifactRef & AtLeast): Promise<ArtifactAnswer> {
+    return this.ask(artifactQueries.one, { ...query, waitMs: WAIT_MS });
+  }
+
+  artifactUsage(tenant: string): Promise<ArtifactUsage> {
+    return this.ask(artifactQueries.usage, { tenant });
   }
 
   projections(): Promise<ProjectionsAnswer> {

@@ -1,5 +1,5 @@
-import { type ExecutionStatus, isToken, parseTime } from '#libs/contracts';
-import type { AtLeast, ListQuery, PendingQuery } from '#libs/projections';
+import { type ArtifactType, type ExecutionStatus, artifactTypes, isToken, parseTime } from '#libs/contracts';
+import type { ArtifactsQuery, AtLeast, ListQuery, PendingQuery } from '#libs/projections';
 import { Problem } from './problem.js';
 import { isText } from './request-body.js';
 
@@ -143,6 +143,27 @@ export const parseDeleteQuery = (query: Query): { readonly reason?: string } => 
   const reason = one(query, 'reason');
   if (reason !== undefined && !isText(reason, 500)) invalid('reason', 'must be text of 1 to 500 printable characters');
   return reason === undefined ? {} : { reason };
+};
+
+/** Throws Problem QUERY_INVALID. */
+export const parseArtifactsQuery = (query: Query, tenant: string): ArtifactsQuery & AtLeast => {
+  known(query, ['execution', 'task', 'step', 'type', 'tag', 'limit', 'cursor', 'minSeq']);
+  const types = all(query, 'type').flatMap((value) => value.split(','));
+  for (const type of types) if (!(artifactTypes as readonly string[]).includes(type)) invalid('type', `must be among ${artifactTypes.join(', ')}`);
+  const tags = all(query, 'tag');
+  if (tags.length > 16) invalid('tag', 'may be given 16 times at most');
+  const [execution, task, step, cursor] = [one(query, 'execution'), one(query, 'task'), one(query, 'step'), one(query, 'cursor')];
+  return {
+    tenant,
+    limit: integer(query, 'limit', 50, 1, 200),
+    ...(execution !== undefined && { execution }),
+    ...(task !== undefined && { task }),
+    ...(step !== undefined && { step }),
+    ...(types.length > 0 && { type: types as ArtifactType[] }),
+    ...(tags.length > 0 && { tags }),
+    ...(cursor !== undefined && { cursor }),
+    ...parseMinSeq(query),
+  };
 };
 
 /** A place among an execution's events: `<log sequence>/<index>`. */

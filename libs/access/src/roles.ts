@@ -5,6 +5,8 @@ export const permissions = [
   'executions.control',
   'executions.delete',
   'clarifications.respond',
+  'artifacts.read',
+  'artifacts.write',
   'projections.read',
   'projections.rebuild',
   'secrets.read',
@@ -18,12 +20,12 @@ export type Permission = (typeof permissions)[number];
 export const roles = ['viewer', 'operator', 'approver', 'admin', 'worker'] as const;
 export type Role = (typeof roles)[number];
 
-const reading: readonly Permission[] = ['executions.read', 'projections.read'];
+const reading: readonly Permission[] = ['executions.read', 'artifacts.read', 'projections.read'];
 
 /** What each role may do within its tenant; docs/access.md shows the same table. */
 export const grants: Readonly<Record<Role, readonly Permission[]>> = {
   viewer: reading,
-  operator: [...reading, 'executions.request', 'executions.control', 'secrets.read'],
+  operator: [...reading, 'executions.request', 'executions.control', 'artifacts.write', 'secrets.read'],
   approver: [...reading, 'clarifications.respond'],
   admin: permissions,
   worker: ['tasks.work'],

@@ -1,0 +1,102 @@
+import type { Readable } from 'node:stream';
+import { type Kept, artifactOf, keepBytes } from '#libs/artifacts';
+import type { ExecutionRef } from '#libs/contracts';
+import type { NewArtifact } from '#libs/execution';
+import type { ArtifactStore } from '#libs/jetstream';
+import { LogError, type LogStore, derivedId, uuid7 } from '#libs/ledger';
+import type { TenantPolicies } from '#libs/platform';
+import type { ArtifactUsage } from '#libs/projections';
+import { type ArtifactForm, parseArtifactForm } from './artifact-form.js';
+import type { Caller, Controlled, Executions } from './executions.js';
+import { type Fields, readForm } from './multipart.js';
+import { Problem } from './problem.js';
+
+/** Bytes that are stored longer than this and named by nothing may be swept: nothing names them any more. */
+const NAMED_WITHIN_MS = 5 * 60_000;
+
+export type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; readonly replayed: boolean };
+
+export type Upload = {
+  readonly payload: Readable;
+  readonly contentType: string;
+  /** The request's, once it is known what is asked for: the fields and the bytes, by their SHA-256. */
+  readonly callerOf: (asked: unknown) => Caller;
+};
+
+type Taken = { readonly kept: Kept; readonly filename: string };
+
+/** Files in, facts out: bytes first, and only then the event by which anybody sees them. */
+export class Artifacts {
+  constructor(
+    private readonly log: LogStore,
+    private readonly store: Pick<ArtifactStore, 'put' | 'delete'>,
+    private readonly executions: Pick<Executions, 'control'>,
+    private readonly limits: {
+      readonly maxBytes: number;
+      readonly policies: Pick<TenantPolicies, 'of'>;
+      readonly usage: (tenant: string) => Promise<ArtifactUsage>;
+    },
+  ) {}
+
+  /** Throws Problem, Refused, ArtifactTooLarge, ArtifactError, LogError; then nothing of it is to be seen, unless that stays unknown. */
+  async upload(ref: ExecutionRef, { payload, contentType, callerOf }: Upload): Promise<Uploaded> {
+    const maxBytes = await this.room(ref.tenant);
+    const take = async ({ filename, bytes }: { filename: string; bytes: AsyncIterable<Uint8Array> }): Promise<Taken> => ({
+      filename,
+      kept: await keepBytes(this.store, ref, bytes, { name: filename, maxBytes }),
+    });
+    const { fields, taken } = await readForm(payload, contentType, take, ({ kept }) => this.drop(ref, kept));
+    try {
+      return await this.add(ref, taken, fields, callerOf);
+    } catch (error) {
+      // Where nobody knows whether the event is stored the bytes have to stay; sweeping finds out.
+      if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) await this.drop(ref, taken.kept);
+      throw error;
+    }
+  }
+
+  async delete(ref: ExecutionRef, artifactId: string, object: string, caller: Caller): Promise<Controlled> {
+    const answer = await this.executions.control(ref, { type: 'DeleteArtifact', artifactId }, caller);
+    await this.store.delete({ tenant: ref.tenant, object }).catch(() => undefined);
+    return answer;
+  }
+
+  private async add(ref: ExecutionRef, { kept, filename }: Taken, fields: Fields, callerOf: Upload['callerOf']): Promise<Uploaded> {
+    const form: ArtifactForm = parseArtifactForm(fields, filename, Date.now());
+    const caller = callerOf({ ...Object.fromEntries(fields), filename, sha256: kept.sha256 });
+    const artifactId = caller.idempotency ? artifactIdOf(ref, caller.idempotency.key) : uuid7();
+    const artifact = artifactOf(kept, { artifactId, ...form });
+    if (Date.now() - kept.keptAt > NAMED_WITHIN_MS) throw new Problem(503, 'UPLOAD_TOO_SLOW', 'the bytes were stored long ago, and may be gone; send them again', { retryAfterSeconds: 1 });
+    const { sequence, replayed } = await this.executions.control(ref, { type: 'AddArtifact', artifact }, caller);
+    if (!replayed) return { artifact, sequence, replayed };
+    await this.drop(ref, kept);
+    return { artifact: (await this.created(ref, artifactId)) ?? artifact, sequence, replayed };
+  }
+
+  /** As it stands in the log. */
+  private async created(ref: ExecutionRef, artifactId: string): Promise<NewArtifact | undefined> {
+    const history = await this.log.history(ref);
+    for (const { commit } of history) {
+      for (const event of commit.events) if (event.type === 'ArtifactCreated' && event.data.artifactId === artifactId) return event.data;
+    }
+    return undefined;
+  }
+
+  /** Bytes that nothing names. What can't be removed now is swept. */
+  private async drop({ tenant }: ExecutionRef, { object }: Kept): Promise<void> {
+    await this.store.delete({ tenant, object }).catch(() => undefined);
+  }
+
+  /** Bytes that one more artifact of the tenant may have; while that can't be asked only the server's limit counts. Throws Problem TENANT_LIMIT. */
+  private async room(tenant: string): Promise<number> {
+    const { maxBytes, policies, usage } = this.limits;
+    const limit = policies.of(tenant).limits.artifactBytes;
+    if (limit === undefined) return maxBytes;
+    const used = await usage(tenant).then(({ bytes }) => bytes, () => 0);
+    if (used < limit) return Math.min(maxBytes, limit - used);
+    throw new Problem(413, 'TENANT_LIMIT', `your tenant has artifacts of ${used} bytes, and may have ${limit}; delete some, or ask whoever runs this server for more`);
+  }
+}
+
+/** The same for the same key and execution. */
+export const artifactIdOf = ({ tenant, execution }: ExecutionRef, key: string): string => derivedId(tenant, `artifact ${execution} ${key}`);
