@@ -99,6 +99,8 @@ export class ArtifactsModel {
         return;
       case 'remove':
         return this.remove(tenant, execution, change.id);
+      case 'drop':
+        return this.drop(tenant, execution);
       case 'insert':
         return this.insert(tenant, execution, change);
     }
@@ -119,7 +121,15 @@ export class ArtifactsModel {
     this.count(tenant, -found.size);
   }
 
+  private drop(tenant: string, execution: string): void {
+    const all = this.file.prepare('SELECT id FROM artifacts WHERE tenant = ? AND execution = ?').all(tenant, execution) as { id: string }[];
+    for (const { id } of all) this.remove(tenant, execution, id);
+    this.file.prepare('DELETE FROM workspaces WHERE tenant = ? AND execution = ?').run(tenant, execution);
+  }
+
   private count(tenant: string, bytes: number): void {
     this.file.prepare('INSERT INTO bytes VALUES (?, ?) ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes').run(tenant, bytes);
+    // Nothing shows of what is no longer there: who reads the log later may never have seen it.
+    this.file.prepare('DELETE FROM bytes WHERE tenant = ? AND bytes = 0').run(tenant);
   }
 }

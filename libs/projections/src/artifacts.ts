@@ -74,6 +74,8 @@ export type ArtifactChange =
   /** `tags` in the order of their letters. */
   | { readonly op: 'insert'; readonly row: Readonly<Record<string, Value>> & { readonly id: string }; readonly tags: readonly string[] }
   | { readonly op: 'remove'; readonly id: string }
+  /** The execution was deleted, and all that belonged to it. */
+  | { readonly op: 'drop' }
   /** The execution is of a workspace. */
   | { readonly op: 'workspace'; readonly workspace: string };
 
@@ -84,6 +86,7 @@ export const artifactChange = (event: Event): ArtifactChange | undefined => {
     return workspace === undefined ? undefined : { op: 'workspace', workspace };
   }
   if (event.type === 'ArtifactDeleted' || event.type === 'ArtifactExpired') return { op: 'remove', id: event.data.artifactId };
+  if (event.type === 'ExecutionDeleted') return { op: 'drop' };
   if (event.type !== 'ArtifactCreated') return undefined;
   const { artifactId, taskId, attempt, stepId, name, type, tags, mimeType, size, sha256, description, expiresAt, object, public: isPublic } = event.data;
   const sorted = [...new Set(tags)].toSorted();
