@@ -13,9 +13,6 @@ export type Graph = {
   readonly compensations: GrowingMap<string>;
 };
 
-/** An artifact that is there: neither deleted nor expired. Times are milliseconds since the epoch. */
-export type ArtifactState = { readonly expiresAt: number | undefined };
-
 /** Tasks in the order to run them. */
 export type Undo = { readonly id: string; readonly next: Undo } | undefined;
 
