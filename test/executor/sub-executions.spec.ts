@@ -162,7 +162,7 @@ it('a child that is too large to be requested fails its task', async () => {
   await stage.startOwner(members.join('one'), 'one', [noop]);
   const ref = { tenant: 'default', execution: 'large' };
   const inner = [task('l', 'noop', { input: { result: { text: 'x'.repeat(80 * 1024) } } })];
-  const plan = { name: 'p', tasks: [runs(inner, {}, { input: { a: '{{ input.text }}', b: '{{ input.text }}', c: '{{ input.text }}' } })] };
+  const plan = { name: 'p', tasks: [runs(inner, {}, { input: { a: '{{ input.text }}', b: '{{ input.text }}', pad: 'y'.repeat(80 * 1024) } })] };
   await stage.submit(ref, { type: 'RequestExecution', plan, name: 'p', labels: {}, input: { text: 'z'.repeat(100 * 1024) }, dialect: 'canonical' });
   expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'failed', error: { code: 'CHILD_TOO_LARGE', retryable: false } });
 });
