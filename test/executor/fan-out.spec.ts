@@ -96,6 +96,36 @@ describe('a task for each item', () => {
   });
 });
 
+it('what depends on items that were given up waits until they have ended in this process, too', async () => {
+  const { runner, held, starts } = heldRunner({ endsOnAbort: false });
+  await stage.startOwner(cluster().join('one'), 'one', [runner]);
+  const ref = await stage.request([task('a', 'held', { forEach: { items: [1] }, timeoutMs: 20, onFailure: 'continue' }), task('b', 'held', { dependsOn: ['a'] })]);
+  const attempt = (key: string) => eventually(() => held.get(`${ref.execution}/${key}`), { what: key });
+  const item = await attempt('a--0/1');
+  await eventually(async () => (await load(log, ref)).state.tasks.get('a')?.status === 'failed', { what: 'the items to be given up' });
+  await new Promise(setImmediate);
+  expect(starts).toHaveLength(1);
+  item.end({ ok: false, error: { code: 'COMMAND_ABORTED', message: 'aborted', retryable: false } });
+  (await attempt('b/1')).end({ ok: true, result: {} });
+  expect((await stage.ended(ref)).state.status).toBe('completed');
+});
+
+it('what undoes for each item does so side by side', async () => {
+  const { runner, held } = heldRunner();
+  const broken: Runner = { name: 'broken', sideEffects: true, check: () => [], run: () => ({ ok: false, error: { code: 'BROKEN', message: 'it broke', retryable: false } }) };
+  await stage.startOwner(cluster().join('one'), 'one', [noop, broken, runner]);
+  const ref = await stage.request([
+    task('make', 'noop', result({ ids: [7, 8] })),
+    task('remove', 'held', { compensates: 'make', forEach: { items: '{{ tasks.make.result.ids }}' }, input: { id: '{{ item }}' } }),
+    task('use', 'broken', { dependsOn: ['make'] }),
+  ]);
+  const attempt = (n: number) => eventually(() => held.get(`${ref.execution}/remove--${n}/1`), { what: `item ${n}` });
+  const both = [await attempt(0), await attempt(1)];
+  expect(both.map((one) => one.attempt.input['id'])).toEqual([7, 8]);
+  for (const one of both) one.end({ ok: true, result: {} });
+  expect((await stage.ended(ref)).state.reason?.code).toBe('TASK_FAILED');
+});
+
 describe('a loop', () => {
   it('is done until its condition holds, and knows what the iteration before came to', async () => {
     const { state, of } = await ended([

@@ -59,7 +59,7 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
   ],
   [
     'items that do not wait for their turn',
-    [[evolve, 'const isAdmitted = n < admitted;', 'const isAdmitted = n <= admitted;']],
+    [['libs/execution/src/expansion.ts', 'const isAdmitted = n < admitted;', 'const isAdmitted = n <= admitted;']],
     /starts beside|is stuck: /,
   ],
   [

@@ -279,13 +279,14 @@ export class ExecutionDriver {
   }
 
   /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
-  private isBeingEnded(task: PlanTask): boolean {
-    const parentOf = (id: string): string | undefined => this.state.tasks.get(id)?.parent?.id;
-    if (this.runs.size === 0) return false;
-    const parent = parentOf(task.id);
-    // What undoes is alone, but for what undoes the same: whatever else runs is being ended.
-    if (task.compensates !== undefined) return [...this.runs.keys()].some((id) => id === task.id || parent === undefined || parentOf(id) !== parent);
-    return this.runs.has(task.id) || [...this.runs.keys()].some((id) => task.dependsOn.includes(id) || task.dependsOn.includes(parentOf(id) ?? ''));
+  private isBeingEnded({ id, dependsOn, compensates }: PlanTask): boolean {
+    if (this.runs.has(id)) return true;
+    if (this.runs.size === 0 || (compensates === undefined && dependsOn.length === 0)) return false;
+    const wholeOf = (task: string): string => this.state.tasks.get(task)?.parent?.id ?? task;
+    const running = [...this.runs.keys()].map(wholeOf);
+    // What undoes is alone, but for the items that it is done for: whatever else runs is being ended.
+    if (compensates !== undefined) return running.some((task) => task !== wholeOf(id));
+    return running.some((task) => dependsOn.includes(task));
   }
 
   private mayStart(task: PlanTask): boolean {

@@ -92,7 +92,7 @@ const chunk = object({
 const moment = { time, sequence: integer };
 
 const wait = object({
-  kind: { type: 'string', enum: ['resume', 'request', 'attempt', 'timer', 'signal', 'approval', 'event', 'execution', 'retry', 'executor', 'concurrency', 'children', 'dependencies', 'compensation'] },
+  kind: { type: 'string', enum: ['resume', 'request', 'attempt', 'timer', 'signal', 'approval', 'event', 'execution', 'retry', 'executor', 'concurrency', 'tasks', 'dependencies', 'compensation'] },
   task: orNull({ ...token, description: 'The task that waits; null for the execution itself.' }),
   text: { ...text, description: 'For people.' },
   since: object(moment),

@@ -1,44 +1,15 @@
 import type { Event, EventData, PlanTask } from '#libs/contracts';
 import { withArtifact, withoutArtifact } from './artifacts.js';
-import { childId, childPlan } from './children.js';
 import { parseCause } from './commands.js';
+import { afterChild, expansionOf } from './expansion.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
 import { type State, initial, withEdges } from './state.js';
-import { type TaskState, endedWell, hasEndedWell, isBusy, isJoined, isOrphan, isTerminal } from './task-state.js';
+import { type TaskState, endedWell, isBusy, isJoined, isOrphan, isTerminal, pendingTask, released } from './task-state.js';
 
 type Draft = { -readonly [K in keyof State]: State[K] };
 
 const timeOf = (value: string | undefined): number | undefined => (value === undefined ? undefined : Date.parse(value));
-
-const pendingTask = (task: PlanTask, at: number): TaskState => ({
-  id: task.id,
-  status: 'pending',
-  attempt: 0,
-  failures: 0,
-  losses: 0,
-  carriedFrom: undefined,
-  passedOver: false,
-  compensates: task.compensates,
-  parent: undefined,
-  children: undefined,
-  waitingFor: task.compensates === undefined ? task.dependsOn.length : 1,
-  brokenBy: undefined,
-  dueAt: task.dependsOn.length === 0 && task.compensates === undefined ? at : undefined,
-  executor: '',
-  deadlineAt: undefined,
-  wakeAt: undefined,
-  signal: undefined,
-  event: undefined,
-  subExecution: undefined,
-  clarification: undefined,
-  retryAt: undefined,
-  result: undefined,
-  error: undefined,
-  progress: undefined,
-  steps: 0,
-  openStep: undefined,
-});
 
 /** Replaces tasks, and keeps the counts of them true. */
 const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, after: TaskState])[]): void => {
@@ -53,12 +24,6 @@ const replace = (draft: Draft, changed: readonly (readonly [before: TaskState, a
   draft.tasks = draft.tasks.with(changed.map(([, after]) => after));
 };
 
-/** The task, waiting for one fewer. */
-const released = (task: TaskState, at: number): TaskState => {
-  const waitingFor = task.waitingFor - 1;
-  return { ...task, waitingFor, dueAt: waitingFor === 0 ? at : undefined };
-};
-
 /** Calls the next compensation, one at a time. */
 const undoNext = (draft: Draft): void => {
   while (draft.undo && isTerminal(draft.tasks.get(draft.undo.id)?.status)) draft.undo = draft.undo.next;
@@ -66,43 +31,16 @@ const undoNext = (draft: Draft): void => {
   if (task && task.waitingFor > 0) replace(draft, [[task, released(task, draft.at)]]);
 };
 
-/** A task is done by others from here on, of which as many may start as its plan lets be under way at once. */
-const expand = (draft: Draft, { taskId, first, count, items, notBefore }: EventData['TaskExpanded']): void => {
-  const task = draft.tasks.get(taskId);
-  const plan = draft.graph.task.get(taskId);
-  if (!task || !plan) return;
-  const plans = Array.from({ length: count }, (_, n) => childPlan(plan, first + n));
-  const admitted = Math.min(count, plan.forEach?.concurrency ?? count);
-  const retryAt = timeOf(notBefore);
-  const states = plans.map((child, n): TaskState => {
-    const isAdmitted = n < admitted;
-    const parent = { id: taskId, index: first + n, item: items[n] };
-    return { ...pendingTask(child, draft.at), parent, waitingFor: isAdmitted ? 0 : 1, dueAt: isAdmitted ? (retryAt ?? draft.at) : undefined, retryAt };
-  });
-  draft.tasks = draft.tasks.plus(states);
+const expand = (draft: Draft, data: EventData['TaskExpanded']): void => {
+  const before = draft.tasks.get(data.taskId);
+  const plan = draft.graph.task.get(data.taskId);
+  if (!before || !plan) return;
+  const { task, children, plans } = expansionOf(before, plan, data, draft.at);
+  draft.tasks = draft.tasks.plus(children);
   draft.graph = { ...draft.graph, task: draft.graph.task.plus(plans.map((child) => [child.id, child])) };
-  draft.open += count;
-  if (plan.compensates === undefined) draft.forward += count;
-  replace(draft, [[task, { ...task, children: { count: first + count, open: count, admitted: first + admitted, isStopped: false, isUndecided: false } }]]);
-};
-
-/** One fewer is open of what the parent is done by; the next one's turn comes, or that of none any more. */
-const childEnded = (draft: Draft, child: TaskState, parentId: string): void => {
-  const parent = draft.tasks.get(parentId);
-  if (!parent?.children) return;
-  const { count, open, admitted, isStopped } = parent.children;
-  const { forEach, loop } = draft.graph.task.get(parentId) ?? {};
-  const stops = child.status === 'failed' && forEach?.failFast === true && !isStopped;
-  const isUndecided = loop !== undefined && hasEndedWell(child);
-  const children = { count, open: open - 1, admitted: Math.min(count, admitted + 1), isStopped: isStopped || stops, isUndecided };
-  const waiting = (index: number): readonly TaskState[] => {
-    const task = draft.tasks.get(childId(parentId, index));
-    return task?.status === 'pending' && task.brokenBy === undefined ? [task] : [];
-  };
-  const changed = stops
-    ? Array.from({ length: count }, (_, index) => waiting(index)).flat().map((task): [TaskState, TaskState] => [task, { ...task, waitingFor: task.waitingFor + 1, brokenBy: child.id }])
-    : waiting(admitted).map((task): [TaskState, TaskState] => [task, released(task, draft.at)]);
-  replace(draft, [[parent, { ...parent, children }], ...changed]);
+  draft.open += data.count;
+  if (plan.compensates === undefined) draft.forward += data.count;
+  replace(draft, [[before, task]]);
 };
 
 /** Changes one task; what depends on it waits for one fewer, or for ever. */
@@ -119,7 +57,8 @@ const change = (draft: Draft, id: string, changes: Partial<TaskState>): void => 
     isWell ? released(task, draft.at) : { ...task, brokenBy: task.brokenBy ?? id },
   ]);
   replace(draft, [[before, after], ...changed]);
-  if (after.parent) return childEnded(draft, after, after.parent.id);
+  const parent = draft.tasks.get(after.parent?.id ?? '');
+  if (parent) return replace(draft, afterChild(draft.tasks, draft.graph.task.get(parent.id) ?? {}, parent, after, draft.at));
   if (after.compensates !== undefined) {
     if (after.status === 'failed') draft.notUndone ??= id;
     return undoNext(draft);

@@ -66,6 +66,41 @@ export type TaskState = {
   readonly openStep: string | undefined;
 };
 
+export const pendingTask = (task: PlanTask, at: number): TaskState => ({
+  id: task.id,
+  status: 'pending',
+  attempt: 0,
+  failures: 0,
+  losses: 0,
+  carriedFrom: undefined,
+  passedOver: false,
+  compensates: task.compensates,
+  parent: undefined,
+  children: undefined,
+  waitingFor: task.compensates === undefined ? task.dependsOn.length : 1,
+  brokenBy: undefined,
+  dueAt: task.dependsOn.length === 0 && task.compensates === undefined ? at : undefined,
+  executor: '',
+  deadlineAt: undefined,
+  wakeAt: undefined,
+  signal: undefined,
+  event: undefined,
+  subExecution: undefined,
+  clarification: undefined,
+  retryAt: undefined,
+  result: undefined,
+  error: undefined,
+  progress: undefined,
+  steps: 0,
+  openStep: undefined,
+});
+
+/** The task, waiting for one fewer. */
+export const released = (task: TaskState, at: number): TaskState => {
+  const waitingFor = task.waitingFor - 1;
+  return { ...task, waitingFor, dueAt: waitingFor === 0 ? at : undefined };
+};
+
 const ended = new Set<string | undefined>(['completed', 'failed', 'cancelled', 'skipped']);
 
 /** True for a status that nothing changes any more, of an execution, a task or a step. */

@@ -45,19 +45,19 @@ describe('why an execution does not go on', () => {
     expect(waits).toMatchObject([
       { kind: 'executor', task: 'mail--0', since: { time: iso(10), sequence: 2 } },
       { kind: 'executor', task: 'mail--2' },
-      { kind: 'children', task: 'mail', since: { time: iso(10), sequence: 2 }, endedBy: [ofTask('mail--0'), ofTask('mail--2')], text: '3 of 4 items have not ended, 1 of them waits for its turn' },
+      { kind: 'tasks', task: 'mail', since: { time: iso(10), sequence: 2 }, endedBy: [ofTask('mail--0'), ofTask('mail--2')], text: '3 of 4 items have not ended, 1 of them waits for its turn' },
     ]);
   });
 
   it('a loop waits for its iteration, for the time between two, or for who says that it is over', async () => {
     const poll = request([task('poll', { loop: { until: 'result.ready', maxIterations: 5, delayMs: 100 } })]);
     const once = [poll, at(10, start('poll')), at(20, start('poll--0'))] as const;
-    expect(await waitsOf([...once], 40, ['one'])).toMatchObject([{ kind: 'attempt', task: 'poll--0' }, { kind: 'children', text: 'iteration 0 of at most 5 has not ended', endedBy: [ofTask('poll--0')] }]);
+    expect(await waitsOf([...once], 40, ['one'])).toMatchObject([{ kind: 'attempt', task: 'poll--0' }, { kind: 'tasks', text: 'iteration 0 of at most 5 has not ended', endedBy: [ofTask('poll--0')] }]);
     const ended = [...once, at(30, succeed('poll--0'))];
     expect(await waitsOf(ended, 40, ['one'])).toMatchObject([{ kind: 'executor', task: 'poll', text: 'iteration 0 has ended; an executor decides whether another one follows' }]);
     expect(await waitsOf([...ended, at(50, pause)], 60, ['one'])).toMatchObject([{ kind: 'resume' }]);
     const between = await waitsOf([...ended, at(50, again('poll'))], 60, ['one']);
-    expect(between).toMatchObject([{ kind: 'retry', task: 'poll--1', since: { time: iso(50), sequence: 5 }, until: iso(150) }, { kind: 'children', task: 'poll' }]);
+    expect(between).toMatchObject([{ kind: 'retry', task: 'poll--1', since: { time: iso(50), sequence: 5 }, until: iso(150) }, { kind: 'tasks', task: 'poll' }]);
   });
 
   it('a request of which only a part has come waits for the rest, and says how long', async () => {

@@ -13,7 +13,7 @@ export type EndedBy = {
 
 /** One thing that an execution waits for. */
 export type Wait = {
-  readonly kind: 'resume' | 'request' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'execution' | 'retry' | 'executor' | 'concurrency' | 'children' | 'dependencies' | 'compensation';
+  readonly kind: 'resume' | 'request' | 'attempt' | 'timer' | 'signal' | 'approval' | 'event' | 'execution' | 'retry' | 'executor' | 'concurrency' | 'tasks' | 'dependencies' | 'compensation';
   /** The task that waits; null for the execution itself. */
   readonly task: string | null;
   /** For people. */
@@ -43,7 +43,7 @@ type Alive = ReadonlySet<string>;
 type Stored = { readonly sequence: number; readonly commit: Commit };
 
 const MAX_WAITS = 100;
-const rank: Record<Wait['kind'], number> = { resume: 0, request: 1, attempt: 2, timer: 3, signal: 4, approval: 5, event: 6, execution: 7, retry: 8, executor: 9, concurrency: 10, children: 11, dependencies: 12, compensation: 13 };
+const rank: Record<Wait['kind'], number> = { resume: 0, request: 1, attempt: 2, timer: 3, signal: 4, approval: 5, event: 6, execution: 7, retry: 8, executor: 9, concurrency: 10, tasks: 11, dependencies: 12, compensation: 13 };
 
 const call = (id: string, verb: string): EndedBy => ({ kind: 'client', name: `POST /api/v1/executions/${id}/${verb}` });
 const anyExecutor: EndedBy = { kind: 'executor', name: 'any' };
@@ -221,7 +221,7 @@ const childrenWait = (state: State, { id: task }: TaskState, { count, open: left
   const waiting = count - admitted;
   const turns = waiting > 0 ? `, ${waiting} of them ${waiting === 1 ? 'waits for its' : 'wait for their'} turn` : '';
   const text = loop ? `iteration ${count - 1} of at most ${loop.maxIterations} has not ended` : `${left} of ${count} items have not ended${turns}`;
-  return { kind: 'children', task, text: text + cancellingOf(state), since, until: null, endedBy: open.slice(0, 20).map(({ id: name }) => ({ kind: 'task', name })) };
+  return { kind: 'tasks', task, text: text + cancellingOf(state), since, until: null, endedBy: open.slice(0, 20).map(({ id: name }) => ({ kind: 'task', name })) };
 };
 
 const dependenciesWait = (state: State, { id: task }: TaskState, moments: Moments): Wait => {

@@ -1,0 +1,40 @@
+import type { EventData, PlanTask } from '#libs/contracts';
+import { childId, childPlan } from './children.js';
+import { type TaskState, hasEndedWell, pendingTask, released } from './task-state.js';
+import type { TaskTable } from './task-table.js';
+
+type Expansion = {
+  readonly task: TaskState;
+  readonly children: readonly TaskState[];
+  readonly plans: readonly PlanTask[];
+};
+
+/** A task that is done by others from here on, of which as many may start as its plan lets be under way at once. */
+export const expansionOf = (task: TaskState, plan: PlanTask, { first, count, items, notBefore }: EventData['TaskExpanded'], at: number): Expansion => {
+  const plans = Array.from({ length: count }, (_, n) => childPlan(plan, first + n));
+  const admitted = Math.min(count, plan.forEach?.concurrency ?? count);
+  const retryAt = notBefore === undefined ? undefined : Date.parse(notBefore);
+  const children = plans.map((child, n): TaskState => {
+    const isAdmitted = n < admitted;
+    const parent = { id: plan.id, index: first + n, item: items[n] };
+    return { ...pendingTask(child, at), parent, waitingFor: isAdmitted ? 0 : 1, dueAt: isAdmitted ? (retryAt ?? at) : undefined, retryAt };
+  });
+  const whole = { ...task, children: { count: first + count, open: count, admitted: first + admitted, isStopped: false, isUndecided: false } };
+  return { task: whole, children, plans };
+};
+
+/** What the end of a child changes: one fewer is open of its parent's; and the next one's turn comes, or that of none any more. */
+export const afterChild = (tasks: TaskTable, { forEach, loop }: Partial<PlanTask>, parent: TaskState, child: TaskState, at: number): readonly (readonly [TaskState, TaskState])[] => {
+  if (!parent.children) return [];
+  const { count, open, admitted, isStopped } = parent.children;
+  const stops = child.status === 'failed' && forEach?.failFast === true && !isStopped;
+  const isUndecided = loop !== undefined && hasEndedWell(child);
+  const children = { count, open: open - 1, admitted: Math.min(count, admitted + 1), isStopped: isStopped || stops, isUndecided };
+  const waiting = (index: number): readonly TaskState[] => {
+    const task = tasks.get(childId(parent.id, index));
+    return task?.status === 'pending' && task.brokenBy === undefined ? [task] : [];
+  };
+  const others = stops ? Array.from({ length: count }, (_, index) => index).flatMap(waiting) : waiting(admitted);
+  const changed = others.map((task) => [task, stops ? { ...task, waitingFor: task.waitingFor + 1, brokenBy: child.id } : released(task, at)] as const);
+  return [[parent, { ...parent, children }], ...changed];
+};
