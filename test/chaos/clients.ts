@@ -1,7 +1,7 @@
 import type { ClientCommand } from '#libs/execution';
 import type { Answer } from '../simulation/client.js';
 import type { Random } from '../simulation/random.js';
-import type { Ask, Askable, Play } from './program.js';
+import type { Ask, Askable, Play, Successor } from './program.js';
 
 type Reply = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
 type Around = {
@@ -53,7 +53,7 @@ export class Clients {
     return reply;
   }
 
-  private async follow({ key, plan, asks }: Play): Promise<void> {
+  private async follow({ key, plan, asks, successor }: Play): Promise<void> {
     const reply = await this.send('/api/v1/executions', { plan }, key);
     const execution = String(reply.body['id']);
     const command: ClientCommand = { type: 'RequestExecution', plan, name: plan.name, labels: {}, input: {}, dialect: 'canonical' };
@@ -62,6 +62,17 @@ export class Clients {
     this.around.tell(`RequestExecution ${execution} (${key}): ${told}`);
     if (told !== 'applied') return this.around.violated(`${key} was not accepted: ${JSON.stringify(reply.body)}`);
     for (const [index, ask] of asks.entries()) await this.askFor(execution, ask, `${key}-${index + 1}`);
+    if (successor) await this.carryOn(execution, command, successor, `${key}-on`);
+  }
+
+  /** Asks for another execution that goes on with one, soon after that one was asked for: while it runs, that may be refused. */
+  private async carryOn(execution: string, command: ClientCommand & { readonly type: 'RequestExecution' }, how: Successor, key: string): Promise<void> {
+    await pause(this.around.random.int(0, 4_000));
+    const body = how === 'rerun' ? { fromTask: command.plan.tasks[0]!.id } : {};
+    const { status, body: said } = await this.send(`/api/v1/executions/${execution}/${how}`, body, key);
+    const told = status === 202 ? 'applied' : String(said['code']);
+    this.around.tell(`${how} of ${execution} (${key}): ${told}`);
+    this.answers.push({ ref: { tenant: TENANT, execution: String(said['id'] ?? '') }, command, cause: key, told });
   }
 
   private async askFor(execution: string, { afterMs, command, isDoubled }: Ask, key: string): Promise<void> {

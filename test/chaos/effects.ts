@@ -47,14 +47,15 @@ export class Effects {
     writeFileSync(join(folder, 'effect.sh'), SCRIPT);
     this.server = createServer((request, response) => {
       const url = new URL(request.url ?? '/', 'http://effects');
-      const [execution = '', taskId = '', attempt = ''] = url.pathname.slice(1).split('/');
+      // By its key, as parts of a task have keys of their own; a request without one is nobody's.
+      const [execution = '', taskId = ''] = String(request.headers['idempotency-key']).split('/');
+      const attempt = url.pathname.slice(1);
       const isBeside = this.requests.some((other) => other.execution === execution && other.taskId === taskId && other.endedAt === undefined);
       const effect: Effect = { kind: 'request', execution, taskId, attempt: Number(attempt), executor: '', beganAt: Date.now(), endedAt: undefined, isBeside };
       this.requests.push(effect);
       response.once('close', () => (effect.endedAt ??= Date.now()));
       const of = (name: string): string => url.searchParams.get(name)?.split(',')[effect.attempt - 1] ?? '';
-      const isKeyed = request.headers['idempotency-key'] === `${execution}/${taskId}`;
-      const status = isKeyed ? { '': 200, ok: 200, fails: 503, 'asks for time': 503 }[of('fates')] : 418;
+      const status = { '': 200, ok: 200, fails: 503, 'asks for time': 503 }[of('fates')];
       const headers = of('fates') === 'asks for time' ? { 'retry-after': '1' } : {};
       setTimeout(() => response.writeHead(status ?? 400, headers).end('{}'), Number(of('seconds')) * 1_000).unref();
     });
@@ -77,9 +78,10 @@ export class Effects {
     });
     const fates = attempts.map(({ fate }) => fate).join();
     const seconds = attempts.map((attempt) => attempt.seconds).join();
+    const { bulk } = task.input;
     return random.chance(0.7)
-      ? { ...task, runner: 'command', input: { argv: ['sh', join(this.folder, 'effect.sh'), fates, seconds], cwd: this.folder, markers: true } }
-      : { ...task, runner: 'http', input: this.request(task.id, fates, seconds) };
+      ? { ...task, runner: 'command', input: { argv: ['sh', join(this.folder, 'effect.sh'), fates, seconds], cwd: this.folder, markers: true, ...(bulk !== undefined && { stdin: bulk }) } }
+      : { ...task, runner: 'http', input: this.request(fates, seconds, task.input) };
   }
 
   /** All of them, in the order in which they began within their kind. */
@@ -87,10 +89,10 @@ export class Effects {
     return [...this.commands(), ...this.requests];
   }
 
-  private request(taskId: string, fates: string, seconds: string): JsonObject {
+  private request(fates: string, seconds: string, { bulk }: JsonObject): JsonObject {
     const { port } = this.server.address() as AddressInfo;
     const query = new URLSearchParams({ fates, seconds }).toString();
-    return { method: 'POST', url: `http://127.0.0.1:${port}/{{ execution.id }}/${taskId}/{{ attempt }}?${query}` };
+    return { method: 'POST', url: `http://127.0.0.1:${port}/{{ attempt }}?${query}`, ...(bulk !== undefined && { body: bulk }) };
   }
 
   private commands(): readonly Effect[] {

@@ -1,6 +1,7 @@
 import type { Nats } from '#libs/jetstream';
 import { JetStreamLog } from '#libs/jetstream';
 import type { StoredCommit } from '#libs/ledger';
+import { Lineage } from '../simulation/lineage.js';
 import { Model } from '../simulation/model.js';
 
 /** The log as it is, and what the model makes of it. */
@@ -16,6 +17,7 @@ export const readHistory = async (nats: Nats): Promise<History> => {
   const { lastSequence } = await log.info();
   const commits: StoredCommit[] = [];
   const models = new Map<string, Model>();
+  const lineage = new Lineage(models);
   const complaints: string[] = [];
   for await (const page of log.scan(lastSequence)) {
     for (const stored of page) {
@@ -26,7 +28,10 @@ export const readHistory = async (nats: Nats): Promise<History> => {
   for (const { ref, commit } of commits) {
     const model = models.get(ref.execution) ?? new Model();
     models.set(ref.execution, model);
-    for (const event of commit.events) model.take(event);
+    for (const event of commit.events) {
+      model.take(event);
+      for (const complaint of lineage.take(ref.execution, event)) complaints.push(`${ref.execution} v${commit.version}: ${complaint}`);
+    }
     complaints.push(...model.complaints.splice(0).map((complaint) => `${ref.execution} v${commit.version}: ${complaint}`));
   }
   return { commits, models, complaints };

@@ -3,6 +3,7 @@ import { MemoryLog, load, seal } from '#libs/ledger';
 import type { StoredCommit } from '#libs/ledger';
 import type { Effect } from './effects.js';
 import type { Done } from './faults.js';
+import { Model } from '../simulation/model.js';
 import { ofEffects, ofLosses } from './judgement.js';
 import { recoveryOf } from './recovery.js';
 
@@ -46,7 +47,9 @@ const incarnations = new Map([['first', 'executor-1']]);
 
 const judged = async (events: readonly Event[], effects: readonly Effect[], faults: readonly Done[] = []): Promise<readonly string[]> => {
   const commits = await logOf(requested, ...events);
-  return [...ofEffects({ commits, models: new Map(), complaints: [] }, effects, faults, incarnations)];
+  const model = new Model();
+  for (const each of commits.flatMap(({ commit }) => commit.events)) model.take(each);
+  return [...ofEffects({ commits, models: new Map([['x', model]]), complaints: [] }, effects, faults, incarnations)];
 };
 
 describe('side effects', () => {

@@ -10,6 +10,8 @@ import type { History } from './history.js';
 /** How long the processes of an executor that was killed may outlive it. */
 const REAPED_WITHIN_MS = 1_000;
 
+const withEffects = ['command', 'http'];
+
 /** What must hold of the log, once all is over. Whether its commits and events are right in themselves, `verify` says. */
 export function* ofLog({ commits, models, complaints }: History, clients: Clients): Generator<string> {
   yield* complaints;
@@ -19,7 +21,9 @@ export function* ofLog({ commits, models, complaints }: History, clients: Client
     if (!model.hasEnded) yield `${name} has not ended: it is ${model.status}`;
   }
   yield* ofAnswers(clients.answers, commits);
-  const requested = commits.filter(({ commit }) => commit.events.some(({ type }) => type === 'ExecutionRequested')).length;
+  // Parts of executions that are executions themselves are asked for by nobody else.
+  const isAskedFor = (event: Event): boolean => event.type === 'ExecutionRequested' && event.data.parent === undefined;
+  const requested = commits.filter(({ commit }) => commit.events.some(isAskedFor)).length;
   if (requested !== clients.accepted.length) yield `${clients.accepted.length} executions were accepted, and ${requested} are in the log`;
 }
 
@@ -43,7 +47,7 @@ export function* ofLosses({ commits }: History, faults: readonly Done[], incarna
 type Attempt = { readonly task: string; readonly started: Extract<Event, { readonly type: 'TaskStarted' }>['data'] };
 
 /** What was done to the world is what the log says: each attempt once at most, none that is not in it, and all that it calls completed. */
-export function* ofEffects({ commits }: History, effects: readonly Effect[], faults: readonly Done[], incarnations: ReadonlyMap<string, string>): Generator<string> {
+export function* ofEffects({ commits, models }: History, effects: readonly Effect[], faults: readonly Done[], incarnations: ReadonlyMap<string, string>): Generator<string> {
   const attempts = new Map<string, Attempt>();
   const givenUp = new Set<string>();
   const completed: string[] = [];
@@ -72,18 +76,13 @@ export function* ofEffects({ commits }: History, effects: readonly Effect[], fau
   for (const name of completed) {
     const executor = attempts.get(name)?.started.executor ?? '';
     const effect = seen.get(name);
-    if (executor !== '' && hasEffect(name, commits) && effect?.endedAt === undefined) yield `${name} has completed, and ${effect ? 'never came to its end' : 'nothing was done'}`;
+    const [execution = '', taskId = ''] = name.split('/');
+    const runner = models.get(execution)?.tasks.get(taskId)?.plan.runner ?? '';
+    if (executor !== '' && withEffects.includes(runner) && effect?.endedAt === undefined) yield `${name} has completed, and ${effect ? 'never came to its end' : 'nothing was done'}`;
   }
 }
 
 const eventsOf = ({ ref, commit }: StoredCommit) => commit.events.map((event) => ({ ref, event }));
-
-const hasEffect = (attempt: string, commits: readonly StoredCommit[]): boolean => {
-  const [execution, taskId] = attempt.split('/');
-  const requested = commits.find(({ ref, commit }) => ref.execution === execution && commit.version === 1)?.commit.events.find(({ type }) => type === 'ExecutionRequested');
-  const plan = requested?.type === 'ExecutionRequested' ? requested.data.plan : undefined;
-  return ['command', 'http'].includes(plan?.tasks.find(({ id }) => id === taskId)?.runner ?? '');
-};
 
 /** The read models, as any client is answered from them, are what the model derives from the log. */
 export async function* ofReadModels({ models, commits }: History, clients: Clients): AsyncGenerator<string> {

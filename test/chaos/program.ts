@@ -1,6 +1,6 @@
-import type { Plan, PlanTask } from '#libs/contracts';
+import type { JsonObject, Plan, PlanTask } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
-import { commandOf, planOf } from '../simulation/program.js';
+import { commandOf, nestedPlanOf } from '../simulation/program.js';
 import type { Random } from '../simulation/random.js';
 import type { Effects } from './effects.js';
 
@@ -19,8 +19,11 @@ export type Ask = {
   readonly isDoubled: boolean;
 };
 
+/** What is asked for once it has ended: another one that carries it on. */
+export type Successor = 'retry' | 'rerun' | 'fork';
+
 /** An execution that is asked for so long after the beginning, and what its client wants of it. */
-export type Play = { readonly atMs: number; readonly key: string; readonly plan: Plan; readonly asks: readonly Ask[] };
+export type Play = { readonly atMs: number; readonly key: string; readonly plan: Plan; readonly asks: readonly Ask[]; readonly successor: Successor | undefined };
 
 /** A thing that is done to a process: `forMs` it is down, or paused. */
 export type Fault = {
@@ -38,22 +41,28 @@ const LONG_WAITS_MS = [9_000, 12_000, 20_000];
 export const playsOf = (random: Random, durationMs: number, effects: Effects): readonly Play[] => {
   const plays: Play[] = [];
   for (let atMs = 0; atMs < durationMs; atMs += random.int(0, 2 * EVERY_MS)) {
-    const plan = planOf(random);
+    const plan = stagedPlan(random, nestedPlanOf(random), effects);
     const asks = Array.from({ length: random.int(0, random.chance(0.5) ? 0 : 5) }, () => commandOf(random))
       .filter(isAskable)
       .map((command): Ask => ({ afterMs: random.int(0, 2_500), command, isDoubled: random.chance(0.2) }));
-    const tasks = plan.tasks.map((task) => staged(random, task, effects));
-    plays.push({ atMs, key: `play-${plays.length + 1}`, plan: { ...plan, tasks }, asks });
+    plays.push({ atMs, key: `play-${plays.length + 1}`, plan, asks, successor: random.pick([undefined, undefined, 'retry', 'rerun', 'fork']) });
   }
   return plays;
 };
 
 /** As it is done where time is not virtual. */
 const staged = (random: Random, task: PlanTask, effects: Effects): PlanTask => {
+  const { bulk: _, ...input } = task.input;
   if (task.runner === 'work') return effects.planned(random, task);
+  if (task.runner === 'execution') return { ...task, input: { ...input, plan: stagedPlan(random, withoutBulk(input['plan'] as unknown as Plan), effects) as unknown as JsonObject } };
   if (task.runner === 'wait' && random.chance(0.3)) return { ...task, input: { durationMs: random.pick(LONG_WAITS_MS) } };
-  return task;
+  return { ...task, input };
 };
+
+/** A task has to fit into a commit, with all of the plan that it may hold. */
+const withoutBulk = (plan: Plan): Plan => ({ ...plan, tasks: plan.tasks.map(({ input: { bulk: _, ...input }, ...task }) => ({ ...task, input })) });
+
+const stagedPlan = (random: Random, plan: Plan, effects: Effects): Plan => ({ ...plan, tasks: plan.tasks.map((task) => staged(random, task, effects)) });
 
 export const faultsOf = (random: Random, durationMs: number, victims: readonly string[]): readonly Fault[] => {
   const faults: Fault[] = [];

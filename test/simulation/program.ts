@@ -97,7 +97,7 @@ export const planOf = (random: Random): Plan => ({
 });
 
 /** Some of its tasks are executions of their own. */
-const nestedPlanOf = (random: Random): Plan => {
+export const nestedPlanOf = (random: Random): Plan => {
   const plan = planOf(random);
   if (random.chance(0.6)) return plan;
   const nest = (task: PlanTask): PlanTask => {
