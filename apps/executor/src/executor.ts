@@ -8,7 +8,9 @@ import { addressList } from './addresses.js';
 import { bulkRunner } from './bulk-runner.js';
 import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
+import { endedExecutions } from './ended-executions.js';
 import { Owner } from './owner.js';
+import { Retention } from './retention.js';
 import { select } from './select.js';
 
 /** How long attempts may go on after the executor was asked to stop; then they are ended and run anew elsewhere. */
@@ -61,11 +63,21 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
     concurrency: settings.executor.concurrency,
     logger,
   });
+  const retention = new Retention({
+    log,
+    ended: endedExecutions(nats),
+    policyOf: (tenant) => settings.tenants.of(tenant).retention,
+    isDue: () => settings.tenants.hasRetention && owner.isFirst,
+    clock: systemClock,
+    logger,
+  });
   await owner.start();
+  retention.start();
   logger.info({ incarnation, ...owner.counts }, 'executor ready');
   announceReady({ incarnation });
   return async () => {
     logger.info(owner.counts, 'executor stopping');
+    await retention.stop();
     await owner.stop(DRAIN_MS, settings.executor.graceMs + 5_000);
     await members.leave();
     await nats.close();

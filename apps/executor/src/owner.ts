@@ -141,6 +141,11 @@ export class Owner {
     await this.events.stop();
   }
 
+  /** True for one of all executors, most of the time. */
+  get isFirst(): boolean {
+    return this.caughtUp && !this.stopping && this.owned.has(0);
+  }
+
   /** `deleted`: executions of which something may be left. */
   get counts(): { readonly active: number; readonly deleted: number; readonly running: number; readonly shards: number } {
     return { active: this.drivers.size, deleted: this.cleanUp.size, running: this.around.slots.inUse, shards: this.owned.size };

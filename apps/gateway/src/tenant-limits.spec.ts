@@ -12,7 +12,7 @@ const start = (limits: TenantPolicy['limits']) => {
     state.asked += 1;
     return state.isAway ? Promise.reject(new Error('away')) : Promise.resolve(state.usage);
   };
-  return { state, limits: new TenantLimits({ of: () => ({ limits, rates: {} }), hasLimits: true }, ask, () => state.now) };
+  return { state, limits: new TenantLimits({ of: () => ({ limits, rates: {}, retention: {} }), hasLimits: true }, ask, () => state.now) };
 };
 
 describe('limits of a tenant', () => {

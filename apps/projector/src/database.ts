@@ -19,6 +19,7 @@ export type Connection = {
 export const connect = (file: string): Connection => {
   const connection = new Database(file) as unknown as Connection;
   // It can be rebuilt: losing the last transactions with the power costs a moment of following.
-  connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY');
+  // Before the journal's mode, which writes the file's first page.
+  connection.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY');
   return connection;
 };

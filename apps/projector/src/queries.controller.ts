@@ -6,6 +6,8 @@ import {
   type AtLeast,
   type ClarificationView,
   type ExecutionDetail,
+  type ExpiredAnswer,
+  type ExpiredQuery,
   type HeadsAnswer,
   type HeadsQuery,
   type ListAnswer,
@@ -19,6 +21,7 @@ import {
   type SelectAnswer,
   type StatsAnswer,
   type TaskView,
+  type TenantsAnswer,
   type UsageAnswer,
   queries,
 } from '#libs/projections';
@@ -75,6 +78,16 @@ export class QueriesController {
   @MessagePattern(queries.select)
   select(@Payload() query: ListQuery & AtLeast): Promise<SelectAnswer | QueryRefusal> {
     return answer(this.statusProjection, query, () => this.status.select(query));
+  }
+
+  @MessagePattern(queries.tenants)
+  tenants(@Payload() query: AtLeast): Promise<TenantsAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => ({ tenants: this.status.tenants() }));
+  }
+
+  @MessagePattern(queries.expired)
+  expired(@Payload() query: ExpiredQuery): Promise<ExpiredAnswer | QueryRefusal> {
+    return answer(this.statusProjection, query, () => ({ executions: this.status.expired(query) }));
   }
 
   @MessagePattern(queries.heads)

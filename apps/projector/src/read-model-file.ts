@@ -15,6 +15,10 @@ export type Notes = { readonly rebuild: Rebuild | null; readonly losses: readonl
 
 const nothing: Notes = { rebuild: null, losses: [] };
 
+/** Of 4 KiB: so many are kept for rows to come. */
+const FREE_PAGES = 256;
+const PAGES_AT_ONCE = 256;
+
 type Opened = { readonly file: string; readonly connection: Connection };
 
 /**
@@ -83,6 +87,13 @@ export class ReadModelFile {
       this.rollBack();
       throw error;
     }
+    this.giveBack();
+  }
+
+  /** What deleted rows have left free goes back to the file system, a part with each change. */
+  private giveBack(): void {
+    const { freelist_count: free } = this.prepare('PRAGMA freelist_count').get() as { freelist_count: number };
+    if (free > FREE_PAGES) this.connection.exec(`PRAGMA incremental_vacuum(${PAGES_AT_ONCE})`);
   }
 
   snapshot(): Snapshot {

@@ -3,6 +3,7 @@ import { type StoredCommit, hashOf } from '#libs/ledger';
 import {
   type ClarificationView,
   type ExecutionDetail,
+  type ExpiredQuery,
   type Head,
   type HeadsAnswer,
   type HeadsQuery,
@@ -34,6 +35,7 @@ CREATE INDEX executions_by_time ON executions (tenant, requested_at, execution);
 CREATE INDEX executions_by_status ON executions (tenant, status, requested_at, execution);
 CREATE INDEX executions_by_origin ON executions (tenant, origin_execution, requested_at, execution) WHERE origin_execution IS NOT NULL;
 CREATE INDEX executions_by_parent ON executions (tenant, parent_execution, requested_at, execution) WHERE parent_execution IS NOT NULL;
+CREATE INDEX executions_by_end ON executions (tenant, ended_at, execution) WHERE ended_at IS NOT NULL;
 CREATE TABLE deleted (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, version INTEGER NOT NULL, sequence INTEGER NOT NULL, head TEXT NOT NULL,
   PRIMARY KEY (tenant, execution)) WITHOUT ROWID;
@@ -69,6 +71,7 @@ const TASKS_SURE_TO_FIT = 20;
 
 /** Heads of one answer: it has to fit into a message of 1 MiB, however long the ids. */
 const HEADS_MAX = 3_000;
+const EXPIRED_MAX = 1_000;
 
 type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
@@ -224,6 +227,26 @@ export class StatusModel {
     const { where, values } = conditionsOf(query);
     const rows = this.file.prepare(`SELECT status, COUNT(*) AS n FROM executions AS e WHERE ${where} GROUP BY status`).all(...values) as Row[];
     return Object.fromEntries(rows.map((row) => [row['status'], Number(row['n'])]));
+  }
+
+  /** Tenants that have executions which have ended. */
+  tenants(): readonly string[] {
+    const sql = 'SELECT DISTINCT tenant FROM executions WHERE ended_at IS NOT NULL ORDER BY tenant';
+    return (this.file.prepare(sql).all() as { tenant: string }[]).map(({ tenant }) => tenant);
+  }
+
+  /** Those that ended first. */
+  expired({ tenant, endedBefore, keep, limit }: ExpiredQuery): readonly string[] {
+    const ended = 'SELECT ended_at, execution FROM executions WHERE tenant = ? AND ended_at IS NOT NULL';
+    type Place = { readonly ended_at: string; readonly execution: string };
+    const newest = `${ended} ORDER BY ended_at DESC, execution DESC LIMIT 1 OFFSET ?`;
+    const beyond = keep === undefined ? undefined : (this.file.prepare(newest).get(tenant, keep) as Place | undefined);
+    const before: Place = { ended_at: endedBefore ?? '', execution: '' };
+    // Whichever is later: all up to there are to go.
+    const last = beyond && beyond.ended_at >= before.ended_at ? beyond : before;
+    const oldest = `${ended} AND (ended_at, execution) <= (?, ?) ORDER BY ended_at, execution LIMIT ?`;
+    const rows = this.file.prepare(oldest).all(tenant, last.ended_at, last.execution, Math.min(limit, EXPIRED_MAX)) as Place[];
+    return rows.map(({ execution }) => execution);
   }
 
   /** The last commit of every execution, deleted ones included, in the order of tenant and execution. */

@@ -20,6 +20,8 @@ export {
   isTombstone,
 } from './events.js';
 export {
+  ENDED_TENANTS,
+  EXPIRED,
   type ExecutionRef,
   QUERIES,
   REBUILD,

@@ -78,8 +78,12 @@ export const feedFilter = ({ tenant, execution }: ExecutionRef): string => {
 /** All that the projector is asked, below which every query has its own subject. */
 export const QUERIES = 'runledger.query.>';
 
-/** Where it is asked which executions fit a filter: all that an executor may ask. */
+/** Where it is asked which executions fit a filter. */
 export const SELECT = 'runledger.query.status.select';
+
+/** What retention asks of the projector: who has executions that have ended, and which of them are to go. */
+export const ENDED_TENANTS = 'runledger.query.status.tenants';
+export const EXPIRED = 'runledger.query.status.expired';
 
 /** Where the projector is told to rebuild a projection. */
 export const REBUILD = 'runledger.projections.rebuild';

@@ -1,4 +1,4 @@
-import { QUERIES, REBUILD, SELECT } from '#libs/contracts';
+import { ENDED_TENANTS, EXPIRED, QUERIES, REBUILD, SELECT } from '#libs/contracts';
 import { inboxPrefix } from './access.js';
 import { streamNames } from './streams.js';
 
@@ -112,6 +112,9 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         // It cleans up behind deletions, once the feed has told of them.
         api('STREAM.PURGE.LOG', 'STREAM.PURGE.FEED', 'STREAM.PURGE.LOGS'),
         leader('FEED'),
+        // For retention: what has ended long ago.
+        ENDED_TENANTS,
+        EXPIRED,
         write('members'),
         entries('members'),
         write('checkpoints'),

@@ -17,7 +17,7 @@ describe('what tenants may', () => {
   it('is not limited where nothing is set', () => {
     const policies = readTenantPolicies({});
     expect(policies).toMatchObject({ hasRates: false, hasLimits: false, unauthenticated: { limit: 120, windowMs: 60_000 } });
-    expect(policies.of('anyone')).toEqual({ rates: {}, limits: {} });
+    expect(policies.of('anyone')).toEqual({ rates: {}, limits: {}, retention: {} });
   });
 
   it('comes from the own entry, else from that of all, else from the setting, name by name; null lifts', () => {
@@ -31,9 +31,18 @@ describe('what tenants may', () => {
     });
     expect([hasRates, hasLimits, unauthenticated]).toEqual([true, true, { limit: 7, windowMs: 60_000 }]);
     const all = { start: { limit: 200, windowMs: 60_000 }, read: { limit: 10, windowMs: 1_000 }, 'workspace.start': { limit: 5, windowMs: 3_600_000 } };
-    expect(of('anyone')).toEqual({ limits: { activeExecutions: 10, planBytes: 1_000 }, rates: all });
-    expect(of('acme')).toEqual({ limits: { activeExecutions: 0, planBytes: 1_000 }, rates: { ...all, read: undefined } });
+    expect(of('anyone')).toEqual({ limits: { activeExecutions: 10, planBytes: 1_000 }, rates: all, retention: {} });
+    expect(of('acme')).toEqual({ limits: { activeExecutions: 0, planBytes: 1_000 }, rates: { ...all, read: undefined }, retention: {} });
     expect(of('constructor')).toEqual(of('anyone'));
+  });
+
+  it('keeps what has ended as the settings say, of a tenant as its own entry says, or for ever', () => {
+    const kept = { RUNLEDGER_RETENTION_DAYS: '30', RUNLEDGER_RETENTION_EXECUTIONS: '1000' };
+    const { of, hasRetention } = readTenantPolicies({ ...kept, RUNLEDGER_TENANTS: fileWith({ acme: { retention: { days: null, executions: 5 } } }) });
+    expect([hasRetention, of('anyone').retention, of('acme').retention]).toEqual([true, { days: 30, executions: 1_000 }, { days: undefined, executions: 5 }]);
+    expect(readTenantPolicies({ RUNLEDGER_RETENTION_DAYS: '' }).hasRetention).toBe(false);
+    expect(() => readTenantPolicies({ RUNLEDGER_RETENTION_DAYS: 'some' })).toThrow(/RUNLEDGER_RETENTION_DAYS/);
+    expect(() => readTenantPolicies({ RUNLEDGER_TENANTS: fileWith({ acme: { retention: { hours: 1 } } }) })).toThrow(/hours is unknown/);
   });
 
   it.each([

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { isToken } from '#libs/contracts';
+import { type Environment, integer } from './setting-readers.js';
 import { SettingsError } from './settings-error.js';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What a request does, as far as its rate goes. */
 export const verbClasses = ['start', 'control', 'read', 'manage'] as const;
@@ -16,10 +15,14 @@ export type RateName = VerbClass | `workspace.${VerbClass}`;
 export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'artifactBytes', 'streams'] as const;
 export type LimitName = (typeof limitNames)[number];
 
-/** What one tenant may; what is undefined is not limited. */
+export const retentionNames = ['days', 'executions'] as const;
+export type RetentionName = (typeof retentionNames)[number];
+
+/** What one tenant may; what is undefined is not limited. Retention: how long executions that have ended are kept, and how many. */
 export type TenantPolicy = {
   readonly rates: { readonly [name in RateName]?: Rate | undefined };
   readonly limits: { readonly [name in LimitName]?: number | undefined };
+  readonly retention: { readonly [name in RetentionName]?: number | undefined };
 };
 
 export type TenantPolicies = {
@@ -29,6 +32,7 @@ export type TenantPolicies = {
   /** False: of no tenant at all. */
   readonly hasRates: boolean;
   readonly hasLimits: boolean;
+  readonly hasRetention: boolean;
   /** Of requests whose credentials are missing or do not count, by client address. */
   readonly unauthenticated: Rate;
 };
@@ -80,8 +84,8 @@ class Reader {
   }
 
   policy(value: unknown, path: string): TenantPolicy {
-    const parts = Object.fromEntries(this.fields(value, path, ['limits', 'rates']));
-    const read = (part: 'limits' | 'rates', known: readonly string[], parse: (value: unknown) => unknown, form: string): Fields =>
+    const parts = Object.fromEntries(this.fields(value, path, ['limits', 'rates', 'retention']));
+    const read = (part: 'limits' | 'rates' | 'retention', known: readonly string[], parse: (value: unknown) => unknown, form: string): Fields =>
       Object.fromEntries(
         (parts[part] === undefined ? [] : this.fields(parts[part], `${path}/${part}`, known)).map(([name, given]) => {
           const parsed = given === null ? undefined : parse(given);
@@ -90,7 +94,11 @@ class Reader {
         }),
       );
     const integer = (given: unknown): number | undefined => (Number.isSafeInteger(given) && Number(given) >= 0 ? Number(given) : undefined);
-    return { limits: read('limits', limitNames, integer, 'must be an integer from 0, or null'), rates: read('rates', rateNames, rateOf, `${rateForm}; or null`) };
+    return {
+      limits: read('limits', limitNames, integer, 'must be an integer from 0, or null'),
+      rates: read('rates', rateNames, rateOf, `${rateForm}; or null`),
+      retention: read('retention', retentionNames, integer, 'must be an integer from 0, or null'),
+    };
   }
 }
 
@@ -111,19 +119,29 @@ const readFile = (file: string): ReadonlyMap<string, TenantPolicy> => {
 const merged = (a: TenantPolicy, b: TenantPolicy | undefined): TenantPolicy => ({
   rates: { ...a.rates, ...b?.rates },
   limits: { ...a.limits, ...b?.limits },
+  retention: { ...a.retention, ...b?.retention },
 });
 
 const isSet = (values: object): boolean => Object.values(values).some((value) => value !== undefined);
 
+/** RUNLEDGER_RETENTION_DAYS, RUNLEDGER_RETENTION_EXECUTIONS. Throws SettingsError. */
+const retentionOf = (env: Environment): TenantPolicy['retention'] =>
+  Object.fromEntries(
+    retentionNames.flatMap((name) => {
+      const variable = `RUNLEDGER_RETENTION_${name.toUpperCase()}`;
+      return env[variable] ? [[name, integer(env, variable, 0, 0, 1_000_000_000)]] : [];
+    }),
+  );
+
 /**
- * What each tenant may: its own entry of the file RUNLEDGER_TENANTS, else the entry `*`, else RUNLEDGER_RATE_LIMITS, name by name.
+ * What each tenant may: its own entry of the file RUNLEDGER_TENANTS, else the entry `*`, else RUNLEDGER_RATE_LIMITS and RUNLEDGER_RETENTION_…, name by name.
  * Throws SettingsError.
  */
 export const readTenantPolicies = (env: Environment): TenantPolicies => {
   const { unauthenticated = { limit: 120, windowMs: 60_000 }, ...rates } = ratesOf(env[setting] ?? '');
   const file = env['RUNLEDGER_TENANTS'];
   const entries = file ? readFile(file) : new Map<string, TenantPolicy>();
-  const all = merged({ rates, limits: {} }, entries.get('*'));
+  const all = merged({ rates, limits: {}, retention: retentionOf(env) }, entries.get('*'));
   const policies = new Map([...entries].map(([tenant, policy]) => [tenant, merged(all, policy)]));
   const every = [all, ...policies.values()];
   return {
@@ -131,6 +149,7 @@ export const readTenantPolicies = (env: Environment): TenantPolicies => {
     of: (tenant) => policies.get(tenant) ?? all,
     hasRates: every.some((policy) => isSet(policy.rates)),
     hasLimits: every.some((policy) => isSet(policy.limits)),
+    hasRetention: every.some((policy) => isSet(policy.retention)),
     unauthenticated,
   };
 };

@@ -1,4 +1,4 @@
-import { type ExecutionStatus, type Failure, type Json, type JsonObject, type OriginKind, REBUILD, SELECT, type Selection, type StepStatus, type TaskStatus } from '#libs/contracts';
+import { ENDED_TENANTS, EXPIRED, type ExecutionStatus, type Failure, type Json, type JsonObject, type OriginKind, REBUILD, SELECT, type Selection, type StepStatus, type TaskStatus } from '#libs/contracts';
 
 // What the gateway asks the projector, over NATS request/reply; subjects are these names, below QUERIES but for the rebuild.
 export const queries = {
@@ -9,6 +9,8 @@ export const queries = {
   clarifications: 'runledger.query.status.clarifications',
   pending: 'runledger.query.status.pending',
   heads: 'runledger.query.status.heads',
+  tenants: ENDED_TENANTS,
+  expired: EXPIRED,
   stats: 'runledger.query.stats',
   usage: 'runledger.query.usage',
   projections: 'runledger.query.projections',
@@ -211,6 +213,15 @@ export type Head = {
 /** Heads in the order of tenant and execution, from behind `after`. `limit`: from 1; an answer holds 3,000 at most. */
 export type HeadsQuery = { readonly after?: Pick<Head, 'tenant' | 'execution'>; readonly limit: number };
 export type HeadsAnswer = { readonly asOfSeq: number; readonly heads: readonly Head[]; readonly more: boolean };
+
+/** Tenants that have executions which have ended. */
+export type TenantsAnswer = { readonly asOfSeq: number; readonly tenants: readonly string[] };
+
+/** Executions that have ended before a time (RFC 3339), or are not among the last `keep` that have. `limit`: 1 to 1000. */
+export type ExpiredQuery = AtLeast & { readonly tenant: string; readonly endedBefore?: string; readonly keep?: number; readonly limit: number };
+
+/** Ids, of those that ended first. */
+export type ExpiredAnswer = { readonly asOfSeq: number; readonly executions: readonly string[] };
 
 /** The rebuilds are beside the live rows: `replaying` the log, `comparing` digests, `swapping` files. */
 export type RebuildPhase = 'replaying' | 'comparing' | 'swapping' | 'done' | 'failed';
