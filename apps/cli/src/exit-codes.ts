@@ -22,7 +22,7 @@ Exit codes
   0    ok; of run and watch: the execution completed
   1    the execution failed; verify found faults; rebuild failed, or the rows were not what the log says
   2    misuse of the command line
-  3    not found
+  3    not found, or deleted
   4    refused by the server
   5    unavailable: no connection, the server can't answer at the moment, or its answer can't be written
   78   of up and provision: the nats-server will not do as it is, or does not let this user in
