@@ -44,7 +44,7 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
   ],
   [
     'an execution that ends before the one that a task of it is',
-    [['libs/execution/src/consequences.ts', 'task.child === undefined && (ending.abandon', '(ending.abandon']],
+    [['libs/execution/src/consequences.ts', 'task.subExecution === undefined && (ending.abandon', '(ending.abandon']],
     /while its child .* is/,
   ],
   [
