@@ -161,8 +161,25 @@ it('a damaged child fails its task instead of leaving it to wait', async () => {
 it('a child that is too large to be requested fails its task', async () => {
   await stage.startOwner(members.join('one'), 'one', [noop]);
   const ref = { tenant: 'default', execution: 'large' };
-  const inner = [task('l', 'noop', { input: { result: { text: 'x'.repeat(80 * 1024) } } })];
-  const plan = { name: 'p', tasks: [runs(inner, {}, { input: { a: '{{ input.text }}', b: '{{ input.text }}', pad: 'y'.repeat(80 * 1024) } })] };
-  await stage.submit(ref, { type: 'RequestExecution', plan, name: 'p', labels: {}, input: { text: 'z'.repeat(100 * 1024) }, dialect: 'canonical' });
+  const plan = { name: 'p', tasks: [runs([quick], {}, { input: { a: '{{ input.text }}', b: '{{ input.text }}', c: '{{ input.text }}' } })] };
+  await stage.submit(ref, { type: 'RequestExecution', plan, name: 'p', labels: {}, input: { text: 'é'.repeat(60 * 1024) }, dialect: 'canonical' });
   expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'failed', error: { code: 'CHILD_TOO_LARGE', retryable: false } });
+});
+
+it('a child whose request one commit does not hold is requested in several, by whoever owns its parent', async () => {
+  const ref = apart();
+  let parts = 0;
+  log.faults = {
+    before: (append: Append) => {
+      if (append.ref.execution === child(ref).execution && ++parts === 2) throw new LogError('OUTCOME_UNKNOWN', 'nobody knows');
+    },
+  };
+  await stage.startOwner(members.join('one'), 'one', [noop]);
+  const many = Array.from({ length: 300 }, (_, i) => task(`t${i}`, 'noop', { input: { result: { text: 'x'.repeat(400) } } }));
+  const plan = { name: 'p', tasks: [runs(many, {}, { input: { a: '{{ input.text }}', b: '{{ input.text }}', c: '{{ input.text }}' } })] };
+  await stage.submit(ref, { type: 'RequestExecution', plan, name: 'p', labels: {}, input: { text: 'y'.repeat(50 * 1024) }, dialect: 'canonical' });
+  expect((await stage.ended(ref)).state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 1, result: { resultOmitted: true } });
+  expect((await load(log, child(ref))).state.plan.tasks).toHaveLength(300);
+  const types = await commitsOf(child(ref));
+  expect([types.filter((type) => type === 'ExecutionRequested').length, types.includes('ExecutionPlanExtended')]).toEqual([1, true]);
 });
