@@ -183,3 +183,12 @@ it('a child whose request one commit does not hold is requested in several, by w
   const types = await commitsOf(child(ref));
   expect([types.filter((type) => type === 'ExecutionRequested').length, types.includes('ExecutionPlanExtended')]).toEqual([1, true]);
 });
+
+it('for each item of a list there is an execution of its own', async () => {
+  await stage.startOwner(members.join('one'), 'one', [noop]);
+  const inner = { plan: { name: 'inner', tasks: [task('x', 'noop', { input: { result: { doubled: '{{ input.n * 2 }}' } } })] }, input: { n: '{{ item }}' } };
+  const ref = await stage.request([task('a', 'execution', { input: inner as unknown as JsonObject, forEach: { items: [1, 2, 3], concurrency: 2 } })]);
+  const { state } = await stage.ended(ref);
+  const ids = [0, 1, 2].map((n) => child(ref, 1, `a--${n}`).execution);
+  expect(state.tasks.get('a')?.result).toMatchObject({ results: ids.map((execution, n) => ({ execution, status: 'completed', result: { x: { doubled: 2 * (n + 1) } } })) });
+});
