@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { BULK } from '#libs/contracts';
-import { Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
+import { ArtifactStore, Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
 import { watchWrites } from '#libs/ledger';
 import { type Logger, type Settings, announceReady, reportStuckWrites } from '#libs/platform';
 import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
+import { artifactHints } from './artifact-hints.js';
+import { ArtifactKeeper } from './artifact-keeper.js';
 import { bulkRunner } from './bulk-runner.js';
 import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
@@ -42,8 +44,18 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const feed = new FeedStream(nats);
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const log = watchWrites(stored, () => nats.connected, () => reportStuckWrites(logger));
+  const artifactStore = new ArtifactStore(nats, { maxBytes: settings.provisioning.artifactBucketBytes });
+  const keeper = new ArtifactKeeper({
+    log,
+    store: artifactStore,
+    hints: artifactHints(nats),
+    owns: (ref) => owner.owns(ref),
+    incarnation,
+    clock: systemClock,
+    warn: (error) => logger.warn({ err: error }, 'artifacts could not be looked after; trying again'),
+  });
   const bulk = bulkRunner({ log, clock: systemClock, select: (query) => select(nats, query) });
-  const owner = new Owner({
+  const owner: Owner = new Owner({
     log,
     host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
     members,
@@ -56,6 +68,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
           return true;
         },
       },
+      keeper,
       // Behind what it tells of, so that everything committed has been published once.
       { purge: (ref, deletedAt) => feed.purge(ref, deletedAt) },
     ],
@@ -73,11 +86,13 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   });
   await owner.start();
   retention.start();
+  keeper.start();
   logger.info({ incarnation, ...owner.counts }, 'executor ready');
   announceReady({ incarnation });
   return async () => {
     logger.info(owner.counts, 'executor stopping');
     await retention.stop();
+    await keeper.stop();
     await owner.stop(DRAIN_MS, settings.executor.graceMs + 5_000);
     await members.leave();
     await nats.close();

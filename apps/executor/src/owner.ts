@@ -151,6 +151,11 @@ export class Owner {
     return { active: this.drivers.size, deleted: this.cleanUp.size, running: this.around.slots.inUse, shards: this.owned.size };
   }
 
+  /** True while the execution's shard is this process's. */
+  owns(ref: ExecutionRef): boolean {
+    return this.around.owns(ref);
+  }
+
   private async idle(withinMs: number): Promise<void> {
     await until(this.clock, () => ![...this.drivers.values()].some((driver) => driver.isBusy), withinMs);
   }

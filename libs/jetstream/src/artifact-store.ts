@@ -4,10 +4,12 @@ import { LogError } from '#libs/ledger';
 import { type BucketOptions, chunkSubject, makeBucketThatFits, metaSubject, streamOf } from './artifact-bucket.js';
 import { ArtifactError } from './artifact-error.js';
 import { CHUNK_HEADER, type ByteRange, readObject } from './artifact-read.js';
+import { type ObjectInfo, bucketTenants, startedObjects, wholeObjects } from './artifact-sweep.js';
 import { isFull, toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { NatsError } from './nats-error.js';
 import { notStored } from './publish.js';
+import { purgeSubject } from './purge.js';
 import { jetStreamApi } from './read.js';
 import { untilAnswered } from './until-answered.js';
 
@@ -15,7 +17,6 @@ const CHUNK_BYTES = 128 * 1024;
 /** Chunks on their way at a time: what an upload holds in memory, and what a slow disk makes it wait for. */
 const WINDOW = 8;
 const ANSWER_MS = 10_000;
-const PURGE_WITHIN_MS = 5_000;
 
 /** What has been stored; SHA-256 in lower-case hex. */
 export type StoredBytes = { readonly size: number; readonly sha256: string };
@@ -93,8 +94,23 @@ export class ArtifactStore {
 
   /** Also of what is there in part, or not at all. Throws LogError LOG_UNAVAILABLE. */
   async delete({ tenant, object }: ObjectRef): Promise<void> {
-    await this.purge(tenant, metaSubject(tenant, object));
-    await this.purge(tenant, chunkSubject(tenant, object));
+    await purgeSubject(this.nats, streamOf(tenant), metaSubject(tenant, object));
+    await purgeSubject(this.nats, streamOf(tenant), chunkSubject(tenant, object));
+  }
+
+  /** Those that have a bucket. Throws LogError LOG_UNAVAILABLE, and so do the next two. */
+  tenants(): Promise<readonly string[]> {
+    return bucketTenants(this.nats);
+  }
+
+  /** What is stored whole, a page at a time, oldest first. */
+  wholeObjects(tenant: string): AsyncGenerator<readonly ObjectInfo[]> {
+    return wholeObjects(this.nats, tenant);
+  }
+
+  /** What is stored in part: being uploaded, or cut off. */
+  startedObjects(tenant: string, isWhole: (object: string) => boolean): AsyncGenerator<ObjectInfo> {
+    return startedObjects(this.nats, tenant, isWhole);
   }
 
   private async sendChunk({ tenant, object }: ObjectRef, chunk: Uint8Array, index: number): Promise<void> {
@@ -155,10 +171,5 @@ export class ArtifactStore {
     type Info = { readonly config?: { readonly max_bytes: number } };
     const { config } = await jetStreamApi<Info>(this.nats, 'LOG', 'STREAM.INFO.LOG', undefined);
     return Math.floor((config?.max_bytes ?? 0) / 2);
-  }
-
-  private async purge(tenant: string, filter: string): Promise<void> {
-    const reply = await this.nats.replies.request(`$JS.API.STREAM.PURGE.${streamOf(tenant)}`, JSON.stringify({ filter }), PURGE_WITHIN_MS);
-    if (reply === 'silent' || reply === 'unheard') throw new LogError('LOG_UNAVAILABLE', 'the broker did not say that the bytes are gone; they are swept later');
   }
 }

@@ -1,5 +1,6 @@
 export { ArtifactError, type ArtifactErrorCode } from './artifact-error.js';
 export type { ByteRange } from './artifact-read.js';
+export type { ObjectInfo } from './artifact-sweep.js';
 export { ArtifactStore, type ObjectRef, type StoredBytes } from './artifact-store.js';
 export { AuditTrail } from './audit-trail.js';
 export { type AuditPage, type AuditQuery, readAudit } from './audit-read.js';

@@ -103,7 +103,8 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         // Artifacts, as the gateway; and it finds those whose time has come, and bytes that nothing names.
         '$O.*.*.*',
         api('STREAM.NAMES'),
-        'runledger.query.artifacts.*',
+        'runledger.query.artifacts.due',
+        'runledger.query.artifacts.known',
         'log.>',
         direct('LOG'),
         leader('LOG'),
