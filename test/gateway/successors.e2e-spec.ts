@@ -66,6 +66,39 @@ describe('a retry', () => {
     expect(await read(retried.body['id'], '/why')).toMatchObject({ status: 'completed' });
   });
 
+  it('takes over more than one commit holds', async () => {
+    const tasks = Array.from({ length: 12 }, (_, n) => ({ id: `t${n}`, runner: 'command', input: { argv: ['a'] } }));
+    const id = String((await service.post(executions, { plan: { name: 'large', tasks: [...tasks, { ...tasks[0], id: 'z' }] } }, admin)).body['id']);
+    const text = 'x'.repeat(30_000);
+    const done = tasks.flatMap((task): Command[] => [start(task.id), { type: 'RecordOutcome', taskId: task.id, attempt: 1, outcome: { ok: true, result: { text } } }]);
+    await service.drive(id, ...done, start('z'), ended('z', false));
+    const headers = { ...admin, 'idempotency-key': 'large-1' };
+    const retried = await post(id, 'retry', undefined, headers);
+    expect(await read(retried.body['id'], `?minSeq=${String(retried.body['sequence'])}`)).toMatchObject({ status: 'pending', version: 2, tasks: { total: 13, ended: 12 } });
+    expect(await post(id, 'retry', undefined, headers)).toMatchObject({ status: 202, body: { id: retried.body['id'] } });
+    await service.drive(String(retried.body['id']), start('z'), ended('z', true));
+    expect(await read(retried.body['id'], '/why')).toMatchObject({ status: 'completed' });
+  });
+
+  it('does again only those of many items that failed', async () => {
+    const each = { name: 'each', tasks: [{ id: 'm', runner: 'command', input: { argv: ['a', '{{ item }}'] }, forEach: { items: ['x', 'y', 'z'] } }] };
+    const id = String((await service.post(executions, { plan: each }, admin)).body['id']);
+    const item = (n: number): readonly Command[] => [start(`m--${n}`), ended(`m--${n}`, n !== 1)];
+    await service.drive(id, { type: 'StartTask', taskId: 'm', executor: 'one', items: ['x', 'y', 'z'] }, ...item(0), ...item(1), ...item(2));
+    const retried = await post(id, 'retry');
+    expect(retried).toMatchObject({ status: 202, body: { status: 'running' } });
+    for (const query of [`minSeq=${String(retried.body['sequence'])}`, `asOf=${String(retried.body['sequence'])}`]) {
+      expect(await tasksOf(retried.body['id'], `?${query}`)).toMatchObject([
+        { id: 'm', status: 'running', attempt: 1 },
+        { id: 'm--0', status: 'completed', result: { by: 'm--0' }, carriedFrom: id },
+        { id: 'm--1', status: 'pending', carriedFrom: null },
+        { id: 'm--2', status: 'completed', carriedFrom: id },
+      ]);
+    }
+    await service.drive(String(retried.body['id']), start('m--1'), ended('m--1', true));
+    expect(await read(retried.body['id'], '/why')).toMatchObject({ status: 'completed' });
+  });
+
   it('is refused before the end, after a good end, of nothing, and with anything in its body', async () => {
     expect(await post((await executed()).id, 'retry')).toMatchObject(refused(409, 'EXECUTION_NOT_ENDED'));
     expect(await post((await executed(true)).id, 'retry')).toMatchObject(refused(409, 'NOTHING_TO_RETRY'));
@@ -126,6 +159,16 @@ describe('a fork', () => {
     expect(await tasksOf(late.body['id'])).toMatchObject([{ status: 'completed' }, { status: 'pending' }]);
     expect(await post(id, 'fork', { atSequence: sequenceOf('ExecutionRequested') - 1 })).toMatchObject(refused(404, 'EXECUTION_NOT_FOUND'));
     expect(await post(id, 'fork', { atSequence: 1_000_000 })).toMatchObject(refused(400, 'QUERY_INVALID'));
+  });
+
+  it('that is sent again under its key takes over the same, whatever has happened since', async () => {
+    const { id } = await executed();
+    const headers = { ...admin, 'idempotency-key': 'fork-1' };
+    const made = await post(id, 'fork', {}, headers);
+    await service.drive(id, ended('b', true));
+    expect(await post(id, 'fork', {}, headers)).toMatchObject({ status: 202, body: made.body });
+    expect(await tasksOf(made.body['id'])).toMatchObject([{ status: 'completed' }, { status: 'pending' }]);
+    expect((await post(id, 'fork', {})).body['status']).toBe('completed');
   });
 
   it.each<[string, object]>([

@@ -57,6 +57,14 @@ export class Executions {
     return earlier ?? answerOf(execution, events);
   }
 
+  /** As of which log sequence the same request has carried on an execution before; undefined where it was not here. */
+  async carriedOnAsOf({ tenant, execution }: ExecutionRef, { idempotency }: Caller): Promise<number | undefined> {
+    if (!idempotency) return undefined;
+    const [first] = await this.log.history({ tenant, execution: derivedId(tenant, idempotency.key) }, { limit: 1 });
+    const origin = first?.commit.events.find((event) => event.type === 'ExecutionRequested')?.data.origin;
+    return origin?.execution === execution ? origin.sequence : undefined;
+  }
+
   /** What was accepted before is answered as it was then, whatever room there is now. Throws Problem LOG_NEARLY_FULL, TENANT_LIMIT, PLAN_TOO_LARGE. */
   private async room(ref: ExecutionRef, { plan }: Requested, idempotency: Idempotency | undefined): Promise<Reservation | undefined> {
     try {

@@ -8,7 +8,6 @@ import { Executions } from './executions.js';
 import { describeSuccessors } from './openapi-successors.js';
 import { parseFork, parseRerun, parseRetry } from './request-body.js';
 import { TENANT, tenantOf } from './request-context.js';
-import type { ReadAt } from './request-query.js';
 import { inWorkspaceOf } from './workspaces.js';
 
 /** Executions that carry on another one: each is an execution of its own, and that one stays as it is. */
@@ -42,14 +41,17 @@ export class SuccessorsController {
   @describeSuccessors.fork()
   async fork(@Param('id') id: string, @Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const { how, atSequence } = parseFork(body);
-    return await this.request(id, how, request, reply, atSequence === undefined ? {} : { asOf: { sequence: atSequence } });
+    return await this.request(id, how, request, reply, atSequence);
   }
 
-  private async request(id: string, how: Succession, request: FastifyRequest, reply: FastifyReply, at: ReadAt = {}): Promise<object> {
+  private async request(id: string, how: Succession, request: FastifyRequest, reply: FastifyReply, atSequence?: number): Promise<object> {
     const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
-    const past = await this.reads.past(ref, at);
+    const caller = callerOf(request, `${how.kind} ${id}`, request.body);
+    // Sent again, it takes over the same, whatever has happened since: it may be under way in several commits.
+    const sequence = atSequence ?? (await this.executions.carriedOnAsOf(ref, caller));
+    const past = await this.reads.past(ref, sequence === undefined ? {} : { asOf: { sequence } });
     const wanted = successorOf({ execution: id, sequence: past.at(-1)?.sequence ?? 0, events: past.flatMap(({ commit }) => commit.events) }, how);
     const successor = how.kind === 'fork' && how.labels ? { ...wanted, labels: inWorkspaceOf(await this.reads.labels(ref), how.labels) } : wanted;
-    return accepted(await this.executions.request(ref.tenant, successor, callerOf(request, `${how.kind} ${id}`, request.body)), reply);
+    return accepted(await this.executions.request(ref.tenant, successor, caller), reply);
   }
 }

@@ -25,7 +25,8 @@ export const childPlan = ({ forEach: _forEach, loop: _loop, when: _when, ...plan
   onFailure: 'continue',
 });
 
-const expanded = ({ id: taskId, runner }: PlanTask, data: Omit<EventData['TaskExpanded'], 'taskId' | 'runner'>): Fact => ({
+/** The tasks that a task is done by come to be. */
+export const expanded = ({ id: taskId, runner }: PlanTask, data: Omit<EventData['TaskExpanded'], 'taskId' | 'runner'>): Fact => ({
   type: 'TaskExpanded',
   data: { taskId, runner, ...data },
 });

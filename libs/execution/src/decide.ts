@@ -1,4 +1,4 @@
-import type { Event, Fact, Failure } from '#libs/contracts';
+import type { Event, Fact, Failure, Plan } from '#libs/contracts';
 import { addArtifact, deleteArtifact, expireArtifact, recordArtifact } from './artifacts.js';
 import { begin, decideLoop, isExpanded, isUndecided } from './children.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
@@ -112,6 +112,11 @@ type Starting = Extract<Command, { type: 'StartTask' | 'SkipTask' | 'FailTask' }
 
 const failedForGood = ({ id: taskId, attempt }: TaskState, error: Failure): Fact => ({ type: 'TaskFailed', data: { taskId, attempt, error, final: true } });
 
+const started = ({ timeoutMs }: Plan, now: number): Fact => ({
+  type: 'ExecutionStarted',
+  data: timeoutMs === undefined ? {} : { deadlineAt: new Date(now + timeoutMs).toISOString() },
+});
+
 /** What becomes of a task that is due; the first one starts the execution. */
 const startTask = (state: State, command: Starting, now: number): Fact[] => {
   const { taskId } = command;
@@ -121,14 +126,7 @@ const startTask = (state: State, command: Starting, now: number): Fact[] => {
   if (!plan || !task || !startable(state, task, now)) {
     throw new Refused('TASK_NOT_STARTABLE', `task '${taskId}' is not due to start`);
   }
-  const facts: Fact[] = [];
-  if (state.startedAt === undefined) {
-    const { timeoutMs } = state.plan;
-    facts.push({
-      type: 'ExecutionStarted',
-      data: timeoutMs === undefined ? {} : { deadlineAt: new Date(now + timeoutMs).toISOString() },
-    });
-  }
+  const facts: Fact[] = state.startedAt === undefined ? [started(state.plan, now)] : [];
   switch (command.type) {
     case 'StartTask': {
       const { executor, after = 0, child, input = plan.input, items = [] } = command;
@@ -160,6 +158,12 @@ const rest = ({ plan, carried = [] }: Extract<Command, { type: 'RequestExecution
   return tasks.length === 0 ? left : [{ type: 'ExecutionPlanExtended', data: { tasks, first } }, ...left];
 };
 
+/** Where a task that was carried over in part is begun with that, the execution is. */
+const begun = (carried: readonly Fact[], plan: Plan, now: number): readonly Fact[] => {
+  const first = carried.findIndex(({ type }) => type === 'TaskStarted');
+  return first < 0 ? carried : [...carried.slice(0, first), started(plan, now), ...carried.slice(first)];
+};
+
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
   if (state.deleted) return ofDeleted(command, state.deleted, () => isRepeated(state, context));
@@ -167,7 +171,7 @@ const respond = (command: Command, state: State, context: Context, now: number):
     if (isRepeated(state, context)) return rest(command, state);
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
     const { plan, name, labels, input, dialect, origin, parent, carried = [] } = command;
-    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...carried];
+    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...begun(carried, plan, now)];
   }
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   switch (command.type) {

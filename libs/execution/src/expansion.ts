@@ -1,6 +1,6 @@
 import type { EventData, PlanTask } from '#libs/contracts';
 import { childId, childPlan } from './children.js';
-import { type TaskState, hasEndedWell, pendingTask, released } from './task-state.js';
+import { type TaskState, hasEndedWell, isTerminal, pendingTask, released } from './task-state.js';
 import type { TaskTable } from './task-table.js';
 
 type Expansion = {
@@ -29,12 +29,17 @@ export const afterChild = (tasks: TaskTable, { forEach, loop }: Partial<PlanTask
   const { count, open, admitted, isStopped } = parent.children;
   const stops = child.status === 'failed' && forEach?.failFast === true && !isStopped;
   const isUndecided = loop !== undefined && hasEndedWell(child);
-  const children = { count, open: open - 1, admitted: Math.min(count, admitted + 1), isStopped: isStopped || stops, isUndecided };
+  const sibling = (index: number): TaskState | undefined => tasks.get(childId(parent.id, index));
+  // One that was carried over before its turn has none to hand on, and none to take.
+  const hadTurn = (child.parent?.index ?? 0) < admitted;
+  let turn = admitted;
+  while (hadTurn && isTerminal(sibling(turn)?.status)) turn += 1;
+  const children = { count, open: open - 1, admitted: hadTurn ? Math.min(count, turn + 1) : admitted, isStopped: isStopped || stops, isUndecided };
   const waiting = (index: number): readonly TaskState[] => {
-    const task = tasks.get(childId(parent.id, index));
+    const task = sibling(index);
     return task?.status === 'pending' && task.brokenBy === undefined ? [task] : [];
   };
-  const others = stops ? Array.from({ length: count }, (_, index) => index).flatMap(waiting) : waiting(admitted);
+  const others = stops ? Array.from({ length: count }, (_, index) => index).flatMap(waiting) : hadTurn ? waiting(turn) : [];
   const changed = others.map((task) => [task, stops ? { ...task, waitingFor: task.waitingFor + 1, brokenBy: child.id } : released(task, at)] as const);
   return [[parent, { ...parent, children }], ...changed];
 };

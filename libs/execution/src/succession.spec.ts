@@ -232,3 +232,63 @@ describe('whatever has happened', () => {
   });
 });
 
+
+describe('what is done for each item of a list', () => {
+  const people = ['ada', 'grace', 'barbara', 'radia'];
+  const mailing = (concurrency?: number) =>
+    request([task('list'), task('mail', { dependsOn: ['list'], forEach: { items: '{{ tasks.list.result.people }}', ...(concurrency !== undefined && { concurrency }) } }), task('report', { dependsOn: ['mail'] })]);
+  const begun = (concurrency?: number) => [mailing(concurrency), start('list'), succeed('list'), startEach('mail', people)];
+  const partly = history(
+    ...begun(),
+    ...['mail--0', 'mail--1', 'mail--2', 'mail--3'].map((id) => start(id)),
+    succeed('mail--3', 1, { n: 3 }),
+    fail('mail--1'),
+    succeed('mail--0', 1, { n: 0 }),
+    fail('mail--2'),
+  );
+
+  it('is begun again by a retry, without the items that are done', () => {
+    expect(carried(partly, retry)).toEqual(['list', 'mail--0', 'mail--3']);
+    const events = successor(partly, retry);
+    expect(events.map(({ type }) => type)).toEqual(['ExecutionRequested', 'TaskCarriedOver', 'ExecutionStarted', 'TaskStarted', 'TaskExpanded', 'TaskCarriedOver', 'TaskCarriedOver']);
+    expect(startable(events)).toEqual(['mail--1', 'mail--2']);
+    const ended = history({ ...succeeding(partly, retry), at: 0 }, start('mail--1'), succeed('mail--1'), start('mail--2'), succeed('mail--2'));
+    expect(fold(initial, ended).tasks.get('mail')?.result).toEqual({ count: 4, results: [{ n: 0 }, {}, {}, { n: 3 }] });
+    expect(startable(ended)).toEqual(['report']);
+  });
+
+  it('still has only so many under way at once as the plan wants, whichever are done', () => {
+    // The last one first: what was carried over never waited for its turn.
+    for (const done of [[3], [1], [0, 2], [1, 2, 3], [0, 3]]) {
+      const starts = [...done, ...[0, 1, 2, 3].filter((n) => !done.includes(n))].map((n) => `mail--${n}`);
+      const wide = history(...begun(), ...starts.map((id) => start(id)), ...done.map((n) => succeed(`mail--${n}`)), cancel('immediate'), ...starts.slice(done.length).map((id) => fail(id)));
+      for (const limit of [1, 2]) {
+        const limited = wide.map((event) => (event.type === 'ExecutionRequested' ? { ...event, data: { ...event.data, plan: (mailing(limit) as { plan: typeof event.data.plan }).plan } } : event));
+        const steps: Step[] = [{ ...succeeding(limited, retry), at: 0 }];
+        for (let round = 0; round < 4 - done.length; round++) {
+          const due = next(fold(initial, history(...steps)), T0 + 1_000).start;
+          expect([done, limit, due.length]).toEqual([done, limit, Math.min(limit, 4 - done.length - round)]);
+          steps.push(start(due[0]!), succeed(due[0]!));
+        }
+        expect(startable(history(...steps))).toEqual(['report']);
+      }
+    }
+  });
+
+  it('has ended at once where all items are done', () => {
+    const late = history(...begun(), ...people.map((_, n) => start(`mail--${n}`)), ...people.slice(1).map((_, n) => succeed(`mail--${n}`)), cancel('graceful'), succeed('mail--3'));
+    expect(startable(successor(late, retry))).toEqual(['report']);
+  });
+
+  it('is all done anew by a rerun from it or from what it depends on, and by a fork with another input', () => {
+    for (const how of [from('mail'), from('list'), { kind: 'fork', input: {} } as const]) expect(carried(partly, how).filter((id) => id.startsWith('mail'))).toEqual([]);
+    expect(carried(partly, fork)).toContain('mail--0');
+    expect(carried(partly, from('report'))).toContain('mail--0');
+  });
+
+  it('is all done anew where the results are more than a request has room for', () => {
+    const large = history(...begun(), ...people.map((_, n) => start(`mail--${n}`)), succeed('mail--0', 1, { text: 'x'.repeat(210 * 1024) }), ...[1, 2, 3].map((n) => fail(`mail--${n}`)));
+    expect(carried(large, retry)).toEqual(['list']);
+    expect(startable(successor(large, retry))).toEqual(['mail']);
+  });
+});

@@ -1,10 +1,11 @@
 import type { Event, EventData, Fact, JsonObject, Origin, OriginKind } from '#libs/contracts';
+import { childId, expanded } from './children.js';
 import type { ClientCommand } from './commands.js';
 import { refusalOf } from './deletion.js';
 import { fold } from './evolve.js';
 import { Refused } from './refused.js';
 import { type State, initial } from './state.js';
-import { endedWell, isTerminal } from './task-state.js';
+import { bytesOf, endedWell, isTerminal } from './task-state.js';
 
 /** An execution as far as its successor is to know it: all events up to `sequence`, the log sequence of the last commit that counts. */
 export type Predecessor = { readonly execution: string; readonly sequence: number; readonly events: readonly Event[] };
@@ -76,29 +77,64 @@ const anew = (state: State, how: Succession): ReadonlySet<string> => {
 const foreign = ({ events }: Predecessor): ReadonlySet<string> =>
   new Set(events.flatMap(({ type, data }) => (type === 'TaskSkipped' && data.kind === 'origin' ? [data.taskId] : [])));
 
+/** What a commit holds for sure of a request, in bytes of JSON, and what each event has at most beside its data. */
+const ROOM = { request: 200 * 1024, envelope: 768 } as const;
+
+const over = (state: State, taskId: string, { from, attempt, why }: End): Fact => {
+  const { status, result, error } = state.tasks.get(taskId) ?? {};
+  const data: EventData['TaskCarriedOver'] = {
+    taskId,
+    status: status as EventData['TaskCarriedOver']['status'],
+    from,
+    attempt,
+    ...(result && { result }),
+    ...(error && { error }),
+    ...(why !== undefined && { why }),
+  };
+  return { type: 'TaskCarriedOver', data };
+};
+
+/**
+ * Of a task that is done for each item and did not end well: begun again for the same items, without those that are done. What it depends on is
+ * the same, so its items are.
+ */
+const itemsOver = (state: State, again: ReadonlySet<string>, how: Succession, ends: ReadonlyMap<string, End>): readonly Fact[] => {
+  if (how.kind === 'fork' && (how.input !== undefined || how.labels !== undefined)) return [];
+  return state.plan.tasks.flatMap((plan): readonly Fact[] => {
+    const { children } = state.tasks.get(plan.id) ?? {};
+    const isOwnFault = plan.forEach !== undefined && plan.compensates === undefined && again.has(plan.id) && !plan.dependsOn.some((id) => again.has(id));
+    if (!children || !isOwnFault || (how.kind === 'rerun' && how.task === plan.id)) return [];
+    const items = Array.from({ length: children.count }, (_, index) => state.tasks.get(childId(plan.id, index)));
+    const done = items.flatMap((item) => {
+      const end = item?.status === 'completed' ? ends.get(item.id) : undefined;
+      return item && end ? [over(state, item.id, end)] : [];
+    });
+    const facts: readonly Fact[] = [
+      { type: 'TaskStarted', data: { taskId: plan.id, attempt: 1, executor: '' } },
+      expanded(plan, { attempt: 1, first: 0, count: children.count, items: items.map((item) => item?.parent?.item ?? null) }),
+      ...done,
+    ];
+    return done.length === 0 ? [] : facts;
+  });
+};
+
 /** In the order in which they ended, as what is to be undone later goes by that. */
 const carriedOver = (state: State, predecessor: Predecessor, how: Succession): readonly Fact[] => {
-  const [again, left] = [anew(state, how), foreign(predecessor)];
+  const [again, left, ends] = [anew(state, how), foreign(predecessor), endsOf(predecessor)];
   // Items and iterations are carried over with what they are parts of.
-  const carried = [...endsOf(predecessor)].filter(([id]) => state.tasks.get(id)?.parent === undefined && !again.has(id));
-  return carried.flatMap(([taskId, { from, attempt, why }]): readonly Fact[] => {
-    const { status, result, error } = state.tasks.get(taskId) ?? {};
-    const over: EventData['TaskCarriedOver'] = {
-      taskId,
-      status: status as EventData['TaskCarriedOver']['status'],
-      from,
-      attempt,
-      ...(result && { result }),
-      ...(error && { error }),
-      ...(why !== undefined && { why }),
-    };
+  const carried = [...ends].filter(([id]) => state.tasks.get(id)?.parent === undefined && !again.has(id));
+  const whole = carried.flatMap(([taskId, end]): readonly Fact[] => {
     const compensation = state.graph.compensations.get(taskId);
-    const fact: Fact = { type: 'TaskCarriedOver', data: over };
+    const fact = over(state, taskId, end);
     // The execution that did it goes on beside a fork, or has ended with it done: it is not the fork's to undo, nor that of what carries on the fork.
     const isForeign = compensation !== undefined && (how.kind === 'fork' || left.has(compensation));
     if (!isForeign) return [fact];
-    return [fact, { type: 'TaskSkipped', data: { taskId: compensation, why: `'${taskId}' is left to ${from}, where it was done`, kind: 'origin' } }];
+    return [fact, { type: 'TaskSkipped', data: { taskId: compensation, why: `'${taskId}' is left to ${end.from}, where it was done`, kind: 'origin' } }];
   });
+  const withItems = [...whole, ...itemsOver(state, again, how, ends)];
+  // A task is begun where its execution is whole: in the first commit, or by its owner, and then with all of its items.
+  const bytes = bytesOf([state.plan, state.input, state.labels, withItems]) + withItems.length * ROOM.envelope;
+  return bytes > ROOM.request ? whole : withItems;
 };
 
 /**
