@@ -22,11 +22,15 @@ type Played = {
 export function* finalViolations(played: Played): Generator<string> {
   const { broker, client, effects, models, scheduler, up } = played;
   const alive = new Set(up.map(({ host }) => host.name));
-  yield* ofAudit(broker.all);
+  yield* ofAudit(broker.all, broker.all.length);
+  yield* ofAudit(broker.held, broker.all.length);
   for (const [name, model] of models) {
     const history = broker.all.filter(({ ref }) => ref.execution === name);
     yield* ofExecution(name, history, model, scheduler.now, alive);
     yield* ofEffects(name, history, effects);
+    const left = broker.held.filter(({ ref }) => ref.execution === name).length;
+    if (model.isDeleted && left !== 1) yield `${name} is deleted, and ${left} commits of it are left`;
+    if (!model.isDeleted && left !== history.length) yield `${name} is not deleted, and ${history.length - left} commits of it are gone`;
   }
   yield* ofAnswers(client.answers, broker.all);
   yield* ofLeftovers(played);
@@ -42,9 +46,10 @@ export function* ofExecution(name: string, history: History, model: Model, now: 
   yield* ofOutcomes(name, history);
 }
 
-function* ofAudit(log: History): Generator<string> {
+/** Whole, and as it is once what was deleted is purged. */
+function* ofAudit(log: History, lastSequence: number): Generator<string> {
   const audit = new Audit('log');
-  const faults = [...log.flatMap((stored) => audit.take(stored)), ...audit.end(log.length)];
+  const faults = [...log.flatMap((stored) => audit.take(stored)), ...audit.end(lastSequence)];
   for (const { code, message } of faults) yield `the audit finds ${code}: ${message}`;
 }
 
@@ -110,6 +115,7 @@ function* ofLeftovers({ up, models, effects }: Played): Generator<string> {
   for (const { host, owner } of up) {
     const { running } = owner.counts;
     held += owner.counts.active;
+    if (owner.counts.deleted !== 0) yield `${host.name} has ${owner.counts.deleted} deleted executions left to clean up`;
     if (running !== 0) yield `${host.name} holds ${running} slots, and nothing runs`;
   }
   if (held !== active) yield `${active} executions are active, and executors hold ${held}`;

@@ -30,6 +30,8 @@ export class Model {
   private readonly completed: string[] = [];
   private deadlineAt: number | undefined;
 
+  isDeleted = false;
+
   get hasEnded(): boolean {
     return endings.includes(this.status);
   }
@@ -48,6 +50,8 @@ export class Model {
     this.expect(at >= this.at, `${event.type} is older than the event before it`);
     this.at = Math.max(at, this.at);
     if (this.deadlineAt !== undefined && this.at >= this.deadlineAt) this.isOverdue = true;
+    this.expect(!this.isDeleted, `${event.type} after the deletion`);
+    if (event.type === 'ExecutionDeleted') return this.delete(event.data.status);
     if ('artifactId' in event.data) return this.takeOfArtifact(event as ArtifactEvent);
     this.expect(!this.hasEnded || event.type === 'TaskResultIgnored', `${event.type} after the end`);
     if ('taskId' in event.data) this.takeOfTask(event as TaskEvent);
@@ -63,6 +67,13 @@ export class Model {
   }
 
   /** Also after the end. */
+  /** How it ended is all that is known of it from here on. */
+  private delete(status: string): void {
+    this.expect(this.hasEnded && status === this.status, `deleted as ${status} while ${this.status}`);
+    this.isDeleted = true;
+    this.tasks.clear();
+  }
+
   private takeOfArtifact(event: ArtifactEvent): void {
     const { artifactId } = event.data;
     const expiresAt = this.artifacts.get(artifactId);

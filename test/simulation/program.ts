@@ -145,6 +145,14 @@ const commandToChild = (random: Random): ClientCommand => {
   return command.type === 'PauseExecution' ? { type: 'CancelExecution', mode: random.pick(['graceful', 'immediate'] as const) } : command;
 };
 
+/** Of some, early or late: what has not ended is not deleted. */
+const deletionsOf = (random: Random, moves: readonly Move[], steps: number): readonly Move[] =>
+  moves.flatMap((move): readonly Move[] => {
+    if (move.kind !== 'command' || move.command.type !== 'RequestExecution' || !random.chance(0.4)) return [];
+    const cause = random.chance(0.5) ? keyedCause('delete', 'fingerprint') : `delete-${move.ref.execution}`;
+    return [{ atStep: move.atStep + random.int(10, steps), kind: 'command', ref: move.ref, command: { type: 'DeleteExecution' }, cause }];
+  });
+
 export const programOf = (random: Random): Program => {
   const steps = random.int(40, 400);
   const moves: Move[] = [];
@@ -174,6 +182,6 @@ export const programOf = (random: Random): Program => {
     executors: random.int(1, 3),
     concurrency: random.pick([1, 2, 8]),
     steps,
-    moves: moves.toSorted((a, b) => a.atStep - b.atStep),
+    moves: [...moves, ...deletionsOf(random, moves, steps)].toSorted((a, b) => a.atStep - b.atStep),
   };
 };

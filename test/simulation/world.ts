@@ -168,6 +168,7 @@ class World {
     if (this.up.length === 0) this.startExecutor();
     for (const [execution, model] of this.models) {
       const ref = { tenant: 'default', execution };
+      if (model.hasEnded && !model.isDeleted && this.chaos.chance(0.3)) this.client.send(ref, { type: 'DeleteExecution' }, `delete-at-last-${execution}`);
       if (model.status === 'paused' && this.chaos.chance(0.5)) this.client.send(ref, { type: 'ResumeExecution' }, `at-last-${execution}`);
     }
   }
@@ -187,7 +188,7 @@ class World {
   private isSettled(): boolean {
     // One that is told to stop is a member, and an owner, until it has.
     const isStopping = this.executors.some((executor) => executor.isStopping && executor.host.state !== 'gone');
-    if (this.client.isWaiting || isStopping) return false;
+    if (this.client.isWaiting || isStopping || this.up.some(({ owner }) => owner.counts.deleted > 0)) return false;
     return [...this.models.values()].every((model) => model.hasEnded || (model.status === 'paused' && model.running === 0 && model.missing === 0));
   }
 }
