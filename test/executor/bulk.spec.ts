@@ -67,6 +67,20 @@ describe('a bulk operation', () => {
     expect((await load(log, ref)).state.tasks.get(BULK)?.progress).toMatchObject({ done: 25, failed: 0, total: 25 });
   });
 
+  it('deletes what has ended and fits, in the name of who asked for it', async () => {
+    await join('one');
+    for (let i = 0; i < 12; i++) {
+      const ref = await stage.request([task('a', 'noop')]);
+      await stage.ended(ref);
+      known.unshift(ref);
+    }
+    const ref = await operation('delete', { reason: 'old', filter: { status: ['completed'] } });
+    expect(await resultOf(ref)).toEqual({ done: 12, failed: 0, failures: [] });
+    for (const other of known.filter((one) => one !== ref)) {
+      expect((await load(log, other)).state.deleted).toMatchObject({ by: 'user:ada', reason: 'old' });
+    }
+  });
+
   it('goes on where a lost attempt was, and does nothing twice nor counts it so', async () => {
     await sleeping(60);
     await join('one');

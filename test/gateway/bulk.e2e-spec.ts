@@ -118,6 +118,9 @@ describe('a bulk operation', () => {
     const requests = await keys.of('admin', { scopes: ['executions.request'] });
     expect(await bulk('retry', { filter }, 0, controls)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
     expect(await bulk('retry', { filter }, 0, requests)).toMatchObject({ status: 202 });
+    expect(await bulk('delete', { filter }, 0, controls)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
+    expect(await bulk('delete', { filter: { status: ['running'] } })).toMatchObject({ status: 400, body: { code: 'BODY_INVALID' } });
+    expect(await bulk('delete', { filter, reason: 'old' })).toMatchObject({ status: 202 });
     expect(await bulk('cancel', { filter: { status: ['running'] } }, 0, requests)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
   });
 

@@ -141,7 +141,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .action((id: string, options: DeleteOptions) => on(options, async (session) => (await import('./commands/delete.js')).deleteExecution(session, id, options)));
 
   const bulk = program.command('bulk').description('one thing done to all executions that fit: an execution itself, which can be watched, paused and cancelled');
-  const ofMany = (action: 'pause' | 'resume' | 'cancel' | 'retry', description: string): Command =>
+  const ofMany = (action: 'pause' | 'resume' | 'cancel' | 'retry' | 'delete', description: string): Command =>
     client(action, description, bulk)
       .option('--status <status>', 'in one of these; several with commas', several)
       .option('--label <key=value>', 'with this label; may be repeated', label)
@@ -157,6 +157,7 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   ofMany('resume', 'resume what is paused and fits').option('--reason <text>', 'why, for the record');
   ofMany('cancel', 'cancel what fits').option('--reason <text>', 'why, for the record').option('--graceful', 'let what runs finish');
   ofMany('retry', 'retry what failed and fits, each in a new execution');
+  ofMany('delete', 'delete what has ended and fits').option('--reason <text>', 'why, for the record');
 
   ofOne('signal', 'send a signal: the task that has waited longest for its name takes it')
     .argument('<name>', 'what the task waits for', token)

@@ -169,6 +169,8 @@ const commandOf = ({ action, reason, mode = 'immediate' }: BulkInput): BulkRun['
       return { type: 'ResumeExecution', ...why };
     case 'cancel':
       return { type: 'CancelExecution', mode, ...why };
+    case 'delete':
+      return { type: 'DeleteExecution', ...why };
     case 'retry':
       return undefined;
   }

@@ -9,6 +9,7 @@ export const actionable: Readonly<Record<BulkAction, readonly ExecutionStatus[]>
   resume: ['paused'],
   cancel: ['pending', 'running', 'paused', 'cancelling'],
   retry: ['failed', 'cancelled'],
+  delete: ['completed', 'failed', 'cancelled'],
 };
 
 /** A cancelled execution was to end: it is retried where that is asked for. */
@@ -34,7 +35,7 @@ const filterFaults = (action: BulkAction, filter: Fields): Fault[] => {
   return faults;
 };
 
-const pastOf: Readonly<Record<BulkAction, string>> = { pause: 'paused', resume: 'resumed', cancel: 'cancelled', retry: 'retried' };
+const pastOf: Readonly<Record<BulkAction, string>> = { pause: 'paused', resume: 'resumed', cancel: 'cancelled', retry: 'retried', delete: 'deleted' };
 
 /** Executions that were requested by `now`: what comes later is none of those that were seen to fit. */
 const selectionOf = (action: BulkAction, filter: Fields, now: number): Selection => {

@@ -54,6 +54,14 @@ export class BulkController {
     return await this.act('retry', body, request, reply);
   }
 
+  @Post('delete')
+  @Allow('executions.delete', { workspaces: true })
+  @HttpCode(202)
+  @describeBulk.delete()
+  async delete(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
+    return await this.act('delete', body, request, reply);
+  }
+
   private async act(action: BulkAction, body: unknown, request: FastifyRequest, reply: FastifyReply): Promise<object> {
     const tenant = tenantOf(request, this.tenant);
     const workspace = actsIn(request);

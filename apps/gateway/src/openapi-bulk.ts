@@ -69,4 +69,5 @@ export const describeBulk = {
       mode: { type: 'string', enum: ['graceful', 'immediate'], description: 'graceful lets running tasks finish; default immediate.' },
     }),
   retry: () => bulk('retry', 'Retry all failed executions that fit, each in a new execution'),
+  delete: () => bulk('delete', 'Delete all executions that fit and have ended', { reason }),
 };

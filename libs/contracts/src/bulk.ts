@@ -4,7 +4,7 @@ import type { ExecutionStatus } from './statuses.js';
 /** Runner of the one task that a bulk operation is. No client's plan may name it. */
 export const BULK = 'bulk';
 
-export type BulkAction = 'pause' | 'resume' | 'cancel' | 'retry';
+export type BulkAction = 'pause' | 'resume' | 'cancel' | 'retry' | 'delete';
 
 /** Executions of one tenant, by all of these. Times are RFC 3339 and filter by the request: from <= t < until. */
 export type Selection = {

@@ -33,7 +33,7 @@ const printDryRun = ({ out }: Session, { matched, byStatus, examples = [] }: Dry
 };
 
 /** One thing done to all executions that fit; followed to its end, which Ctrl-C leaves as it is. */
-export const bulk = async (session: Session, action: 'pause' | 'resume' | 'cancel' | 'retry', options: BulkOptions): Promise<ExitCode> => {
+export const bulk = async (session: Session, action: 'pause' | 'resume' | 'cancel' | 'retry' | 'delete', options: BulkOptions): Promise<ExitCode> => {
   const { status, label: labels, name, from, until, origin, dryRun, rate: ratePerSecond, reason, graceful } = options;
   const body = { filter: { status, labels, name, from, until, origin }, dryRun, ratePerSecond, reason, ...(graceful === true && { mode: 'graceful' }) };
   const answer = await session.api.post<Accepted | DryRun>(`/bulk/${action}`, body);
