@@ -30,7 +30,7 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
       [ledger, 'if (!result.stored) return undefined;', ''],
       [ledger, 'sequence: result.sequence', 'sequence: result.stored ? result.sequence : execution.sequence + 1'],
     ],
-    /alarm: .*HISTORY_BROKEN|is broken at|not in the log|is stuck|runs twice/,
+    /alarm: .*HISTORY_BROKEN|is broken at|not in the log|is stuck|runs twice|runs before its start/,
   ],
   [
     'a pause that is passed over',
