@@ -119,10 +119,10 @@ describe('a bulk operation', () => {
     const attempt = { ref, taskId: BULK, attempt: 1, input, executionInput: {}, idempotencyKey: 'k', signal: controller.signal, output: () => Promise.resolve(), step: () => undefined, course };
     let isWaiting = (): void => undefined;
     const waits = new Promise<void>((resolve) => (isWaiting = resolve));
-    const { mayGoOn } = course;
+    const mayGoOn = course.mayGoOn.bind(course);
     course.mayGoOn = () => {
       isWaiting();
-      return mayGoOn.call(course);
+      return mayGoOn();
     };
     const ended = Promise.resolve(bulkRunner({ log, select, clock: systemClock }).run(attempt));
     await waits;

@@ -135,7 +135,7 @@ export const createHttpApp = async (
     });
   }
   serveDescription(app, version, settings);
-  webSockets.attach(fastify.server, fastify.routing);
+  webSockets.attach(fastify.server, (request, response) => fastify.routing(request, response));
   return app;
 };
 
