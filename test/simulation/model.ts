@@ -180,9 +180,10 @@ export class Model {
       this.expect(task.failures < (task.plan.retry?.maxAttempts ?? 1), `${id} is retried once too often`);
       task.notBefore = Date.parse(event.data.at);
     } else if (event.type === 'TaskCarriedOver') {
-      this.expect(!this.hasStarted && task.status === 'pending' && task.attempt === 0, `${id} is carried over while ${task.status}`);
+      this.expect((!this.hasStarted || task.whole !== undefined) && task.status === 'pending' && task.attempt === 0, `${id} is carried over while ${task.status}`);
       task.status = event.data.status;
       task.isPassedOver = event.data.status === 'skipped';
+      if (task.status === 'completed') this.completed.push(id);
     } else if (event.type === 'TaskSkipped') {
       this.expect(task.status === 'pending', `${id} is skipped while ${task.status}`);
       task.status = 'skipped';

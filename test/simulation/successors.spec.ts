@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import type { Event } from '#libs/contracts';
+import { type Succession, fold, initial, isTerminal, next, successorOf } from '#libs/execution';
+import { World, generatedLogs } from '#libs/testing';
+import { Model } from './model.js';
+
+/** Drives it to its end; what is picked fails. */
+const driven = (events: readonly Event[], how: Succession, fails: (n: number) => boolean): World => {
+  const world = new World();
+  world.now = fold(initial, events).at;
+  world.tell(successorOf({ execution: 'first', sequence: 7, events }, how));
+  let n = 0;
+  for (let round = 0; round < 200 && !isTerminal(world.state.status); round++) {
+    const due = next(world.state, world.now);
+    if (due.advance) world.tell({ type: 'Advance' });
+    for (const taskId of due.start) world.tell({ type: 'StartTask', taskId, executor: 'one', items: ['x', 'y'] });
+    for (const taskId of due.decide) world.tell({ type: 'DecideLoop', taskId, isOver: true });
+    for (const { taskId, attempt } of world.attempts()) {
+      const error = { code: 'BROKEN', message: 'it broke', retryable: false };
+      world.tell({ type: 'RecordOutcome', taskId, attempt, outcome: fails(n++) ? { ok: false, error } : { ok: true, result: {} } });
+    }
+    world.approveAll();
+    for (const { taskId, attempt } of world.eventWaits()) world.tell({ type: 'RecordEvent', taskId, attempt, event: {} });
+    for (const { name } of world.state.listeners) world.tell({ type: 'SendSignal', name, payload: {} });
+    if (!due.advance && due.start.length === 0 && due.wakeAt !== undefined) world.now = Math.max(world.now, due.wakeAt);
+  }
+  return world;
+};
+
+it('what carries on an execution follows the rules as the model tells them, undoing what was carried over included', () => {
+  let undone = 0;
+  fc.assert(
+    fc.property(generatedLogs, fc.constantFrom<Succession>({ kind: 'retry' }, { kind: 'fork' }), fc.nat(3), (log, how, which) => {
+      const events = log.flat();
+      const { status } = fold(initial, events);
+      if (how.kind === 'retry' && (!isTerminal(status) || status === 'completed')) return;
+      const model = new Model();
+      const world = driven(events, how, (n) => n % 4 === which);
+      for (const event of world.log.flat()) model.take(event);
+      // Of what these plans hold beyond those of the simulation it knows no better.
+      expect(model.complaints.filter((complaint) => / starts | is carried over /.test(complaint))).toEqual([]);
+      if (world.log.flat().some(({ type, data }) => type === 'TaskStarted' && data.taskId.startsWith('undo'))) undone += 1;
+    }),
+    { numRuns: 300 },
+  );
+  expect(undone).toBeGreaterThan(0);
+});
