@@ -72,7 +72,7 @@ export class Clients {
     const { status, body: said } = await this.send(`/api/v1/executions/${execution}/${how}`, body, key);
     const told = status === 202 ? 'applied' : String(said['code']);
     this.around.tell(`${how} of ${execution} (${key}): ${told}`);
-    this.answers.push({ ref: { tenant: TENANT, execution: String(said['id'] ?? '') }, command, cause: key, told });
+    this.answers.push({ ref: { tenant: TENANT, execution: status === 202 ? String(said['id']) : '' }, command, cause: key, told });
   }
 
   private async askFor(execution: string, { afterMs, command, isDoubled }: Ask, key: string): Promise<void> {

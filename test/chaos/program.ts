@@ -52,15 +52,17 @@ export const playsOf = (random: Random, durationMs: number, effects: Effects): r
 
 /** As it is done where time is not virtual. */
 const staged = (random: Random, task: PlanTask, effects: Effects): PlanTask => {
-  const { bulk: _, ...input } = task.input;
   if (task.runner === 'work') return effects.planned(random, task);
+  const input = smallInput(task);
   if (task.runner === 'execution') return { ...task, input: { ...input, plan: stagedPlan(random, withoutBulk(input['plan'] as unknown as Plan), effects) as unknown as JsonObject } };
   if (task.runner === 'wait' && random.chance(0.3)) return { ...task, input: { durationMs: random.pick(LONG_WAITS_MS) } };
   return { ...task, input };
 };
 
 /** A task has to fit into a commit, with all of the plan that it may hold. */
-const withoutBulk = (plan: Plan): Plan => ({ ...plan, tasks: plan.tasks.map(({ input: { bulk: _, ...input }, ...task }) => ({ ...task, input })) });
+const withoutBulk = (plan: Plan): Plan => ({ ...plan, tasks: plan.tasks.map((task) => ({ ...task, input: smallInput(task) })) });
+
+const smallInput = ({ input }: PlanTask): JsonObject => Object.fromEntries(Object.entries(input).filter(([name]) => name !== 'bulk'));
 
 const stagedPlan = (random: Random, plan: Plan, effects: Effects): Plan => ({ ...plan, tasks: plan.tasks.map((task) => staged(random, task, effects)) });
 
