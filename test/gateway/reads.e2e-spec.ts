@@ -1,3 +1,4 @@
+import type { Command } from '#libs/execution';
 import { OutputStore } from '#libs/jetstream';
 import { start, succeed } from '#libs/testing';
 import { type Json, type Service, executions, startService } from './service.js';
@@ -90,6 +91,17 @@ describe('reading as of an earlier sequence', () => {
     expect({ ...detail, asOfSeq: 0 }).toEqual({ ...detailThen, asOfSeq: 0 });
     expect(tasks?.['tasks']).toEqual(tasksThen?.['tasks']);
     expect(events).toEqual(eventsThen);
+  });
+
+  it('shows what attempts have said of the execution, now and as it was then', async () => {
+    const { id } = await requested();
+    const say = (key: string, value: string): Command => ({ type: 'RecordMetadata', taskId: 'a', attempt: 1, key, value });
+    const then = await service.drive(id, start('a'), say('version', '1'));
+    const now = await service.drive(id, say('by', 'ada'), say('version', '2'));
+    const metadata = async (query: string): Promise<unknown> => (await service.get(`${executions}/${id}?${query}`)).body['metadata'];
+    expect(await metadata(`minSeq=${now}`)).toEqual({ by: 'ada', version: '2' });
+    expect(await metadata(`asOf=${now}`)).toEqual({ by: 'ada', version: '2' });
+    expect(await metadata(`asOf=${then}`)).toEqual({ version: '1' });
   });
 
   it('shows the output that was there, by sequence and by time', async () => {

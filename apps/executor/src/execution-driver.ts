@@ -337,6 +337,7 @@ export class ExecutionDriver {
     }
     const run = startRun(this.around, { ref: this.ref, state: this.state, task, attempt }, {
       step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
+      metadata: (key, value) => this.report({ type: 'RecordMetadata', taskId, attempt, key, value }, attempt),
       progress: (progress, settled) => this.report({ type: 'RecordProgress', taskId, attempt, progress }, attempt, settled),
       ended: (outcome) => this.ended(run, outcome),
     });

@@ -24,6 +24,7 @@ export type Run = {
 /** What an attempt tells while and when it runs. */
 export type RunReports = {
   readonly step: (report: StepReport) => void;
+  readonly metadata: (key: string, value: string) => void;
   readonly progress: (progress: Progress, settled: () => void) => void;
   readonly ended: (outcome: TaskOutcome) => void;
 };
@@ -133,6 +134,7 @@ export const startRun = (
         heartbeat?.beat();
         reports.step(step);
       },
+      metadata: reports.metadata,
       course,
       ...(heartbeat && { heartbeat }),
     });

@@ -203,7 +203,7 @@ export const answers = {
   succeeded: object({ ...controlled, origin: object({ execution: token, ...carriesOn, sequence: integer, task: token }), links: object({ self: text, tasks: text, events: text, output: text }) }),
   controlled: object({ ...controlled, changed: { type: 'boolean', description: 'False where it was satisfied already.' } }),
   list: object({ executions: listOf(object(summary)), next, asOfSeq }),
-  detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), successors, asOfSeq }),
+  detail: object({ ...summary, input: anObject, result: orNull(anObject), reason: failure, cancel: orNull(anObject), metadata: { type: 'object', additionalProperties: text, description: 'What its attempts have said of it (META:key:value): the last value of each key.' }, successors, asOfSeq }),
   tasks: object({ tasks: listOf(task), asOfSeq }),
   clarifications: object({ clarifications: listOf(clarification), asOfSeq }),
   pending: object({ clarifications: listOf(clarification), next, asOfSeq }),

@@ -44,7 +44,7 @@ const commandInput = input('command', 'A process. Either argv, run without a she
   successExitCodes: { type: 'array', items: { type: 'integer', minimum: 0, maximum: 255 }, default: [0] },
   maxOutputBytes: { type: 'integer', minimum: 0, description: 'Kept of both streams together.' },
   graceMs: { type: 'integer', minimum: 0, maximum: 600_000, description: 'Milliseconds between TERM and KILL.' },
-  markers: { type: 'boolean', description: 'Whether STEP_START: and its like on standard output become steps.' },
+  markers: { type: 'boolean', description: 'Whether STEP_START:, ARTIFACT:, META: and their like on standard output become steps, artifacts and metadata; default true.' },
   network: { type: 'boolean', description: 'Asks for the network, where the policy leaves that to the plan.' },
   limits: {
     type: 'object',

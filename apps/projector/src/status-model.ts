@@ -57,6 +57,9 @@ CREATE TABLE clarifications (
   requested_at TEXT NOT NULL, expires_at TEXT, on_expiry TEXT NOT NULL, ended_at TEXT,
   PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE INDEX clarifications_by_status ON clarifications (tenant, status, requested_at, execution, id);
+CREATE TABLE metadata (
+  tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY (tenant, execution, id)) WITHOUT ROWID;
 CREATE TABLE answers (
   tenant TEXT NOT NULL, execution TEXT NOT NULL, id TEXT NOT NULL, clarification TEXT NOT NULL, by_actor TEXT NOT NULL,
   decision TEXT, reason TEXT, to_actor TEXT, at TEXT NOT NULL,
@@ -76,10 +79,10 @@ const EXPIRED_MAX = 1_000;
 type Value = Row[string];
 type Update = { readonly set: Record<string, Value>; readonly add: Record<string, number> };
 type Insert = { readonly table: string; readonly row: Row };
-type RowUpdate = { readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Record<string, Value> };
+type RowUpdate = { readonly table: 'tasks' | 'steps' | 'clarifications' | 'metadata'; readonly id: string; readonly set: Record<string, Value> };
 
 /** What belongs to an execution, and goes with it. */
-const tables = ['executions', 'tasks', 'steps', 'clarifications', 'answers'] as const;
+const tables = ['executions', 'tasks', 'steps', 'clarifications', 'answers', 'metadata'] as const;
 
 /** Of the executions that fit, behind the cursor. Throws QueryRefused CURSOR_INVALID. */
 const conditionsOf = (query: ListQuery): { readonly where: string; readonly values: readonly (string | number)[] } => {
@@ -154,7 +157,8 @@ export class StatusModel {
     const row = this.file.prepare('SELECT * FROM executions WHERE tenant = ? AND execution = ?').get(tenant, execution) as Row | undefined;
     if (!row) return undefined;
     const { executions: successors } = this.list({ tenant, origin: execution, limit: SUCCESSORS_MAX });
-    return { ...detailOf(row), ...(successors.length > 0 && { successors: successors.flatMap(({ id, origin }) => (origin ? [{ id, kind: origin.kind }] : [])) }) };
+    const metadata = this.file.prepare('SELECT id, value FROM metadata WHERE tenant = ? AND execution = ?').all(tenant, execution) as Row[];
+    return { ...detailOf(row, metadata), ...(successors.length > 0 && { successors: successors.flatMap(({ id, origin }) => (origin ? [{ id, kind: origin.kind }] : [])) }) };
   }
 
   /** Undefined also where there are more than one answer holds: the log has them all. */

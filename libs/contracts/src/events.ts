@@ -24,6 +24,7 @@ export type EventData = {
   ExecutionCompleted: Wire<wire.ExecutionCompleted>;
   ExecutionFailed: Wire<wire.ExecutionFailed>;
   ExecutionDeleted: Refine<Wire<wire.ExecutionDeleted>, { status: 'completed' | 'failed' | 'cancelled' }>;
+  ExecutionMetadataRecorded: Wire<wire.ExecutionMetadataRecorded>;
   SignalReceived: Wire<wire.SignalReceived>;
   TaskStarted: Wire<wire.TaskStarted>;
   TaskExpanded: Refine<Wire<wire.TaskExpanded>, { items: readonly Json[] }>;
@@ -79,6 +80,7 @@ const types: Record<EventType, true> = {
   ExecutionCompleted: true,
   ExecutionFailed: true,
   ExecutionDeleted: true,
+  ExecutionMetadataRecorded: true,
   SignalReceived: true,
   TaskStarted: true,
   TaskExpanded: true,

@@ -44,6 +44,7 @@ export type OwnerCommand =
   | { readonly type: 'RecordProgress'; readonly taskId: string; readonly attempt: number; readonly progress: TaskProgress }
   | { readonly type: 'RecordLostAttempt'; readonly taskId: string; readonly attempt: number }
   | { readonly type: 'RecordArtifact'; readonly taskId: string; readonly attempt: number; readonly artifact: NewArtifact }
+  | { readonly type: 'RecordMetadata'; readonly taskId: string; readonly attempt: number; readonly key: string; readonly value: string }
   | { readonly type: 'RecordStep'; readonly taskId: string; readonly attempt: number; readonly step: StepProgress }
   /** The event that an attempt waits for has been committed; `event` tells which, and becomes the result. */
   | { readonly type: 'RecordEvent'; readonly taskId: string; readonly attempt: number; readonly event: JsonObject }

@@ -7,7 +7,7 @@ import { consequences, due } from './consequences.js';
 import { deletionOf, ofDeleted } from './deletion.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
-import { recordEvent, recordLostAttempt, recordOutcome, recordProgress, recordStep } from './outcome.js';
+import { recordEvent, recordLostAttempt, recordMetadata, recordOutcome, recordProgress, recordStep } from './outcome.js';
 import { Refused } from './refused.js';
 import { startable } from './starting.js';
 import type { State } from './state.js';
@@ -204,6 +204,8 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return recordProgress(state, command.taskId, command.attempt, command.progress);
     case 'RecordLostAttempt':
       return recordLostAttempt(state, command.taskId, command.attempt, now);
+    case 'RecordMetadata':
+      return recordMetadata(state, command);
     case 'RecordStep':
       return recordStep(state, command.taskId, command.attempt, command.step);
     case 'DecideLoop':

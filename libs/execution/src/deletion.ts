@@ -45,6 +45,7 @@ export const ofDeleted = (command: Command, deleted: Deletion, isRepeated: () =>
     case 'RecordOutcome':
     case 'RecordEvent':
     case 'RecordProgress':
+    case 'RecordMetadata':
     case 'RecordLostAttempt':
     case 'RecordStep':
     case 'RecordArtifact':

@@ -189,6 +189,10 @@ const apply = (draft: Draft, event: Event): void => {
     case 'ArtifactExpired':
       draft.artifacts = withoutArtifact(draft, event.data.artifactId);
       return;
+    case 'ExecutionMetadataRecorded':
+      draft.metadata = new Map([...draft.metadata, [event.data.key, event.data.value]]);
+      draft.metadataChanges += 1;
+      return;
     case 'TaskStarted':
       change(draft, event.data.taskId, {
         status: 'running',

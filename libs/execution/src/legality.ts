@@ -105,6 +105,7 @@ const faultOfTask = (state: State, task: TaskState, event: TaskEvent): string | 
     case 'TaskTimedOut':
     case 'TaskCancelled':
     case 'TaskProgressed':
+    case 'ExecutionMetadataRecorded':
     case 'StepStarted':
     case 'ClarificationRequested':
     case 'ClarificationWithdrawn':

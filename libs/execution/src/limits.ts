@@ -12,6 +12,8 @@ export const MAX_EVENTS = 50_000;
 export const MAX_CONSEQUENCES = 200;
 /** Attempts of one task that may be lost with their executor before the task fails. */
 export const MAX_LOSSES = 10;
+/** Keys of an execution's metadata, and how often they may be given a value; what is more is not recorded. */
+export const MAX_METADATA = { keys: 100, changes: 1_000 } as const;
 /** Steps of one attempt; later ones are not recorded. */
 export const MAX_STEPS = 1_000;
 /** TaskResultIgnored events of one execution. */

@@ -1,7 +1,7 @@
-import type { Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
+import type { EventData, Fact, Failure, JsonObject, PlanTask } from '#libs/contracts';
 import { type Clarification, expired } from './clarifications.js';
 import type { StepProgress, TaskOutcome } from './commands.js';
-import { MAX_IGNORED, MAX_LOSSES, MAX_STEPS } from './limits.js';
+import { MAX_IGNORED, MAX_LOSSES, MAX_METADATA, MAX_STEPS } from './limits.js';
 import { backoffMs, chanceOf, isRetryable, maxAttempts } from './retry.js';
 import type { State } from './state.js';
 import { type TaskProgress, type TaskState, isTerminal } from './task-state.js';
@@ -132,6 +132,14 @@ export const recordLostAttempt = (state: State, taskId: string, attempt: number,
   const error: Failure = { code: 'ATTEMPT_LOST', message, retryable: again };
   const failed: Fact = { type: 'TaskFailed', data: { taskId, attempt, error, final: !again } };
   return again ? [...steps, failed, retryAfter(task, now, 0)] : [...steps, failed];
+};
+
+/** The same value again is no news. */
+export const recordMetadata = (state: State, { taskId, attempt, key, value }: EventData['ExecutionMetadataRecorded']): readonly Fact[] => {
+  const { metadata, metadataChanges } = state;
+  const isFull = metadataChanges >= MAX_METADATA.changes || (!metadata.has(key) && metadata.size >= MAX_METADATA.keys);
+  if (!current(state, taskId, attempt) || isFull || metadata.get(key) === value) return [];
+  return [{ type: 'ExecutionMetadataRecorded', data: { taskId, attempt, key, value } }];
 };
 
 export const recordStep = (state: State, taskId: string, attempt: number, step: StepProgress): readonly Fact[] => {

@@ -79,6 +79,9 @@ export type State = {
   readonly listeners: readonly Listener[];
   /** Those that are there, by id. */
   readonly artifacts: ReadonlyMap<string, ArtifactState>;
+  /** What attempts have said of the execution, and how often. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly metadataChanges: number;
   readonly events: number;
   readonly ignored: number;
   readonly reason: Failure | undefined;
@@ -125,6 +128,8 @@ export const initial: State = {
   signals: [],
   listeners: [],
   artifacts: new Map(),
+  metadata: new Map(),
+  metadataChanges: 0,
   events: 0,
   ignored: 0,
   reason: undefined,

@@ -15,6 +15,7 @@ export class ExecutionView {
   private readonly steps = new Map<string, Draft>();
   private readonly clarifications = new Map<string, Draft>();
   private readonly answers = new Map<string, Draft>();
+  private readonly metadata = new Map<string, Draft>();
 
   constructor(private readonly ref: ExecutionRef) {}
 
@@ -26,7 +27,7 @@ export class ExecutionView {
 
   /** Undefined before the first commit, and once it was deleted. */
   get execution(): ExecutionDetail | undefined {
-    return this.own['status'] === undefined ? undefined : detailOf({ ...this.own, execution: this.ref.execution });
+    return this.own['status'] === undefined ? undefined : detailOf({ ...this.own, execution: this.ref.execution }, [...this.metadata.values()]);
   }
 
   get taskViews(): readonly TaskView[] {
@@ -50,7 +51,7 @@ export class ExecutionView {
   private change(change: StatusChange): void {
     if (change.op === 'delete') {
       this.own = {};
-      for (const rows of [this.tasks, this.steps, this.clarifications, this.answers]) rows.clear();
+      for (const rows of [this.tasks, this.steps, this.clarifications, this.answers, this.metadata]) rows.clear();
     } else if (change.op === 'resume') {
       this.own['status'] = this.own['started_at'] === undefined ? 'pending' : 'running';
     } else if (change.op === 'insert') {

@@ -51,6 +51,8 @@ export type ExecutionDetail = ExecutionSummary & {
   readonly result: JsonObject | null;
   readonly reason: Failure | null;
   readonly cancel: { readonly mode: string; readonly reason: string | null } | null;
+  /** What its attempts have said of it: the last value of each key. */
+  readonly metadata: Readonly<Record<string, string>>;
   /** Executions that carry it on, the newest first, at most 100: where the read model knows of any. */
   readonly successors?: readonly { readonly id: string; readonly kind: OriginKind }[];
 };

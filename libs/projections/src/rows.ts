@@ -31,13 +31,14 @@ export const summaryOf = (row: Row): ExecutionSummary => ({
   sequence: count(row, 'sequence'),
 });
 
-/** A row of `executions` in full. */
-export const detailOf = (row: Row): ExecutionDetail => ({
+/** A row of `executions` in full, with the rows of its `metadata` in any order. */
+export const detailOf = (row: Row, metadata: readonly Row[]): ExecutionDetail => ({
   ...summaryOf(row),
   input: json<ExecutionDetail['input']>(row, 'input') ?? {},
   result: json(row, 'result'),
   reason: json(row, 'reason'),
   cancel: json(row, 'cancel'),
+  metadata: Object.fromEntries(metadata.map((entry) => [text(entry, 'id'), text(entry, 'value')]).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))),
 });
 
 /** Each task followed by those it is done by, where it is among the rows. */

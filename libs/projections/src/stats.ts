@@ -129,6 +129,7 @@ export const countEvent = (store: StatsStore, event: Event): void => {
     case 'TaskCarriedOver':
       return move(store, event.data.taskId, event.data.status);
     case 'TaskProgressed':
+    case 'ExecutionMetadataRecorded':
     case 'TaskRetryScheduled':
     case 'TaskResultIgnored':
     case 'ClarificationRequested':

@@ -7,9 +7,9 @@ type Columns = Readonly<Record<string, Value>>;
 
 /** One change of the status read model's rows, below one execution. Columns and tables are the projection's own names. */
 export type StatusChange =
-  | { readonly op: 'insert'; readonly table: 'executions' | 'labels' | 'tasks' | 'steps' | 'clarifications' | 'answers'; readonly row: Columns }
+  | { readonly op: 'insert'; readonly table: 'executions' | 'labels' | 'tasks' | 'steps' | 'clarifications' | 'answers' | 'metadata'; readonly row: Columns }
   | { readonly op: 'update'; readonly table: 'executions'; readonly set: Columns; readonly add?: Columns }
-  | { readonly op: 'update'; readonly table: 'tasks' | 'steps' | 'clarifications'; readonly id: string; readonly set: Columns }
+  | { readonly op: 'update'; readonly table: 'tasks' | 'steps' | 'clarifications' | 'metadata'; readonly id: string; readonly set: Columns }
   /** Running again, or pending where it had never started. */
   | { readonly op: 'resume' }
   /** Nothing of it is left. */
@@ -162,6 +162,13 @@ export const statusChanges = (event: Event): readonly StatusChange[] => {
     case 'ArtifactDeleted':
     case 'ArtifactExpired':
       return [];
+    case 'ExecutionMetadataRecorded': {
+      const { key, value } = event.data;
+      return [
+        { op: 'insert', table: 'metadata', row: { id: key, value } },
+        { op: 'update', table: 'metadata', id: key, set: { value } },
+      ];
+    }
     case 'StepStarted': {
       const { stepId, taskId, name, metadata } = event.data;
       const number = Number(stepId.slice(stepId.lastIndexOf('.') + 1));

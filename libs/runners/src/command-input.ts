@@ -19,7 +19,7 @@ export type CommandInput = {
   readonly maxOutputBytes?: number;
   /** Between TERM and KILL. */
   readonly graceMs?: number;
-  /** Whether `STEP_START:` and its like on standard output become steps. */
+  /** Whether `STEP_START:` and its like on standard output become steps, artifacts and metadata; default true. */
   readonly markers?: boolean;
   readonly stdin?: string;
   /** Asks for the network (true) or does without (false), where the policy leaves that to the plan. */

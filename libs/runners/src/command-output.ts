@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { Child } from './launch.js';
 import { Output } from './output.js';
+import { MarkedFiles } from './marked-files.js';
 import type { Attempt } from './runner.js';
 import { StepMarkers } from './step-markers.js';
 
@@ -18,6 +19,14 @@ export type OutputSummary = {
   readonly outputLostChunks?: number;
 };
 
+/** Where a command's markers go. */
+export type Marking = {
+  /** The real path of its working directory. */
+  readonly directory: string;
+  /** The command is to end, as a step has failed. */
+  readonly stop: (step: string, error: string) => void;
+};
+
 export type Reading = {
   /** The last 2 KiB of standard error as text, invalid bytes replaced. */
   stderrTail(): string;
@@ -25,11 +34,11 @@ export type Reading = {
   finish(withinMs: number): Promise<OutputSummary>;
 };
 
-/** Reads both pipes to their ends: into the sink, and into step reports if `markers`. */
+/** Reads both pipes to their ends: into the sink, and what standard output marks to where that goes. */
 export function readOutput(
   { stdout, stderr }: Child,
   attempt: Attempt,
-  { maxBytes, markers }: { readonly maxBytes: number; readonly markers: boolean },
+  { maxBytes, marking }: { readonly maxBytes: number; readonly marking: Marking | undefined },
 ): Reading {
   const output = new Output(attempt, maxBytes, (paused) => {
     if (paused) attempt.heartbeat?.suspend();
@@ -39,7 +48,16 @@ export function readOutput(
       else pipe.resume();
     }
   });
-  const steps = markers ? new StepMarkers((report) => attempt.step(report)) : undefined;
+  const refuse = (name: string, why: string): void => output.write('stderr', Buffer.from(`[runledger] artifact ${JSON.stringify(name)} not kept: ${why}\n`));
+  const files = marking && new MarkedFiles(marking.directory, attempt.artifact, refuse);
+  const steps =
+    marking &&
+    new StepMarkers({
+      step: (report) => attempt.step(report),
+      metadata: (key, value) => attempt.metadata?.(key, value),
+      artifact: (path, description) => files?.keep(path, description),
+      stop: marking.stop,
+    });
   let tail = Buffer.alloc(0);
   // Before anything is cut: of a secret cut in two, neither part would be found.
   const endings = [
@@ -64,6 +82,7 @@ export function readOutput(
       stderr.destroy();
       for (const end of endings) end();
       steps?.end();
+      await files?.settled();
       await output.finish(Math.max(MIN_SINK_MS, withinMs - (performance.now() - startedAt)));
       return {
         outputBytes: output.bytes,

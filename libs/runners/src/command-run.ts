@@ -56,11 +56,12 @@ export function commandRun(options: CommandOptions): Runner['run'] {
     if ('failure' in running) return running.failure;
     const { child } = running;
     reaper.watch(child.pid);
+    const stepFailed = new AbortController();
     const reading = readOutput(child, attempt, {
       maxBytes: limits.outputBytes ?? Infinity,
-      markers: input.markers ?? false,
+      marking: input.markers === false ? undefined : { directory: directory.path, stop: (step, error) => stepFailed.abort({ step, error }) },
     });
-    const ending = await ended(running, attempt.signal, input.graceMs ?? graceMs, limits.timeMs);
+    const ending = await ended(running, AbortSignal.any([attempt.signal, stepFailed.signal]), input.graceMs ?? graceMs, limits.timeMs);
     const durationMs = Math.round(performance.now() - startedAt);
 
     const leftRunning = await running.end(SETTLE_MS);
@@ -72,12 +73,16 @@ export function commandRun(options: CommandOptions): Runner['run'] {
     const { exitCode, signal } = isSuccess(ending.exitCode) ? ending : exit;
 
     const result = { exitCode, signal, durationMs, ...output, ...(leftRunning > 0 && { leftRunning }) };
-    if (isSuccess(exitCode) && !ending.aborted && !ending.late) return { ok: true, result };
+    if (isSuccess(exitCode) && !ending.aborted && !stepFailed.signal.aborted && !ending.late) return { ok: true, result };
     const how = signal === null ? `exit code ${exitCode}` : `killed by ${signal}`;
     // Which of them a program ran into is only for its own words to say.
     const { outputBytes: _, ...inForce } = limits;
     const limited = Object.keys(inForce).length > 0 && { limits: inForce as JsonObject };
     const details = { ...result, stderrTail: reading.stderrTail(), ...limited };
+    if (stepFailed.signal.aborted && !attempt.signal.aborted) {
+      const { step, error } = stepFailed.signal.reason as { step: string; error: string };
+      return failed('COMMAND_STEP_FAILED', `stopped as step '${step}' failed: ${error}`, true, details);
+    }
     if (ending.aborted) return failed('COMMAND_ABORTED', `stopped on request: ${how}`, false, details);
     if (ending.late) return failed('COMMAND_TIME_LIMIT', `ran longer than its limit of ${limits.timeMs} ms`, true, details);
     const passed = limitPassed({ exitCode, signal }, limits);

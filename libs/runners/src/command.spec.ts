@@ -343,19 +343,62 @@ describe('output', () => {
     expect(outcome).toMatchObject({ ok: true, result: { outputLostChunks: 1, outputBytes: 2 } });
   });
 
-  it('becomes steps where the plan wants it', async () => {
+  it('becomes steps unless the plan does not want it', async () => {
     const script = 'echo "> step_start:compile k=v"; echo STEP_COMPLETE:compile; printf "STEP_START:last"';
-    const attempt = attemptOf({ shell: 'sh', script, markers: true });
+    const attempt = attemptOf({ shell: 'sh', script });
     await command.run(attempt);
     expect(attempt.steps).toEqual([
       { kind: 'started', name: 'compile', metadata: { k: 'v' } },
       { kind: 'completed' },
       { kind: 'started', name: 'last', metadata: {} },
     ]);
-    const silent = attemptOf({ shell: 'sh', script });
+    const silent = attemptOf({ shell: 'sh', script, markers: false });
     await command.run(silent);
     expect(silent.steps).toEqual([]);
   });
+
+  it('names values of the execution, and files that are kept', async () => {
+    const [told, kept]: [string[], string[]] = [[], []];
+    const script = 'mkdir -p out; printf "<b>" > out/report.html; ln -s out/report.html link; echo META:version:1.2; echo ARTIFACT:out/report.html:The report; echo ARTIFACT:link';
+    const metadata = (key: string, value: string): void => void told.push(`${key}=${value}`);
+    const artifact: Attempt['artifact'] = async ({ name, description, bytes, handle }) => {
+      kept.push(`${name} ${description} ${bytes} ${(await handle.readFile()).toString()}`);
+      return undefined;
+    };
+    const attempt = attemptOf({ shell: 'sh', script }, { metadata, artifact });
+    expect(await command.run(attempt)).toMatchObject({ ok: true });
+    expect(told).toEqual(['version=1.2']);
+    expect(kept).toEqual(['out/report.html The report 3 <b>', 'link  3 <b>']);
+  });
+
+  it('says which files it named and nobody could keep: missing, outside, no files, or more than there is room for', async () => {
+    const script = 'mkfifo pipe; ln -s /etc/hostname outside; touch there; for f in gone ../.. /etc/passwd outside pipe . there; do echo "ARTIFACT:$f"; done';
+    const asked: string[] = [];
+    const artifact: Attempt['artifact'] = ({ name }) => {
+      asked.push(name);
+      return Promise.resolve('there is no room');
+    };
+    let written = '';
+    const sink: Attempt['output'] = async ({ bytes }) => void (written += Buffer.from(bytes).toString());
+    await command.run(attemptOf({ shell: 'sh', script }, { artifact, output: sink }));
+    expect(asked).toEqual(['there']);
+    const refusals = written.split('\n').filter((line) => line.startsWith('[runledger]'));
+    expect(refusals).toEqual([
+      '[runledger] artifact "gone" not kept: there is no such file',
+      '[runledger] artifact "../.." not kept: it lies outside the working directory',
+      '[runledger] artifact "/etc/passwd" not kept: it lies outside the working directory',
+      '[runledger] artifact "outside" not kept: it lies outside the working directory',
+      '[runledger] artifact "pipe" not kept: it is no file',
+      '[runledger] artifact "." not kept: it is no file',
+      '[runledger] artifact "there" not kept: there is no room',
+    ]);
+  });
+
+  it('is stopped by a step that fails and was to stop it', async () => {
+    const attempt = attemptOf({ shell: 'sh', script: 'echo "STEP_START:migrate stop_on_error=true"; echo STEP_ERROR:no such table; sleep 60; echo never' });
+    expect(await command.run(attempt)).toMatchObject({ ok: false, error: { code: 'COMMAND_STEP_FAILED', message: "stopped as step 'migrate' failed: no such table", retryable: true } });
+    expect(attempt.steps).toEqual([{ kind: 'started', name: 'migrate', metadata: { stop_on_error: 'true' } }, { kind: 'failed', error: 'no such table' }]);
+  }, 10_000);
 });
 
 describe('signs of life', () => {

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import type { ExecutionRef, Failure, JsonObject } from '#libs/contracts';
 import type { Redaction } from '#libs/secrets';
 
@@ -20,6 +21,18 @@ export type StepReport =
   | { readonly kind: 'started'; readonly name: string; readonly metadata: Readonly<Record<string, string>> }
   | { readonly kind: 'completed' }
   | { readonly kind: 'failed'; readonly error: string };
+
+/** A file that a command has named as an artifact, open for reading: whatever its path has come to mean since. */
+export type MarkedFile = {
+  /** As the command named it, below its working directory. */
+  readonly name: string;
+  readonly description: string;
+  readonly bytes: number;
+  readonly handle: FileHandle;
+};
+
+/** Keeps a file until it has read it, and leaves it open. Resolves with why it was not kept, undefined where it was. */
+export type ArtifactSink = (file: MarkedFile) => Promise<string | undefined>;
 
 export type OutputStream = 'stdout' | 'stderr';
 
@@ -83,6 +96,10 @@ export type Attempt = {
    */
   readonly redaction?: Redaction;
   readonly step: (report: StepReport) => void;
+  /** What the attempt has to say of its execution; the last value of a key counts. Kept within bounds that the core has. */
+  readonly metadata?: (key: string, value: string) => void;
+  /** Where files are kept as artifacts; absent where nowhere. */
+  readonly artifact?: ArtifactSink;
   readonly course?: Course;
   /** Where the plan asks for signs of life. Steps are some without the runner's doing. */
   readonly heartbeat?: Heartbeat;

@@ -1,9 +1,19 @@
 import type { StepReport } from './runner.js';
 import { StepMarkers } from './step-markers.js';
 
-function stepsIn(...pieces: readonly (string | Buffer)[]): StepReport[] {
-  const reports: StepReport[] = [];
-  const markers = new StepMarkers((report) => reports.push(report));
+type Told = StepReport | readonly string[];
+
+const telling = (told: Told[]): StepMarkers =>
+  new StepMarkers({
+    step: (report) => told.push(report),
+    metadata: (key, value) => told.push(['metadata', key, value]),
+    artifact: (path, description) => told.push(['artifact', path, description]),
+    stop: (name, error) => told.push(['stop', name, error]),
+  });
+
+function stepsIn(...pieces: readonly (string | Buffer)[]): Told[] {
+  const reports: Told[] = [];
+  const markers = telling(reports);
   for (const piece of pieces) markers.read(Buffer.from(piece as string));
   markers.end();
   return reports;
@@ -59,13 +69,13 @@ it('passes over lines of more than 8 KiB, and reads the next one', () => {
 });
 
 it('stays bounded in number and time over a million markers', () => {
-  const reports: StepReport[] = [];
-  const markers = new StepMarkers((report) => reports.push(report));
+  const reports: Told[] = [];
+  const markers = telling(reports);
   const piece = Buffer.from('STEP_START:again k=v\nSTEP_START:'.repeat(1_000));
   const startedAt = performance.now();
   for (let i = 0; i < 1_000; i++) markers.read(piece);
   expect(performance.now() - startedAt).toBeLessThan(2_000);
-  expect(reports.filter(({ kind }) => kind === 'started')).toHaveLength(1_000);
+  expect(reports.filter((report) => 'kind' in report && report.kind === 'started')).toHaveLength(1_000);
   expect(reports.at(-1)).toEqual({ kind: 'completed' });
   expect(reports).toHaveLength(1_001);
 });
@@ -78,3 +88,28 @@ it.each(['STEP_START:'.repeat(700), `STEP_START:${' '.repeat(8_000)}x`, `STEP_ST
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   },
 );
+
+it('takes values and artifacts from what follows their colons, and what only looks like them for text', () => {
+  const text = 'x META:git.commit: abc:def \nmeta:A:\nARTIFACT:out/report.html:The report: all of it\nartifact:a b.txt\nARTIFACT: not one\nMETA:no value\nMETA:__proto__:x\n';
+  expect(stepsIn(text)).toEqual([
+    ['metadata', 'git.commit', 'abc:def'],
+    ['metadata', 'A', ''],
+    ['artifact', 'out/report.html', 'The report: all of it'],
+    ['artifact', 'a b.txt', ''],
+  ]);
+});
+
+it('takes steps before artifacts, and artifacts before values', () => {
+  expect(stepsIn('META:a:b ARTIFACT:x STEP_START:s\nMETA:a:b ARTIFACT:x\n')).toEqual([started('s'), ['artifact', 'x', '']]);
+});
+
+it('asks for a stop where a step fails that was to stop the command, and nowhere else', () => {
+  const text = 'STEP_ERROR:none is open\nSTEP_START:a stop_on_error=false\nSTEP_ERROR:x\nSTEP_START:b stop_on_error=True\nSTEP_COMPLETE:b\nSTEP_ERROR:late\nSTEP_START:c {stop_on_error:yes}\nSTEP_ERROR:it broke\n';
+  expect(stepsIn(text).filter((told) => !('kind' in told))).toEqual([['stop', 'c', 'it broke']]);
+});
+
+it('bounds artifacts and values, and reads steps behind them', () => {
+  const told = stepsIn('ARTIFACT:x\nMETA:k:v\n'.repeat(2_000), 'STEP_START:s\n');
+  const count = (kind: string): number => told.filter((each) => !('kind' in each) && each[0] === kind).length;
+  expect([count('artifact'), count('metadata'), told.at(-1)]).toEqual([100, 1_000, started('s')]);
+});

@@ -1,6 +1,11 @@
-import type { StepReport } from './runner.js';
+import type { Attempt, StepReport } from './runner.js';
 
 const MAX_STEPS = 1_000;
+/** Of one attempt. */
+const MAX_ARTIFACTS = 100;
+const MAX_ENTRIES = 1_000;
+/** Lines with markers that are looked into. */
+const MAX_LINES = 10_000;
 const MAX_LINE_BYTES = 8 * 1024;
 const MAX_TEXT = 512;
 const MAX_METADATA = 32;
@@ -14,9 +19,16 @@ const markers = [
   ['start', /STEP_START:(.*)/i],
   ['complete', /STEP_COMPLETE:(.*)/i],
   ['error', /STEP_ERROR:(.*)/i],
+  ['artifact', /ARTIFACT:(\S.*)/i],
+  ['metadata', /META:([A-Za-z][\w.-]{0,63}:.*)/i],
 ] as const;
+/** Quicker than to look for each of them in every line. */
+const anyMarker = /STEP_START:|STEP_COMPLETE:|STEP_ERROR:|ARTIFACT:|META:/i;
 
-function markerIn(line: string): readonly [kind: 'start' | 'complete' | 'error' | undefined, rest: string] {
+type Kind = (typeof markers)[number][0];
+
+function markerIn(line: string): readonly [kind: Kind | undefined, rest: string] {
+  if (!anyMarker.test(line)) return [undefined, ''];
   for (const [kind, pattern] of markers) {
     const rest = pattern.exec(line)?.[1];
     if (rest !== undefined) return [kind, rest];
@@ -24,31 +36,56 @@ function markerIn(line: string): readonly [kind: 'start' | 'complete' | 'error' 
   return [undefined, ''];
 }
 
+export type Markers = Required<Pick<Attempt, 'step' | 'metadata'>> & {
+  /** A path as it was written. */
+  readonly artifact: (path: string, description: string) => void;
+  /** A step that was to stop the command where it fails has failed. */
+  readonly stop: (name: string, error: string) => void;
+};
+
+const truths: readonly string[] = ['true', '1', 'yes', 'on'];
+
+/** What is before the first colon, and what is behind it. */
+const parted = (text: string): readonly [string, string] => {
+  const at = text.indexOf(':');
+  return at < 0 ? [text.trim(), ''] : [text.slice(0, at).trim(), text.slice(at + 1).trim()];
+};
+
 /**
- * Finds `STEP_START:name k=v`, `STEP_COMPLETE:name` and `STEP_ERROR:description` in what a command writes, anywhere in
- * a line, in any case. At most 1,000 steps are reported; lines longer than 8 KiB are passed over. Memory stays below
- * one such line, time is linear in what is read.
+ * Finds `STEP_START:name k=v`, `STEP_COMPLETE:name`, `STEP_ERROR:description`, `ARTIFACT:path:description` and `META:key:value` in what a command
+ * writes, anywhere in a line, in any case. At most 1,000 steps, 100 artifacts and 1,000 values are told, of 10,000 lines that have any; lines longer than
+ * 8 KiB are passed over.
+ * Memory stays below one such line, time is linear in what is read.
  */
 export class StepMarkers {
-  readonly #report: (report: StepReport) => void;
+  readonly #told: Markers;
   #line: Uint8Array[] = [];
   #lineBytes = 0;
+  #lines = 0;
   #started = 0;
-  #open = false;
+  #artifacts = 0;
+  #entries = 0;
+  #open: { readonly name: string; readonly stopsOnError: boolean } | undefined;
 
-  constructor(report: (report: StepReport) => void) {
-    this.#report = report;
+  constructor(told: Markers) {
+    this.#told = told;
   }
 
   read(bytes: Uint8Array): void {
     let from = 0;
-    while (this.#open || this.#started < MAX_STEPS) {
+    while (this.#lines < MAX_LINES) {
       const end = bytes.indexOf(NEWLINE, from);
       this.#append(bytes.subarray(from, end < 0 ? undefined : end));
       if (end < 0) return;
       this.end();
-      from = end + 1;
+      from = this.#behind(bytes, end + 1);
     }
+  }
+
+  /** Where to go on: behind whole lines, where none of them has a marker. */
+  #behind(bytes: Uint8Array, from: number): number {
+    const last = bytes.lastIndexOf(NEWLINE);
+    return last > from && !anyMarker.test(Buffer.from(bytes.buffer, bytes.byteOffset + from, last - from).toString('latin1')) ? last + 1 : from;
   }
 
   /** The line is complete, be it that no more follows. */
@@ -66,13 +103,18 @@ export class StepMarkers {
 
   #parse(line: string): void {
     const [kind, rest] = markerIn(line);
+    if (kind !== undefined) this.#lines += 1;
     switch (kind) {
       case 'start':
         return this.#start(rest.trim().split(/\s+/));
       case 'complete':
         return this.#close({ kind: 'completed' });
       case 'error':
-        return this.#close({ kind: 'failed', error: rest.trim().slice(0, MAX_TEXT) || 'no description given' });
+        return this.#fail(rest.trim().slice(0, MAX_TEXT) || 'no description given');
+      case 'artifact':
+        return this.#artifact(parted(rest));
+      case 'metadata':
+        return this.#metadata(parted(rest));
       case undefined:
         return;
     }
@@ -89,8 +131,8 @@ export class StepMarkers {
       return name === undefined ? [] : [[name, (value ?? bracedValue ?? '').slice(0, MAX_TEXT)] as const];
     });
     this.#started += 1;
-    this.#open = true;
-    this.#report({
+    this.#open = { name: name.slice(0, MAX_TEXT), stopsOnError: metadata.some(([key, value]) => key === 'stop_on_error' && truths.includes(value.toLowerCase())) };
+    this.#told.step({
       kind: 'started',
       name: name.slice(0, MAX_TEXT),
       metadata: Object.fromEntries(metadata.slice(0, MAX_METADATA)),
@@ -99,7 +141,22 @@ export class StepMarkers {
 
   #close(report: StepReport): void {
     if (!this.#open) return;
-    this.#open = false;
-    this.#report(report);
+    this.#open = undefined;
+    this.#told.step(report);
+  }
+
+  #fail(error: string): void {
+    const failed = this.#open;
+    this.#close({ kind: 'failed', error });
+    if (failed?.stopsOnError) this.#told.stop(failed.name, error);
+  }
+
+  #artifact([path, description]: readonly [string, string]): void {
+    if (path === '' || ++this.#artifacts > MAX_ARTIFACTS) return;
+    this.#told.artifact(path, description.slice(0, MAX_TEXT));
+  }
+
+  #metadata([key, value]: readonly [string, string]): void {
+    if (++this.#entries <= MAX_ENTRIES) this.#told.metadata(key, value.slice(0, MAX_TEXT));
   }
 }

@@ -46,6 +46,8 @@ async function redacted(runner: Runner, attempt: Attempt, secrets: ReadonlyMap<s
       input: resolveReferences(attempt.input, secrets) as JsonObject,
       redaction,
       step: (report) => attempt.step(stepWithout(redaction, report)),
+      ...(attempt.metadata && { metadata: (key, value) => attempt.metadata?.(redaction.text(key), redaction.text(value)) }),
+      ...(attempt.artifact && { artifact: (file) => attempt.artifact?.({ ...file, description: redaction.text(file.description) }) ?? Promise.resolve(undefined) }),
     });
     return outcomeWithout(redaction, outcome);
   } catch (error) {

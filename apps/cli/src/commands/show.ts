@@ -38,7 +38,7 @@ const taskRow = (task: TaskView): readonly Cell[] => [
 ];
 
 export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
-  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, parent, reason, cancel, origin, successors = [] } = execution;
+  const { name, status, id, requestedAt, startedAt, endedAt, version, sequence, labels, metadata, parent, reason, cancel, origin, successors = [] } = execution;
   const field = (field: string, text: string): readonly Cell[] => [{ text: field, style: 'dim' }, printable(text)];
   out.line(`${out.paint('bold', printable(name))}  ${out.paint(styleOf(status), status)}`);
   printTable(out, [
@@ -46,6 +46,7 @@ export const printShown = (out: Screen, { execution, tasks }: Shown): void => {
     field('requested', dateTime(requestedAt)),
     ...(startedAt === null ? [] : [field(endedAt === null ? 'running for' : 'took', took(startedAt, endedAt))]),
     ...(Object.keys(labels).length === 0 ? [] : [field('labels', Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(', '))]),
+    ...(Object.keys(metadata).length === 0 ? [] : [field('metadata', Object.entries(metadata).map(([key, value]) => `${key}=${value}`).join(', '))]),
     ...(parent === null ? [] : [field('parent', `${parent.execution}, task ${parent.task}, attempt ${parent.attempt}`)]),
     ...(reason === null ? [] : [field('reason', `${reason.code}: ${reason.message}`)]),
     ...(cancel === null ? [] : [field('cancel', `${cancel.mode}${cancel.reason === null ? '' : `: ${cancel.reason}`}`)]),

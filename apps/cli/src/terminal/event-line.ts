@@ -50,6 +50,10 @@ const describe = (event: Event, execution: string): EventLine => {
       return say(execution, `failed, ${failure(event.data.reason)}`, 'red');
     case 'ExecutionDeleted':
       return say(execution, `deleted by ${event.actor}${because(event.data.reason)}`, 'yellow');
+    case 'ExecutionMetadataRecorded': {
+      const { taskId, key, value } = event.data;
+      return say(taskId, `${key} is ${value}`, 'dim');
+    }
     case 'SignalReceived':
       return say(execution, `signal ${event.data.name} from ${event.actor}`);
     case 'ArtifactCreated': {

@@ -27,6 +27,7 @@ export const messages = {
   ExecutionCompleted: { result: 'Struct' },
   ExecutionDeleted: { status: 'string', workspace: 'string?', reason: 'string?' },
   ExecutionFailed: { reason: 'Failure' },
+  ExecutionMetadataRecorded: { taskId: 'string', attempt: 'uint32', key: 'string', value: 'string' },
   ExecutionPaused: { reason: 'string?' },
   ExecutionPlanExtended: { tasks: 'PlanTask[]', first: 'uint32' },
   ExecutionRequested: { plan: 'Plan', name: 'string', labels: 'string{}', input: 'Struct', dialect: 'string', following: 'uint32?', origin: 'Origin?', parent: 'Parent?' },

@@ -121,6 +121,16 @@ export interface ExecutionDeleted {
   reason?: string | undefined;
 }
 
+/** An attempt has something to say of the execution: a key and its value, the last of which counts. At most 100 keys, and 1,000 of these events. */
+export interface ExecutionMetadataRecorded {
+  taskId: string;
+  attempt: number;
+  /** ^[A-Za-z][A-Za-z0-9_.-]{0,63}$ */
+  key: string;
+  /** At most 512 characters. */
+  value: string;
+}
+
 /** A client's word for the execution. It is kept until a task that waits for its name takes it, one each, in order. */
 export interface SignalReceived {
   name: string;
