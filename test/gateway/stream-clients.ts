@@ -137,3 +137,63 @@ export class WebSocketClient {
     this.socket.terminate();
   }
 }
+
+/** Comes back with its last position whenever it is cut off, as a careful client does. */
+export class Follower {
+  readonly positions: string[] = [];
+  /** How often it was connected. */
+  connected = 0;
+  private isStopped = false;
+  private current: { close(): void } | undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly kind: 'event stream' | 'WebSocket',
+    private after: string,
+  ) {
+    void this.run();
+  }
+
+  get last(): string {
+    return this.positions[this.positions.length - 1] ?? '';
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.current?.close();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isStopped) {
+      await this.connection().catch(() => undefined);
+      if (!this.isStopped) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  private async connection(): Promise<void> {
+    const url = `${this.url}${this.url.includes('?') ? '&' : '?'}after=${this.after}`;
+    if (this.kind === 'event stream') {
+      const client = await EventStreamClient.open(url);
+      this.current = client;
+      await this.take(client, () => client.isEnded || client.status !== 200);
+      if (client.status !== 200) client.close();
+    } else {
+      const client = await WebSocketClient.open(url);
+      this.current = client;
+      if (!client.refused) await this.take(client, () => client.closed !== undefined);
+    }
+  }
+
+  private async take(client: EventStreamClient | WebSocketClient, hasEnded: () => boolean): Promise<void> {
+    this.connected += 1;
+    for (let isLast = false; !isLast; ) {
+      isLast = hasEnded();
+      for (const { name, position } of client.received.splice(0)) {
+        if (name !== undefined) continue;
+        this.positions.push(position);
+        this.after = position;
+      }
+      if (!isLast) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}

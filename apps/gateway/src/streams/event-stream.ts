@@ -80,7 +80,13 @@ export class EventStream implements Sink {
   }
 
   private write(bytes: Buffer): void {
+    const { raw } = this.reply;
     this.written += bytes.length;
-    this.reply.raw.write(bytes);
+    if (raw.writableCorked === 0) {
+      // What comes together goes together: a write to a socket costs more than what is written.
+      raw.cork();
+      process.nextTick(() => raw.uncork());
+    }
+    raw.write(bytes);
   }
 }

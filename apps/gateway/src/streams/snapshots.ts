@@ -14,9 +14,13 @@ export type Snapshot = {
   readonly endedAt?: FeedPlace | undefined;
 };
 
-/** States to begin with. Those who ask for the same execution while it is read get the same answer. */
+/**
+ * States to begin with. Those who ask for the same while it is read get the same answer, so that a thousand clients that come at once
+ * cost one: what was committed since then comes behind its place.
+ */
 export class Snapshots {
-  private readonly reading = new Map<string, Promise<Snapshot | undefined>>();
+  private readonly executions = new Map<string, Promise<Snapshot | undefined>>();
+  private readonly lists = new Map<string, Promise<Snapshot>>();
 
   constructor(
     private readonly log: Pick<LogStore, 'history' | 'at'>,
@@ -25,16 +29,15 @@ export class Snapshots {
 
   /** From the log itself. Undefined where there is no such execution. Throws LogError. */
   execution(ref: ExecutionRef): Promise<Snapshot | undefined> {
-    const name = `${ref.tenant}/${ref.execution}`;
-    const known = this.reading.get(name);
-    if (known) return known;
-    const reading = this.fold(ref).finally(() => this.reading.delete(name));
-    this.reading.set(name, reading);
-    return reading;
+    return together(this.executions, `${ref.tenant}/${ref.execution}`, () => this.fold(ref));
   }
 
   /** The newest executions that fit. Throws Problem PROJECTION_UNAVAILABLE, LogError. */
-  async list(query: ListQuery): Promise<Snapshot> {
+  list(query: ListQuery): Promise<Snapshot> {
+    return together(this.lists, JSON.stringify(query), () => this.read(query));
+  }
+
+  private async read(query: ListQuery): Promise<Snapshot> {
     const { asOfSeq, executions, next }: ListAnswer = await this.readModels.list(query);
     const stored = asOfSeq > 0 ? await this.log.at(asOfSeq) : undefined;
     const place = asOfSeq > 0 ? { sequence: asOfSeq, index: (stored?.commit.events.length ?? 1) - 1 } : FEED_START;
@@ -52,5 +55,13 @@ export class Snapshots {
     return { place, endedAt, body: bodyOf(place, { execution: view.execution, tasks: view.taskViews }) };
   }
 }
+
+const together = <T>(reading: Map<string, Promise<T>>, name: string, read: () => Promise<T>): Promise<T> => {
+  const known = reading.get(name);
+  if (known) return known;
+  const begun = read().finally(() => reading.delete(name));
+  reading.set(name, begun);
+  return begun;
+};
 
 const bodyOf = (place: FeedPlace, content: object): Buffer => Buffer.from(JSON.stringify({ position: cursorOf(place), ...content }));

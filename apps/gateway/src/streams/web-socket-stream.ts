@@ -86,6 +86,11 @@ export class WebSocketStream implements Sink {
 
   private send(message: Buffer | string): void {
     this.written += message.length;
+    if (this.socket.writableCorked === 0) {
+      // What comes together goes together: a write to a socket costs more than what is written.
+      this.socket.cork();
+      process.nextTick(() => this.socket.uncork());
+    }
     this.webSocket.send(message, { binary: false });
   }
 }
