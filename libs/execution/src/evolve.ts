@@ -1,7 +1,7 @@
 import type { Event, EventData, PlanTask } from '#libs/contracts';
 import { withArtifact, withoutArtifact } from './artifacts.js';
 import { parseCause } from './commands.js';
-import { afterChild, expansionOf } from './expansion.js';
+import { afterChild, expansionOf, stoppedItem } from './expansion.js';
 import { Refused } from './refused.js';
 import { relisten, withoutFirst } from './signals.js';
 import { type State, initial, withEdges } from './state.js';
@@ -81,8 +81,10 @@ const idle = {
   openStep: undefined,
 } as const;
 
-const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void =>
-  change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes });
+const attemptFailed = (draft: Draft, id: string, final: boolean, changes: Partial<TaskState>): void => {
+  const stopped = final ? undefined : stoppedItem(draft.tasks, draft.tasks.get(id));
+  change(draft, id, { ...idle, status: final ? 'failed' : 'pending', ...changes, ...stopped });
+};
 
 const remember = (draft: Draft, { cause }: Event): void => {
   const { key, fingerprint } = parseCause(cause);

@@ -43,3 +43,13 @@ export const afterChild = (tasks: TaskTable, { forEach, loop }: Partial<PlanTask
   const changed = others.map((task) => [task, stops ? { ...task, waitingFor: task.waitingFor + 1, brokenBy: child.id } : released(task, at)] as const);
   return [[parent, { ...parent, children }], ...changed];
 };
+
+/** What keeps an item from another attempt that was decided on without knowing of the failure of another item: both had run out of time at once. */
+export const stoppedItem = (tasks: TaskTable, task: TaskState | undefined): Partial<TaskState> | undefined => {
+  const whole = task?.parent && tasks.get(task.parent.id)?.children;
+  if (!task?.parent || !whole?.isStopped) return undefined;
+  const { id } = task.parent;
+  const items = Array.from({ length: whole.count }, (_, index) => childId(id, index));
+  const brokenBy = items.find((item) => tasks.get(item)?.status === 'failed');
+  return brokenBy === undefined ? undefined : { waitingFor: task.waitingFor + 1, brokenBy };
+};

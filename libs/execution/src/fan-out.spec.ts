@@ -106,6 +106,12 @@ describe('an item that fails', () => {
     given(fast, startEach('mail', ['a', 'b']), start('mail--0'), start('mail--1'), fail('mail--0', 1, false)).when(fail('mail--1')).decidesTypes('TaskFailed', 'TaskFailed', 'ExecutionFailed');
   });
 
+  it('leaves none either to those that run out of time together with the one that fails', () => {
+    const fast = request([task('mail', { forEach: { items: [], failFast: true }, timeoutMs: 100, retry: { maxAttempts: 2, delayMs: 0, backoff: 'fixed' } })]);
+    const both = given(fast, startEach('mail', ['a', 'b']), start('mail--0'), start('mail--1'), fail('mail--0'), start('mail--0'));
+    both.when(at(100, advance)).decidesTypes('TaskTimedOut', 'TaskTimedOut', 'TaskRetryScheduled', 'TaskSkipped', 'TaskFailed', 'ExecutionFailed');
+  });
+
   it('stops the execution, or is passed over, as the task says of itself, once all items have ended', () => {
     const ends = (onFailure: 'stop' | 'continue') =>
       given(request([task('mail', { forEach: { items: [] }, onFailure }), task('report', { dependsOn: ['mail'] }), task('other')]), startEach('mail', ['a', 'b']), start('mail--0'), start('mail--1'), fail('mail--0'));
