@@ -41,6 +41,8 @@ const tlsAdvice = (code: string, message: string): string | undefined => {
 export const toNatsError = (error: unknown): NatsError => {
   type Coded = Error & { readonly code?: string };
   const { message, code, cause } = error as Coded;
+  // Too busy, it or this process, to have heard the credentials in time.
+  if (error instanceof AuthorizationError && /timeout/i.test(message)) return new NatsError('NATS_UNREACHABLE', `the nats-server gave up waiting for this client (${message}); try again`, error);
   if (error instanceof AuthorizationError) return new NatsError('NATS_UNAUTHORIZED', `the nats-server refuses these credentials (${message}); ${unauthorized}`, error);
   const advice = tlsAdvice(code ?? (cause as Coded | undefined)?.code ?? '', message);
   if (advice !== undefined) return new NatsError('NATS_TLS_FAILED', `no TLS connection to the nats-server (${message}): ${advice}`, error);
