@@ -181,6 +181,8 @@ export class Model {
       task.notBefore = Date.parse(event.data.at);
     } else if (event.type === 'TaskCarriedOver') {
       this.expect((!this.hasStarted || task.whole !== undefined) && task.status === 'pending' && task.attempt === 0, `${id} is carried over while ${task.status}`);
+      // What was done before the plan was whole is told with its parts.
+      this.missing = Math.max(0, this.missing - 1);
       task.status = event.data.status;
       task.isPassedOver = event.data.status === 'skipped';
       if (task.status === 'completed') this.completed.push(id);
