@@ -339,6 +339,7 @@ export class ExecutionDriver {
       step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
       metadata: (key, value) => this.report({ type: 'RecordMetadata', taskId, attempt, key, value }, attempt),
       progress: (progress, settled) => this.report({ type: 'RecordProgress', taskId, attempt, progress }, attempt, settled),
+      artifact: (artifact) => this.report({ type: 'RecordArtifact', taskId, attempt, artifact }, attempt),
       ended: (outcome) => this.ended(run, outcome),
     });
     this.runs.set(taskId, run);

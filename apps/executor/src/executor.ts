@@ -7,6 +7,7 @@ import { createRunners } from '#libs/runners';
 import { addressList } from './addresses.js';
 import { artifactHints } from './artifact-hints.js';
 import { ArtifactKeeper } from './artifact-keeper.js';
+import { keepFiles } from './keep-files.js';
 import { bulkRunner } from './bulk-runner.js';
 import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
@@ -57,7 +58,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const bulk = bulkRunner({ log, clock: systemClock, select: (query) => select(nats, query) });
   const owner: Owner = new Owner({
     log,
-    host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk) },
+    host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk), keep: keepFiles(artifactStore, settings.artifactMaxBytes) },
     members,
     checkpoints: await Checkpoints.open(nats),
     purge: stored,

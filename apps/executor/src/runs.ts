@@ -1,7 +1,7 @@
 import type { ExecutionRef, Failure, PlanTask } from '#libs/contracts';
-import type { State, TaskOutcome } from '#libs/execution';
+import type { NewArtifact, State, TaskOutcome } from '#libs/execution';
 import { ExpressionError } from '#libs/expressions';
-import type { Attempt, OutputChunk, Progress, Runner, StepReport } from '#libs/runners';
+import type { MarkedFile, Attempt, OutputChunk, Progress, Runner, StepReport } from '#libs/runners';
 import { AttemptCourse } from './attempt-course.js';
 import type { Clock } from './clock.js';
 import { failureOf, inputOf } from './expressions.js';
@@ -26,6 +26,7 @@ export type RunReports = {
   readonly step: (report: StepReport) => void;
   readonly metadata: (key: string, value: string) => void;
   readonly progress: (progress: Progress, settled: () => void) => void;
+  readonly artifact: (artifact: NewArtifact) => void;
   readonly ended: (outcome: TaskOutcome) => void;
 };
 
@@ -58,7 +59,22 @@ const broken = ({ runner }: PlanTask, error: unknown): TaskOutcome =>
 export type RunnerHost = {
   readonly runners: ReadonlyMap<string, Runner>;
   readonly output: (ref: ExecutionRef, taskId: string, chunk: OutputChunk) => Promise<void>;
+  /** Stores a file of an attempt, and returns the fact that it is there. Without it nothing is kept. */
+  readonly keep?: (ref: ExecutionRef, by: { readonly taskId: string; readonly attempt: number }, file: MarkedFile) => Promise<NewArtifact>;
 };
+
+/** A file's fact is told before the attempt's end is. */
+const artifactsOf = (keep: NonNullable<RunnerHost['keep']>, { ref, task, attempt }: Assignment, reports: RunReports): Pick<Attempt, 'artifact' | 'artifactPatterns'> => ({
+  artifactPatterns: task.artifacts ?? [],
+  artifact: async (file) => {
+    try {
+      reports.artifact(await keep(ref, { taskId: task.id, attempt }, file));
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  },
+});
 
 type Identity = Pick<Attempt, 'ref' | 'taskId' | 'attempt' | 'input' | 'executionInput' | 'idempotencyKey'>;
 
@@ -136,6 +152,7 @@ export const startRun = (
       },
       metadata: reports.metadata,
       course,
+      ...(host.keep && artifactsOf(host.keep, assignment, reports)),
       ...(heartbeat && { heartbeat }),
     });
   };

@@ -197,6 +197,12 @@ const task: Schema = {
       description:
         'A CEL expression over input, tasks.<id>.result, tasks.<id>.status, execution.id, execution.name, execution.labels and attempt. Where it is false when the task is due, the task is skipped, and what depends on it goes on.',
     },
+    artifacts: {
+      type: 'array',
+      maxItems: 20,
+      items: { type: 'string', minLength: 1, maxLength: 256 },
+      description: 'Of a command: files below its working directory that become artifacts when an attempt has ended, such as out/**.',
+    },
     compensates: {
       ...token,
       description: 'The task that this one undoes. It runs only where the execution fails or is cancelled gracefully after that one completed, the last completed first; it has neither dependsOn, when nor onFailure.',

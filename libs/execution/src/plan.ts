@@ -17,6 +17,7 @@ const MAX_DEPTH = 64;
 /** Values of JSON in the input of one task, and of all tasks of a plan. */
 const MAX_VALUES = { input: 50_000, plan: 250_000 } as const;
 const MAX_CODES = 32;
+const MAX_PATTERNS = 20;
 const MAX_ID = 64;
 const errorCode = /^[A-Z][A-Z0-9_]{0,63}$/;
 // The rule of subject tokens: a task's id is one in its output's subject.
@@ -186,7 +187,7 @@ class Parser {
 
   task(path: string, value: unknown): void {
     if (!isObject(value)) return this.fault(path, 'must be an object');
-    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'compensates', 'forEach', 'loop', 'onFailure', 'onLost'];
+    const known = ['id', 'runner', 'input', 'dependsOn', 'retry', 'timeoutMs', 'scheduleToStartMs', 'heartbeatMs', 'when', 'compensates', 'artifacts', 'forEach', 'loop', 'onFailure', 'onLost'];
     this.only(path, value, known);
     const { id: taskId, runner, dependsOn = [], retry, timeoutMs, onFailure, onLost } = value;
     if (typeof taskId !== 'string' || !id.test(taskId)) this.fault(at(path, 'id'), `must match ${id.source}`);
@@ -204,8 +205,20 @@ class Parser {
     this.integer(at(path, 'scheduleToStartMs'), value['scheduleToStartMs'], 1, MAX_DURATION_MS);
     this.integer(at(path, 'heartbeatMs'), value['heartbeatMs'], 1, MAX_DURATION_MS);
     this.compensation(path, value);
+    this.artifacts(at(path, 'artifacts'), value);
     this.oneOf(at(path, 'onFailure'), onFailure, ['skip', 'stop', 'continue']);
     this.oneOf(at(path, 'onLost'), onLost, ['retry', 'fail']);
+  }
+
+  artifacts(path: string, { artifacts, runner }: Fields): void {
+    if (artifacts === undefined) return;
+    if (runner !== 'command') return this.fault(path, 'is for commands: nothing else has files');
+    if (!Array.isArray(artifacts) || artifacts.length > MAX_PATTERNS) return this.fault(path, `must be a list of at most ${MAX_PATTERNS} patterns`);
+    artifacts.forEach((pattern: unknown, index) => {
+      this.text(at(path, index), pattern, 256);
+      const isBelow = typeof pattern !== 'string' || pattern.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+      if (!isBelow) this.fault(at(path, index), 'must be a path below the working directory, such as out/**');
+    });
   }
 
   compensation(path: string, task: Fields): void {
@@ -310,7 +323,7 @@ const normalInput = (input: JsonObject): JsonObject => ({ ...input, plan: normal
 
 const normalTask = (task: LooseTask): PlanTask => {
   const { id: taskId, runner, input = {}, dependsOn = [] } = task;
-  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, forEach, loop, onFailure, onLost } = task;
+  const { retry, timeoutMs, scheduleToStartMs, heartbeatMs, when, compensates, artifacts, forEach, loop, onFailure, onLost } = task;
   return {
     id: taskId,
     runner,
@@ -322,6 +335,7 @@ const normalTask = (task: LooseTask): PlanTask => {
     ...(heartbeatMs !== undefined && { heartbeatMs }),
     ...(when !== undefined && { when }),
     ...(compensates !== undefined && { compensates }),
+    ...(artifacts !== undefined && artifacts.length > 0 && { artifacts }),
     ...(forEach && { forEach }),
     ...(loop && { loop }),
     ...(onFailure && { onFailure }),

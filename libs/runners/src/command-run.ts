@@ -5,9 +5,11 @@ import { type CommandLimits, type LimitName, ownLimits } from './command-limits.
 import { readOutput } from './command-output.js';
 import { type CommandPolicy, grant } from './command-policy.js';
 import { failed, invalidInput } from './failed.js';
+import { filesMatching } from './file-patterns.js';
 import type { Exit, Launched, Running } from './launch.js';
+import { keepFile } from './marked-files.js';
 import { Reaper } from './reaper.js';
-import type { Runner } from './runner.js';
+import type { Attempt, Outcome, Runner } from './runner.js';
 import { workingDirectory } from './work-directory.js';
 
 export type CommandOptions = LaunchPlace & {
@@ -73,7 +75,9 @@ export function commandRun(options: CommandOptions): Runner['run'] {
     const { exitCode, signal } = isSuccess(ending.exitCode) ? ending : exit;
 
     const result = { exitCode, signal, durationMs, ...output, ...(leftRunning > 0 && { leftRunning }) };
-    if (isSuccess(exitCode) && !ending.aborted && !stepFailed.signal.aborted && !ending.late) return { ok: true, result };
+    // Also of one that failed: what it wrote may say why. What was stopped is not waited for.
+    const lost = ending.aborted ? undefined : await keepFiles(attempt, directory.path);
+    if (isSuccess(exitCode) && !ending.aborted && !stepFailed.signal.aborted && !ending.late) return lost ?? { ok: true, result };
     const how = signal === null ? `exit code ${exitCode}` : `killed by ${signal}`;
     // Which of them a program ran into is only for its own words to say.
     const { outputBytes: _, ...inForce } = limits;
@@ -89,6 +93,20 @@ export function commandRun(options: CommandOptions): Runner['run'] {
     if (passed) return failed(passed.code, `${passed.message}: ${how}`, false, details);
     return failed('COMMAND_EXITED', how, true, details);
   };
+}
+
+/** Keeps the files that the plan wants kept. Answers with the failure that it is when they can't be. */
+async function keepFiles({ artifact, artifactPatterns = [] }: Attempt, directory: string): Promise<Outcome | undefined> {
+  const notKept = (why: string): Outcome => failed('ARTIFACT_NOT_KEPT', `files of the task could not be kept: ${why}`, true);
+  try {
+    for (const name of await filesMatching(directory, artifactPatterns)) {
+      const why = await keepFile(directory, { name, description: '' }, artifact);
+      if (why !== undefined) return notKept(`${name}: ${why}`);
+    }
+    return undefined;
+  } catch (error) {
+    return notKept(error instanceof Error ? error.message : String(error));
+  }
 }
 
 const SANDBOX_ONLY: readonly string[] = ['processes', 'tmpBytes'] satisfies LimitName[];

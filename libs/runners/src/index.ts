@@ -1,4 +1,5 @@
 export {
+  type MarkedFile,
   type Attempt,
   type Course,
   type Heartbeat,

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { ArtifactSink } from './runner.js';
+import type { ArtifactSink, MarkedFile } from './runner.js';
 import { isWithin } from './work-directory.js';
 
 /** The file as an open one, or why it is not to be had. A pipe is not waited for, and a link is followed before it is judged. */
@@ -19,6 +19,17 @@ const opened = async (directory: string, name: string): Promise<{ readonly handl
   return isSame ? 'it is no file' : 'it lies outside the working directory';
 };
 
+/** Keeps a file below a directory, given by its real path. Answers why it was not kept, undefined where it was. */
+export const keepFile = async (directory: string, { name, description }: Pick<MarkedFile, 'name' | 'description'>, sink: ArtifactSink | undefined): Promise<string | undefined> => {
+  const file = await opened(directory, name);
+  if (typeof file === 'string') return file;
+  try {
+    return sink ? await sink({ name, description, ...file }) : 'this executor keeps no artifacts';
+  } finally {
+    await file.handle.close();
+  }
+};
+
 /** Files that a command names, kept one after another while it goes on; of those that can't be, `refuse` is told why. */
 export class MarkedFiles {
   private last: Promise<void> = Promise.resolve();
@@ -32,7 +43,7 @@ export class MarkedFiles {
 
   keep(name: string, description: string): void {
     this.last = this.last.then(async () => {
-      const why = await this.keepOne(name, description).catch((error: unknown) => String(error));
+      const why = await keepFile(this.directory, { name, description }, this.sink).catch((error: unknown) => String(error));
       if (why !== undefined) this.refuse(name, why);
     });
   }
@@ -40,15 +51,5 @@ export class MarkedFiles {
   /** Resolves once all that were named are kept, or refused. */
   settled(): Promise<void> {
     return this.last;
-  }
-
-  private async keepOne(name: string, description: string): Promise<string | undefined> {
-    const file = await opened(this.directory, name);
-    if (typeof file === 'string') return file;
-    try {
-      return this.sink ? await this.sink({ name, description, ...file }) : 'this executor keeps no artifacts';
-    } finally {
-      await file.handle.close();
-    }
   }
 }

@@ -101,6 +101,8 @@ export type Attempt = {
   /** Where files are kept as artifacts; absent where nowhere. */
   readonly artifact?: ArtifactSink;
   readonly course?: Course;
+  /** Patterns of files that are to be kept so when the attempt has ended; see filesMatching. */
+  readonly artifactPatterns?: readonly string[];
   /** Where the plan asks for signs of life. Steps are some without the runner's doing. */
   readonly heartbeat?: Heartbeat;
 };

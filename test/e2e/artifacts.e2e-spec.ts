@@ -1,0 +1,146 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { jetstream } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { eventually } from '#libs/testing';
+import { type Platform, startPlatform } from './platform.js';
+import { untilStatus } from './until-status.js';
+
+const MIB = 1024 * 1024;
+/** The same with 2 GiB: ARTIFACT_MIB=2048. */
+const LARGE_MIB = Number(process.env['ARTIFACT_MIB'] ?? 192);
+
+type Artifact = { readonly id: string; readonly name: string; readonly sha256: string; readonly size: number; readonly task: string | null };
+
+let platform: Platform;
+beforeAll(async () => {
+  platform = await startPlatform({ RUNLEDGER_LOG_MAX_BYTES: String(512 * MIB), RUNLEDGER_ARTIFACT_BUCKET_BYTES: String((LARGE_MIB + 256) * MIB) });
+}, 60_000);
+afterAll(() => platform.stop());
+
+const run = async (...tasks: readonly object[]): Promise<string> => String((await platform.post('/api/v1/executions', { plan: { name: 'files', tasks } })).body['id']);
+
+const ended = async (): Promise<string> => {
+  const id = await run({ id: 'a', runner: 'noop' });
+  await untilStatus(platform, id, 'completed', 10_000);
+  return id;
+};
+
+const listed = async (execution: string): Promise<readonly Artifact[]> => {
+  const { sequence } = (await platform.get(`/api/v1/executions/${execution}`)).body;
+  return (await platform.get(`/api/v1/artifacts?execution=${execution}&minSeq=${String(sequence)}`)).body['artifacts'] as Artifact[];
+};
+
+const upload = async (execution: string, bytes: Uint8Array, headers: Record<string, string> = {}): Promise<Response> => {
+  const body = new FormData();
+  body.append('file', new Blob([bytes]), 'x');
+  return await fetch(`${platform.url}/api/v1/executions/${execution}/artifacts`, { method: 'POST', body, headers });
+};
+
+const download = async (id: string): Promise<Buffer> => Buffer.from(await (await fetch(`${platform.url}/api/v1/artifacts/${id}/download`)).arrayBuffer());
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+/** Bytes of memory that the gateway has, and the most it has had. */
+const memoryOf = (app: string): { readonly now: number; readonly most: number } => {
+  const { pid } = platform.processes().find(({ command }) => command.includes(`apps/${app}/`))!;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const read = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
+  return { now: read('VmRSS'), most: read('VmHWM') };
+};
+
+const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="large"\r\n\r\n';
+const multipart = 'multipart/form-data; boundary=b';
+
+it('files that a task names, or that fit its patterns, are its artifacts, and nothing that a link leads to', async () => {
+  const script = 'mkdir -p out/deep; printf one > out/a.txt; printf two > out/deep/b.txt; printf three > c.txt; ln -s /etc/passwd out/link; echo ARTIFACT:c.txt:the third; echo ARTIFACT:out/link';
+  const id = await run({ id: 'make', runner: 'command', input: { shell: 'sh', script }, artifacts: ['out/**'] });
+  await untilStatus(platform, id, 'completed', 20_000);
+  const artifacts = await listed(id);
+  expect(artifacts.map(({ name, task }) => `${task} ${name}`).toSorted()).toEqual(['make c.txt', 'make out/a.txt', 'make out/deep/b.txt']);
+  const contents: Readonly<Record<string, string>> = { 'out/a.txt': 'one', 'out/deep/b.txt': 'two', 'c.txt': 'three' };
+  for (const { id: artifact, name, sha256: hash } of artifacts) {
+    const bytes = await download(artifact);
+    expect([String(bytes), sha256(bytes)]).toEqual([contents[name], hash]);
+  }
+});
+
+it(`${LARGE_MIB} MiB pass through both ways in little memory, and are the same at the end`, async () => {
+  const id = await ended();
+  const piece = randomBytes(MIB);
+  const before = memoryOf('gateway');
+  const hash = createHash('sha256');
+  const answer = await new Promise<string>((resolve, reject) => {
+    const sending = httpRequest(`${platform.url}/api/v1/executions/${id}/artifacts`, { method: 'POST', headers: { 'content-type': multipart } }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part)).on('end', () => resolve(String(Buffer.concat(parts))));
+    });
+    sending.on('error', reject);
+    void (async () => {
+      sending.write(head);
+      for (let i = 0; i < LARGE_MIB; i++) {
+        const next = Buffer.from(piece);
+        next.writeUInt32BE(i);
+        hash.update(next);
+        if (!sending.write(next)) await new Promise((resume) => sending.once('drain', resume));
+      }
+      sending.end('\r\n--b--\r\n');
+    })();
+  });
+  const { id: artifact, size, sha256: stored } = JSON.parse(answer) as Artifact;
+  const sent = hash.digest('hex');
+  expect([size, stored]).toEqual([LARGE_MIB * MIB, sent]);
+  const back = createHash('sha256');
+  const response = await fetch(`${platform.url}/api/v1/artifacts/${artifact}/download`);
+  for await (const part of response.body as unknown as AsyncIterable<Uint8Array>) back.update(part);
+  expect(back.digest('hex')).toBe(sent);
+  const after = memoryOf('gateway');
+  process.stdout.write(`gateway: ${Math.round(before.now / MIB)} MiB before ${LARGE_MIB} MiB both ways, ${Math.round(after.most / MIB)} MiB at most\n`);
+  expect(after.most - before.now).toBeLessThan(160 * MIB);
+  expect((await fetch(`${platform.url}/api/v1/artifacts/${artifact}`, { method: 'DELETE' })).status).toBe(204);
+}, 600_000);
+
+it('a gateway that is killed in an upload leaves nothing to be seen, and takes the same again', async () => {
+  const id = await ended();
+  const nats = await connect(platform.natsOptions('provisioner'));
+  const manager = await jetstream(nats).jetstreamManager();
+  const stored = async (): Promise<number> => (await manager.streams.info('OBJ_artifacts_default')).state.messages;
+  const before = await stored();
+  const cutOff = httpRequest(`${platform.url}/api/v1/executions/${id}/artifacts`, { method: 'POST', headers: { 'content-type': multipart } });
+  cutOff.on('error', () => undefined);
+  cutOff.write(head);
+  cutOff.write(randomBytes(4 * MIB));
+  await eventually(async () => (await stored()) > before + 8, { what: 'a part of it' });
+  await platform.killAndAwaitReturn('apps/gateway/');
+  await eventually(() => platform.get('/readyz').then(({ status }) => status === 200, () => false), { timeoutMs: 30_000, what: 'the gateway' });
+  expect(await listed(id)).toEqual([]);
+  const { body } = await platform.get(`/api/v1/executions/${id}/events`);
+  expect((body['events'] as { type: string }[]).map(({ type }) => type)).not.toContain('ArtifactCreated');
+
+  const bytes = randomBytes(MIB);
+  const answer = (await (await upload(id, bytes)).json()) as Artifact;
+  expect(sha256(await download(answer.id))).toBe(sha256(bytes));
+  expect((await listed(id)).map(({ id: artifact }) => artifact)).toEqual([answer.id]);
+  await nats.close();
+}, 90_000);
+
+it('a projector that is killed while it takes them in has each once', async () => {
+  const id = await ended();
+  const ids = new Set<string>();
+  const send = async (n: number): Promise<void> => {
+    const answer = await upload(id, randomBytes(100), { 'idempotency-key': `file-${n}` });
+    if (answer.status === 201) ids.add(((await answer.json()) as Artifact).id);
+  };
+  const sending = (async () => {
+    for (let n = 0; n < 60; n++) await send(n);
+  })();
+  await eventually(() => ids.size > 10, { what: 'some of them' });
+  await platform.killAndAwaitReturn('apps/projector/');
+  await sending;
+  expect(ids.size).toBe(60);
+  await eventually(() => platform.get(`/api/v1/artifacts?execution=${id}`).then(({ status }) => status === 200), { timeoutMs: 30_000, what: 'the projector' });
+  const { sequence } = (await platform.get(`/api/v1/executions/${id}`)).body;
+  const { body } = await platform.get(`/api/v1/artifacts?execution=${id}&limit=200&minSeq=${String(sequence)}`);
+  expect((body['artifacts'] as Artifact[]).map((artifact) => artifact.id).toSorted()).toEqual([...ids].toSorted());
+}, 90_000);
