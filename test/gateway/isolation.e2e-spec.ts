@@ -297,7 +297,7 @@ const begin = async (who: Step['who']): Promise<void> => {
   for (const path of ['/api/v1/executions', '/api/v1/executions', '/api/v1/keys']) await perform({ ...own, operation: indexOf('POST', path) });
   await perform({ ...own, operation: indexOf('PUT', '/api/v1/secrets/{name}') });
   const [id] = party.had.execution;
-  for (const path of ['', '/tasks', '/events', '/output', '/stream']) {
+  for (const path of ['', '/tasks', '/events', '/output', '/output/lines', '/stream']) {
     const { text, body } = await call(party, 'GET', `/api/v1/executions/${id}${path}`, {});
     expect([path, text.includes(party.mark)]).toEqual([path, true]);
     for (const event of (body['events'] ?? []) as readonly Json[]) party.keep('position', event['position']);

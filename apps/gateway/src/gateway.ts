@@ -24,6 +24,7 @@ import { SharedStorage } from './rate-limits.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
+import { OutputLinesController } from './output/lines.controller.js';
 import { SuccessorsController } from './successors.controller.js';
 import { TenantLimits } from './tenant-limits.js';
 import { FeedHub, hubOptions } from './streams/feed-hub.js';
@@ -56,6 +57,7 @@ const moduleOf = ({ artifacts, artifactStore, lookup, executions, keys, reads, o
   module: GatewayModule,
   controllers: [
     ExecutionsController,
+    OutputLinesController,
     SuccessorsController,
     BulkController,
     StreamsController,

@@ -67,7 +67,7 @@ export const keyed = applyDecorators(
 export const id = ApiParam({ name: 'id', schema: { ...token } });
 const invalid = refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, BODY_NOT_JSON, BODY_INVALID');
 const deleted = refusal(410, 'EXECUTION_DELETED: when, by whom, and why');
-const unknown = applyDecorators(refusal(404, 'EXECUTION_NOT_FOUND'), deleted) as MethodDecorator;
+export const unknown = applyDecorators(refusal(404, 'EXECUTION_NOT_FOUND'), deleted) as MethodDecorator;
 const unavailable = refusal(503, 'LOG_UNAVAILABLE, OUTCOME_UNKNOWN, PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, SEQUENCE_NOT_REACHED: try again after Retry-After seconds');
 export const query = (name: string, description: string, type: 'string' | 'integer' = 'string'): MethodDecorator =>
   ApiQuery({ name, required: false, description, schema: { type } });

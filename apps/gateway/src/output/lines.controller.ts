@@ -1,0 +1,40 @@
+import { Readable } from 'node:stream';
+import { Controller, Get, Inject, Param, Query, Req, Res, StreamableFile } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isTerminal } from '#libs/execution';
+import { OutputStore } from '#libs/jetstream';
+import { Allow } from '../access.js';
+import { visibleRef } from '../execution-control.js';
+import { ExecutionReads } from '../execution-reads.js';
+import { TENANT, tenantOf } from '../request-context.js';
+import type { Query as RequestQuery } from '../request-query.js';
+import { parseLinesQuery } from './lines-query.js';
+import { describeLines } from './openapi-lines.js';
+import { readLines } from './read-lines.js';
+
+const contentType = { ndjson: 'application/x-ndjson', text: 'text/plain; charset=utf-8' } as const;
+
+/** Output as lines: to be searched, cut to its end, followed and downloaded. */
+@Controller('/api/v1/executions')
+export class OutputLinesController {
+  constructor(
+    private readonly reads: ExecutionReads,
+    private readonly output: OutputStore,
+    @Inject(TENANT) private readonly tenant: string,
+  ) {}
+
+  @Get(':id/output/lines')
+  @Allow('executions.read', { browser: true, workspaces: true })
+  @describeLines()
+  async lines(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
+    const wanted = parseLinesQuery(query);
+    const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
+    await this.reads.mustExist(ref);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const source = { output: this.output, hasEnded: async () => isTerminal((await this.reads.detail(ref)).status) };
+    const type = contentType[wanted.form];
+    const extension = wanted.form === 'text' ? 'txt' : 'ndjson';
+    return new StreamableFile(Readable.from(readLines(source, ref, wanted, gone.signal)), { type, disposition: `inline; filename="output.${extension}"` });
+  }
+}

@@ -1,0 +1,77 @@
+import type { StoredOutput } from '#libs/jetstream';
+import { LineReader, MAX_LINE, type OutputLine, harmless } from './lines.js';
+
+const chunk = (sequence: number, text: string | Buffer, more: Partial<StoredOutput> = {}): StoredOutput => ({
+  sequence,
+  storedAt: '2026-01-01T00:00:00.000Z',
+  task: 'a',
+  attempt: 1,
+  stream: 'stdout',
+  chunk: sequence,
+  time: `2026-01-01T00:00:0${sequence % 10}.000Z`,
+  truncated: false,
+  bytes: Buffer.from(text as string),
+  ...more,
+});
+
+const read = (...chunks: readonly StoredOutput[]): readonly OutputLine[] => {
+  const reader = new LineReader();
+  return [...chunks.flatMap((each) => [...reader.take(each)]), ...reader.end()];
+};
+
+const texts = (lines: readonly OutputLine[]): readonly string[] => lines.map(({ text }) => text);
+
+describe('lines of output', () => {
+  it('are put together of chunks, also where a character is cut in two, each task and stream apart', () => {
+    const [one, two] = [Buffer.from('ü').subarray(0, 1), Buffer.from('ü').subarray(1)];
+    const lines = read(chunk(1, Buffer.concat([Buffer.from('sch'), one])), chunk(2, 'other\n', { task: 'b' }), chunk(3, 'err\r\n', { stream: 'stderr' }), chunk(4, Buffer.concat([two, Buffer.from('n\nlast')])));
+    expect(lines).toMatchObject([
+      { position: '2/0', task: 'b', text: 'other' },
+      { position: '3/0', stream: 'stderr', level: 'error', text: 'err' },
+      { position: '4/0', task: 'a', stream: 'stdout', level: 'info', text: 'schün', time: '2026-01-01T00:00:01.000Z' },
+      { position: '4/1', text: 'last', time: '2026-01-01T00:00:04.000Z' },
+    ]);
+  });
+
+  it('end with the attempt that wrote them', () => {
+    expect(texts(read(chunk(1, 'half'), chunk(2, 'new\n', { attempt: 2 })))).toEqual(['half', 'new']);
+  });
+
+  it('have the level that they name, and else that of their stream', () => {
+    const lines = read(chunk(1, '2026 DEBUG x\n[WARN] x\nlevel=ERROR\nan ERRORS list\n'), chunk(2, 'INFO x\nx\n', { stream: 'stderr' }));
+    expect(lines.map(({ level }) => level)).toEqual(['debug', 'warn', 'error', 'info', 'info', 'error']);
+  });
+
+  it('have nothing that a terminal obeys', () => {
+    expect(harmless('\u001b[31mred\u001b[0m \u001b]0;title\u0007x\u001b]8;;http://evil\u001b\\y')).toBe('red xy');
+    expect(harmless('a\u0000\u0007\u0008\r\tb\u009b31m\u202e\u2066')).toBe('a␀␇␈␍\tb\ufffd31m\ufffd\ufffd');
+    expect(harmless('\u001b')).toBe('␛');
+  });
+
+  it('come in pieces where they are long: a line of 10 MB, of which no more than one piece is held', () => {
+    const reader = new LineReader();
+    const piece = 'x'.repeat(32_768);
+    let count = 0;
+    for (let i = 1; i <= 320; i++) for (const line of reader.take(chunk(i, piece))) count += Number(line.text.length === MAX_LINE && line.continues === true);
+    expect(count).toBe(639);
+    expect([...reader.end()]).toMatchObject([{ text: 'x'.repeat(MAX_LINE) }]);
+  });
+
+  it('are made of binary, too', () => {
+    const bytes = Buffer.from(Array.from({ length: 512 }, (_, i) => i % 256));
+    const lines = read(chunk(1, bytes));
+    // oxlint-disable-next-line no-control-regex
+    for (const { text } of lines) expect(text).not.toMatch(/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/);
+    expect(lines).toHaveLength(3);
+  });
+
+  it('say where there is no more although there was', () => {
+    expect(read(chunk(1, 'x\n'), chunk(2, '[runledger] output truncated\n', { stream: 'stderr', truncated: true }))[1]).toMatchObject({ truncated: true });
+  });
+
+  it.each(['\u001b[', '\u001b]x', '\u001b[1;'])('take no time over %j, ten thousand times', (text) => {
+    const startedAt = performance.now();
+    for (let i = 0; i < 100; i++) harmless(text.repeat(5_000));
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+});

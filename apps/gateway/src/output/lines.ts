@@ -1,0 +1,105 @@
+import { StringDecoder } from 'node:string_decoder';
+import type { StoredOutput } from '#libs/jetstream';
+
+export const levels = ['debug', 'info', 'warn', 'error'] as const;
+export type Level = (typeof levels)[number];
+
+/** A line of a task's output. */
+export type OutputLine = {
+  /** `<sequence of the chunk that it ended in>/<how many had ended there before>`: the cursor behind it. */
+  readonly position: string;
+  readonly task: string;
+  readonly attempt: number;
+  readonly stream: 'stdout' | 'stderr';
+  /** What the line calls itself; where it does not, `error` on standard error and `info` on standard output. */
+  readonly level: Level;
+  /** Of its first byte, as near as that is known. */
+  readonly time: string;
+  /** Without colours and other sequences for a terminal; what else would steer one stands as a visible sign. */
+  readonly text: string;
+  /** True where the line is longer than one of these may be, and goes on in the next one of its task and stream. */
+  readonly continues?: true;
+  /** True where output ends here although the task wrote more. */
+  readonly truncated?: true;
+};
+
+/** Characters of one line. */
+export const MAX_LINE = 16 * 1024;
+
+// oxlint-disable-next-line no-control-regex
+const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]{0,4096}(?:\u0007|\u001b\\)?|[@-Z\\^_])/g;
+// oxlint-disable-next-line no-control-regex
+const controls = /[\u0000-\u0008\u000a-\u001f]/g;
+const others = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text that nothing obeys, wherever it is shown. */
+export const harmless = (text: string): string =>
+  text
+    .replace(sequences, '')
+    .replace(controls, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)))
+    .replace(others, '\ufffd');
+
+const named = /\b(?:(TRACE|DEBUG)|(INFO|NOTICE)|(WARN(?:ING)?)|(ERROR|FATAL|CRITICAL|PANIC))\b/;
+const byGroup: readonly Level[] = ['debug', 'info', 'warn', 'error'];
+const NAMED_WITHIN = 64;
+
+const levelOf = (text: string, stream: 'stdout' | 'stderr'): Level => {
+  const groups = named.exec(text.slice(0, NAMED_WITHIN))?.slice(1) ?? [];
+  return byGroup[groups.findIndex((group) => group !== undefined)] ?? (stream === 'stderr' ? 'error' : 'info');
+};
+
+type Open = { readonly chunk: StoredOutput; readonly decoder: StringDecoder; text: string; time: string };
+
+/** Puts lines together of chunks in the order in which they are stored. Of every task and stream it holds one line at most. */
+export class LineReader {
+  private readonly open = new Map<string, Open>();
+  private sequence = 0;
+  private ended = 0;
+
+  /** Lines that end with this chunk. */
+  *take(chunk: StoredOutput): Generator<OutputLine, void, void> {
+    const { task, attempt, stream, sequence, time } = chunk;
+    if (sequence !== this.sequence) this.ended = 0;
+    this.sequence = sequence;
+    // What an attempt has not ended, its successor does not go on with.
+    for (const [key, other] of this.open) {
+      if (other.chunk.task === task && other.chunk.attempt < attempt) yield* this.close(key, other);
+    }
+    const key = `${task}/${attempt}/${stream}`;
+    const open = this.open.get(key) ?? { chunk, decoder: new StringDecoder('utf8'), text: '', time };
+    this.open.set(key, open);
+    if (open.text === '') open.time = time;
+    const parts = (open.text + open.decoder.write(Buffer.from(chunk.bytes))).split('\n');
+    open.text = parts.pop() ?? '';
+    for (const part of parts) {
+      yield* this.cut(open, part, chunk.truncated);
+      open.time = time;
+    }
+    while (open.text.length > MAX_LINE) {
+      yield this.line(open, open.text.slice(0, MAX_LINE), { continues: true });
+      open.text = open.text.slice(MAX_LINE);
+    }
+  }
+
+  /** No more follows: what has no end of its own ends here. */
+  *end(): Generator<OutputLine, void, void> {
+    for (const [key, open] of this.open) yield* this.close(key, open);
+  }
+
+  private *close(key: string, open: Open): Generator<OutputLine, void, void> {
+    this.open.delete(key);
+    const text = open.text + open.decoder.end();
+    if (text !== '') yield* this.cut(open, text, false);
+  }
+
+  private *cut(open: Open, text: string, truncated: boolean): Generator<OutputLine, void, void> {
+    let from = 0;
+    for (; text.length - from > MAX_LINE; from += MAX_LINE) yield this.line(open, text.slice(from, from + MAX_LINE), { continues: true });
+    yield this.line(open, text.slice(from).replace(/\r$/, ''), truncated ? { truncated: true } : {});
+  }
+
+  private line({ chunk: { task, attempt, stream }, time }: Open, raw: string, more: Pick<OutputLine, 'continues' | 'truncated'>): OutputLine {
+    const text = harmless(raw);
+    return { position: `${this.sequence}/${this.ended++}`, task, attempt, stream, level: levelOf(text, stream), time, text, ...more };
+  }
+}
