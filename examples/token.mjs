@@ -22,5 +22,5 @@ const token = new SignJWT(JSON.parse(JSON.stringify(claims)))
   .setSubject(values.sub)
   .setIssuer(values.issuer)
   .setAudience('runledger')
-  .setExpirationTime(`${values.minutes}m`);
+  .setExpirationTime(`${String(values.minutes)}m`);
 console.log(await token.sign(createPrivateKey(readFileSync(file))));
