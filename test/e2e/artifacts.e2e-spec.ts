@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { eventually } from '#libs/testing';
@@ -66,6 +68,25 @@ it('files that a task names, or that fit its patterns, are its artifacts, and no
     const bytes = await download(artifact);
     expect([String(bytes), sha256(bytes)]).toEqual([contents[name], hash]);
   }
+});
+
+it('are put, listed, got and deleted on the command line', async () => {
+  const id = await ended();
+  const [file, copy] = [join(platform.home, 'file.csv'), join(platform.home, 'copy.csv')];
+  writeFileSync(file, 'a,b\n1,2\n');
+  const cli = (...args: string[]): string => {
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['dist/apps/cli/src/main.js', 'artifacts', ...args, '--url', platform.url], { encoding: 'utf8' });
+    expect([stderr, status]).toEqual(['', 0]);
+    return stdout.trim();
+  };
+  const artifact = cli('put', id, file, '--tag', 'x', '--retention-days', '3');
+  expect((await listed(id)).map(({ id: known, name }) => [known, name])).toEqual([[artifact, 'file.csv']]);
+  expect(cli('list', '--execution', id, '--tag', 'x')).toMatch(new RegExp(`${artifact} +file.csv +data +8 `));
+  expect(cli('get', artifact)).toBe('a,b\n1,2');
+  cli('get', artifact, copy);
+  expect(readFileSync(copy, 'utf8')).toBe('a,b\n1,2\n');
+  cli('delete', artifact);
+  expect(await listed(id)).toEqual([]);
 });
 
 it(`${LARGE_MIB} MiB pass through both ways in little memory, and are the same at the end`, async () => {

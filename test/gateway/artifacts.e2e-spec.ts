@@ -232,6 +232,18 @@ describe('a download', () => {
   });
 });
 
+it('the read model is the same when it is built anew from the log, also of what was deleted', async () => {
+  const id = await requested();
+  const gone = await upload(form('x', 'x', { tags: 'a,b' }), { to: id });
+  await upload(form('y', 'y', { tags: 'b' }), { to: id });
+  await service.delete(`${artifacts}/${String(gone.body['id'])}`);
+  expect((await service.post('/api/v1/projections/artifacts/rebuild')).status).toBe(202);
+  const rebuilt = async (): Promise<Json> => (await service.get('/api/v1/projections/artifacts')).body['rebuild'] as Json;
+  await eventually(async () => (await rebuilt())['endedAt'] !== null, { what: 'the rebuild' });
+  const { phase, differs, digest } = (await rebuilt()) as { phase: string; differs: unknown; digest: { live: string; rebuilt: string } };
+  expect([phase, differs, digest.live]).toEqual(['done', [], digest.rebuilt]);
+});
+
 describe('a form', () => {
   const part = (disposition: string, content = 'x'): string => `--b\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
   const file = part('name="file"; filename="x"');

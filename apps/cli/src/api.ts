@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { CliError } from './cli-error.js';
 import { EXIT, type ExitCode } from './exit-codes.js';
@@ -77,6 +78,39 @@ export class Api {
         if (!lost || tries === TRIES) throw error;
         await pause(RETRY_MS);
       }
+    }
+  }
+
+  /** Bytes as they come, for as long as they do. */
+  async download(path: string): Promise<Readable> {
+    const answer = await this.send('GET', path, {});
+    if (!answer.ok || !answer.body) throw refusal(answer.status, await answer.text());
+    return Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
+  }
+
+  /** A form with fields and a file, which is read as it is sent: it can't be sent again. */
+  async upload<T>(path: string, fields: readonly (readonly [name: string, value: string])[], file: { readonly name: string; readonly bytes: AsyncIterable<Uint8Array> }): Promise<T> {
+    const boundary = randomUUID();
+    const part = (name: string, more = ''): string => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n`;
+    async function* form(): AsyncGenerator<Uint8Array> {
+      for (const [name, value] of fields) yield Buffer.from(`${part(name)}${value}\r\n`);
+      yield Buffer.from(part('file', `; filename="${file.name.replace(/["\\\r\n]/g, '_')}"`));
+      yield* file.bytes;
+      yield Buffer.from(`\r\n--${boundary}--\r\n`);
+    }
+    const headers = { 'content-type': `multipart/form-data; boundary=${boundary}`, 'idempotency-key': randomUUID() };
+    const answer = await this.send('POST', path, headers, ReadableStream.from(form()));
+    const text = await answer.text();
+    if (!answer.ok) throw refusal(answer.status, text);
+    return JSON.parse(text) as T;
+  }
+
+  /** What a file goes through takes as long as it takes. */
+  private async send(method: string, path: string, headers: Readonly<Record<string, string>>, body?: ReadableStream): Promise<Response> {
+    try {
+      return await fetch(this.base + path, { method, headers: { ...this.identity, ...headers }, ...(body && { body, duplex: 'half' }) });
+    } catch (error) {
+      throw new CliError(EXIT.unavailable, 'CONNECTION_LOST', `no answer from ${this.base} (${reasonOf(error)}); is Runledger up there? Set --url or RUNLEDGER_URL, or start it: runledger up`);
     }
   }
 

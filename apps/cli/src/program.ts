@@ -4,6 +4,7 @@ import { permissions, roles } from '#libs/access';
 import { integer, jsonObject, label, listOf, moment, several, time, token, tokens, url } from './arguments.js';
 import type { AnswerOptions, ApprovalsOptions } from './commands/approvals.js';
 import type { BulkOptions } from './commands/bulk.js';
+import type { ListArtifactsOptions, PutArtifactOptions } from './commands/artifacts.js';
 import type { ControlOptions } from './commands/control.js';
 import type { CreateKeyOptions } from './commands/keys.js';
 import type { DeleteOptions } from './commands/delete.js';
@@ -236,6 +237,40 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
   client('remove', 'remove a secret', secrets)
     .argument('<name>', 'the secret', token)
     .action((name: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/secrets.js')).removeSecret(session, name)));
+
+  const artifacts = program.command('artifacts').description('files of executions');
+  client('list', 'artifacts, newest first', artifacts)
+    .option('--execution <id>', 'of one execution', token)
+    .option('--task <id>', 'made by this task', token)
+    .option('--step <id>', 'made in this step')
+    .option('--type <type>', 'document, image, data, log, archive, report or other')
+    .option('--tag <tag>', 'with this tag; may be repeated', several)
+    .option('--limit <n>', 'at most so many, 1 to 200', integer(1, 200))
+    .action((options: ClientOptions & ListArtifactsOptions) =>
+      on(options, async (session) => {
+        const { execution, task, step, type, tag, limit } = options;
+        return (await import('./commands/artifacts.js')).listArtifacts(session, { ...(execution !== undefined && { execution }), ...(task !== undefined && { task }), ...(step !== undefined && { step }), ...(type !== undefined && { type }), ...(tag && { tag }), ...(limit !== undefined && { limit }) });
+      }),
+    );
+  client('get', 'download an artifact', artifacts)
+    .argument('<id>', 'the artifact', token)
+    .argument('[file]', 'where to; default: standard output')
+    .action((id: string, file: string | undefined, options: ClientOptions) => on(options, async (session) => (await import('./commands/artifacts.js')).getArtifact(session, id, file)));
+  client('put', 'upload a file; prints the id of the artifact', artifacts)
+    .argument('<execution>', 'whose artifact it becomes', token)
+    .argument('<file>', 'the file')
+    .option('--name <name>', 'for people; default: that of the file')
+    .option('--type <type>', 'document, image, data, log, archive, report or other; default: what it looks like')
+    .option('--tag <tag>', 'may be repeated', several)
+    .option('--description <text>', 'for people')
+    .option('--public', 'anybody may download it, without credentials')
+    .option('--retention-days <n>', 'then it is deleted by itself', integer(1, 3_660))
+    .action((execution: string, file: string, options: ClientOptions & PutArtifactOptions) =>
+      on(options, async (session) => (await import('./commands/artifacts.js')).putArtifact(session, execution, file, options)),
+    );
+  client('delete', 'delete an artifact, and its bytes', artifacts)
+    .argument('<id>', 'the artifact', token)
+    .action((id: string, options: ClientOptions) => on(options, async (session) => (await import('./commands/artifacts.js')).deleteArtifact(session, id)));
 
   try {
     await program.parseAsync(args, { from: 'user' });
