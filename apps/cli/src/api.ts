@@ -34,6 +34,14 @@ const refusal = (status: number, text: string): CliError => {
   return new CliError(exitOf(status), code, `${detail || `the server answered ${status}`}${hint}${more.join('')}`, problem);
 };
 
+const withQuery = (path: string, query: Query): string => {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) params.append(name, String(one));
+  }
+  return params.size > 0 ? `${path}?${params.toString()}` : path;
+};
+
 /** Who asks: `token` is an API key or a JSON Web Token. Without a tenant the server takes that of the credentials, or its own. */
 export type Caller = { readonly tenant?: string | undefined; readonly token?: string | undefined };
 
@@ -51,11 +59,12 @@ export class Api {
   }
 
   get<T>(path: string, query: Query = {}): Promise<T> {
-    const params = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) params.append(name, String(one));
-    }
-    return this.ask<T>('GET', params.size > 0 ? `${path}?${params.toString()}` : path, {});
+    return this.ask<T>('GET', withQuery(path, query), {});
+  }
+
+  /** What is answered as text. */
+  text(path: string, query: Query = {}): Promise<string> {
+    return this.send('GET', withQuery(path, query), {});
   }
 
   /** Done twice it is done; so are deletions. */
@@ -115,6 +124,15 @@ export class Api {
   }
 
   private async ask<T>(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<T> {
+    const text = await this.send(method, path, headers, body);
+    try {
+      return (text === '' ? undefined : JSON.parse(text)) as T;
+    } catch {
+      throw new CliError(EXIT.unavailable, 'ANSWER_INVALID', `${this.base}${path} does not answer as Runledger does; check --url`);
+    }
+  }
+
+  private async send(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<string> {
     const url = this.base + path;
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const type = body === undefined ? {} : { 'content-type': 'application/json' };
@@ -136,11 +154,7 @@ export class Api {
       throw new CliError(EXIT.unavailable, code, message);
     }
     if (!response.ok) throw refusal(response.status, text);
-    try {
-      return (text === '' ? undefined : JSON.parse(text)) as T;
-    } catch {
-      throw new CliError(EXIT.unavailable, 'ANSWER_INVALID', `${url} does not answer as Runledger does; check --url`);
-    }
+    return text;
   }
 }
 

@@ -188,6 +188,9 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--task <id>', 'of this task only', token)
     .addOption(new Option('--stream <stream>', 'of this stream only').choices(['stdout', 'stderr']))
     .option('--follow', 'go on until the execution has ended')
+    .addOption(new Option('--tail <n>', 'the last so many lines that fit').argParser(integer(1, 10_000)).conflicts('follow'))
+    .addOption(new Option('--search <text>', 'lines that contain the text').conflicts('follow'))
+    .addOption(new Option('--level <level>', 'lines of this level at least').choices(['debug', 'info', 'warn', 'error']).conflicts('follow'))
     .action((id: string, options: OutputOptions) => on(options, async (session) => (await import('./commands/output.js')).output(session, id, options)));
 
   ofOne('events', 'everything that happened, from the log itself')
