@@ -64,7 +64,7 @@ export class Api {
 
   /** What is answered as text. */
   text(path: string, query: Query = {}): Promise<string> {
-    return this.send('GET', withQuery(path, query), {});
+    return this.answerTo('GET', withQuery(path, query), {});
   }
 
   /** Done twice it is done; so are deletions. */
@@ -124,7 +124,7 @@ export class Api {
   }
 
   private async ask<T>(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<T> {
-    const text = await this.send(method, path, headers, body);
+    const text = await this.answerTo(method, path, headers, body);
     try {
       return (text === '' ? undefined : JSON.parse(text)) as T;
     } catch {
@@ -132,7 +132,7 @@ export class Api {
     }
   }
 
-  private async send(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<string> {
+  private async answerTo(method: string, path: string, headers: Readonly<Record<string, string>>, body?: object): Promise<string> {
     const url = this.base + path;
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const type = body === undefined ? {} : { 'content-type': 'application/json' };
