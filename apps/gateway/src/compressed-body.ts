@@ -15,5 +15,7 @@ export const unpackBody = (request: FastifyRequest, _reply: FastifyReply, payloa
   unpacked.receivedEncodedLength = 0;
   payload.on('data', (chunk: Buffer) => (unpacked.receivedEncodedLength += chunk.length));
   payload.on('error', (error) => unpacked.destroy(error));
+  // A request that is refused is not read on: what is wrong with the rest of its body nobody hears, and it must not end the process.
+  unpacked.on('error', () => undefined);
   done(null, payload.pipe(unpacked));
 };

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { type Readable, finished } from 'node:stream';
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
 import { Problem } from './problem.js';
 
@@ -77,9 +77,9 @@ export const readForm = async <T>(
     parser.on('filesLimit', () => fail(invalid('it holds more than one file; send one at a time')));
     parser.on('error', (error: unknown) => fail(asProblem(error)));
     parser.on('finish', resolve);
-    payload.on('error', (error) => fail(asProblem(error)));
-    payload.on('close', () => {
-      if (!payload.readableEnded) fail(invalid('it ends too early'));
+    // It may have failed, or have been given up, before anybody read of it: this is told then, too.
+    finished(payload, { writable: false }, (error) => {
+      if (error) fail(error.code === 'ERR_STREAM_PREMATURE_CLOSE' ? invalid('it ends too early') : asProblem(error));
     });
     payload.pipe(parser);
   });
