@@ -17,6 +17,7 @@ export {
 } from './artifacts.js';
 export { type Committed, feedEvent } from './feed-event.js';
 export { ExecutionView } from './execution-view.js';
+export { type Moment } from './moments.js';
 export {
   type Answer,
   type AnswerView,
@@ -53,4 +54,5 @@ export {
 export { type Row, clarificationOf, detailOf, summaryOf, tasksOf } from './rows.js';
 export { type Counted, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';
-export { type EndedBy, type Moment, type Wait, type Why, whyOf } from './why.js';
+export { type EndedBy, type Wait } from './wait.js';
+export { type Why, whyOf } from './why.js';

@@ -2,7 +2,8 @@ import type { ExecutionRef } from '#libs/contracts';
 import { type Command, decide, inParts, initial } from '#libs/execution';
 import { type Execution, MemoryLog, append, unborn } from '#libs/ledger';
 import { T0, again, approve, at, by, cancel, delegate, fail, iso, pause, request, resume, signal, start, startEach, succeed, task, type Step } from '#libs/testing';
-import { type Wait, type Why, whyOf } from './why.js';
+import type { Wait } from './wait.js';
+import { type Why, whyOf } from './why.js';
 
 const ref: ExecutionRef = { tenant: 't', execution: 'x' };
 const call = (verb: string): object => ({ kind: 'client', name: `POST /api/v1/executions/x/${verb}` });
