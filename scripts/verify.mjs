@@ -12,7 +12,7 @@ const gates = [
   ['contract compatibility', bin('buf'), 'breaking', '--against', 'proto/baseline.json'],
   ['types', 'npm', 'run', '--silent', 'typecheck'],
   ['lint', 'npm', 'run', '--silent', 'lint'],
-  ['dependency rules', 'npm', 'run', '--silent', 'dependencies'],
+  ['dependency rules', 'npm', 'run', '--silent', 'boundaries'],
   ['build', 'npm', 'run', '--silent', 'build'],
 ];
 

@@ -69,7 +69,7 @@ describe('the dependency rules', () => {
 
   beforeAll(() => {
     for (const [file, text] of [...planted, ...allowed]) copy.write(file, `${text}\nexport {};\n`);
-    const { stdout } = copy.run('npm', 'run', '--silent', 'dependencies', '--', '--output-type', 'json');
+    const { stdout } = copy.run('npm', 'run', '--silent', 'boundaries', '--', '--output-type', 'json');
     for (const { from, to, rule } of (JSON.parse(stdout) as Report).summary.violations) {
       // A cycle is reported once, from whichever of its files was met first.
       for (const file of rule.name === 'no-cycles' ? [from, to] : [from]) {
@@ -90,7 +90,7 @@ describe('the dependency rules', () => {
   });
 
   test('make the command fail', () => {
-    const { status, output } = copy.run('npm', 'run', '--silent', 'dependencies');
+    const { status, output } = copy.run('npm', 'run', '--silent', 'boundaries');
     expect(status).not.toBe(0);
     expect(output).toContain('execution-imports: libs/execution/src/planted-node.ts → fs');
   }, 30_000);
