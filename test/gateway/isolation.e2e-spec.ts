@@ -124,7 +124,8 @@ const call = async (party: Party, method: string, url: string, headers: Record<s
     ...(body && { body: JSON.stringify(body) }),
   });
   const text = isStream(answer) ? await snapshotOf(answer) : await answer.text();
-  const isJson = answer.headers.get('content-type')?.includes('json') ?? false;
+  // Lines of JSON are none, each by itself.
+  const isJson = /[/+]json\b/.test(answer.headers.get('content-type') ?? '');
   return { status: answer.status, text: `${JSON.stringify([...answer.headers])}\n${text}`, body: isJson ? (JSON.parse(text) as Json) : {} };
 };
 
