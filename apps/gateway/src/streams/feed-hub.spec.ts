@@ -295,15 +295,7 @@ it('ends who may not be here any more, and everybody when it stops', async () =>
   expect([leaves.ended?.why, stays.ended]).toEqual(['CREDENTIALS_EXPIRED', undefined]);
   await hub.stop();
   expect(stays.ended).toEqual({ why: 'SERVER_STOPPING', at: '0/-1' });
-  expect(() => hub.mustHaveRoom('t')).toThrow('this gateway stops');
-});
-
-it('takes so many of a tenant and so many in all, and others once somebody has gone',  () => {
-  const { hub, open } = stage({ streams: 3, streamsOf: () => 2 });
-  const sinks = [open(tenant), open(tenant)];
-  expect(() => hub.mustHaveRoom('t')).toThrow('your tenant has 2 streams');
-  open({ filter: { tenant: 'u' } });
-  expect(() => hub.mustHaveRoom('v')).toThrow('takes no more');
-  sinks[0]?.leave();
-  expect(() => hub.mustHaveRoom('t')).not.toThrow();
+  expect(() => hub.enter('t')).toThrow('this gateway stops');
+  // Somebody who was let in before.
+  expect(open(tenant).ended?.why).toBe('SERVER_STOPPING');
 });

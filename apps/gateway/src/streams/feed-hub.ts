@@ -8,6 +8,7 @@ import type { StreamFilter } from './filter.js';
 import { Frame } from './frame.js';
 import { ExecutionLabels } from './labels.js';
 import type { Sink } from './sink.js';
+import { Seats } from './seats.js';
 import { Slots } from './slots.js';
 import { type Page, type Past, Subscription, type Wanted } from './subscription.js';
 import { Window } from './window.js';
@@ -52,7 +53,7 @@ export class FeedHub {
   private readonly slots = new Slots(READS);
   /** By tenant, or by tenant and execution: who may want an event. */
   private readonly audiences = new Map<string, Set<Subscription>>();
-  private readonly counts = new Map<string, number>();
+  private readonly seats: Seats;
   private readonly past: Past = {
     recent: (place) => this.window.after(place),
     page: (filter, place) => this.slots.take(() => this.page(filter, place)),
@@ -73,6 +74,7 @@ export class FeedHub {
   ) {
     this.window = new Window(options.recentEvents, options.recentBytes);
     this.labels = new ExecutionLabels(labelsOf);
+    this.seats = new Seats(options.streams, options.streamsOf);
   }
 
   start(): void {
@@ -103,38 +105,31 @@ export class FeedHub {
     return this.window.after(place) !== undefined;
   }
 
-  /** Throws Problem TENANT_LIMIT, STREAMS_FULL, GATEWAY_STOPPING. */
-  mustHaveRoom(tenant: string): void {
+  /**
+   * A place for one more stream, taken before anything is read for it: of many that come at once no more are let in than may be. Returns
+   * what gives it back. Throws Problem TENANT_LIMIT, STREAMS_FULL, GATEWAY_STOPPING.
+   */
+  enter(tenant: string): () => void {
     if (this.isStopped) throw new Problem(503, 'GATEWAY_STOPPING', 'this gateway stops; ask another one, or this one again in a moment', { retryAfterSeconds: 1 });
-    const most = this.options.streamsOf(tenant);
-    if ((this.counts.get(tenant) ?? 0) >= most) {
-      throw new Problem(429, 'TENANT_LIMIT', `your tenant has ${most} streams at this gateway, and may not have more; close some`, { retryAfterSeconds: 5 });
-    }
-    if (this.all.size >= this.options.streams) {
-      throw new Problem(503, 'STREAMS_FULL', `this gateway has ${this.all.size} streams, and takes no more; ask another one, or later`, { retryAfterSeconds: 5 });
-    }
+    return this.seats.take(tenant);
   }
 
-  /** Everything that fits, behind the place: what is there already, then what comes. Throws as mustHaveRoom. */
+  /** Everything that fits, behind the place: what is there already, then what comes. Never throws: somebody is connected already. */
   subscribe(wanted: Wanted, sink: Sink, place: FeedPlace): Subscription {
     const { tenant, execution } = wanted.filter;
-    this.mustHaveRoom(tenant);
     const subscription = new Subscription(wanted, sink, this.past, place);
     const audience = keyOf(tenant, execution);
     this.all.add(subscription);
     this.audiences.set(audience, (this.audiences.get(audience) ?? new Set()).add(subscription));
-    this.counts.set(tenant, (this.counts.get(tenant) ?? 0) + 1);
     sink.onGone(() => {
       subscription.abandon();
       this.all.delete(subscription);
       const left = this.audiences.get(audience);
       left?.delete(subscription);
       if (left?.size === 0) this.audiences.delete(audience);
-      const count = (this.counts.get(tenant) ?? 1) - 1;
-      if (count > 0) this.counts.set(tenant, count);
-      else this.counts.delete(tenant);
     });
-    void subscription.catchUp();
+    if (this.isStopped) subscription.end('SERVER_STOPPING');
+    else void subscription.catchUp();
     return subscription;
   }
 

@@ -59,20 +59,26 @@ export class Streams {
   ): Promise<void> {
     const isWebSocket = this.webSockets.offers(request);
     if (!isWebSocket) mustTakeEvents(request);
-    this.hub.mustHaveRoom(of.tenant);
-    if (after) await this.mustReach(of, after);
-    const begun = after && !untilEnd ? undefined : await snapshot();
-    const place = after ?? begun?.place ?? FEED_START;
-    const hasEnded = untilEnd && begun?.endedAt !== undefined && !isBehind(begun.endedAt, place);
-    // To a browser that comes back this says that it need not.
-    if (after && hasEnded && !isWebSocket) return void reply.status(204).send();
-    if (request.method === 'HEAD') return void reply.header('content-type', EVENT_STREAM).send();
-    const sink = await this.connect(request, reply);
-    if (!sink) return;
-    if (!after && begun) sink.snapshot(place, begun.body);
-    if (hasEnded) return sink.end('COMPLETE', place);
-    const wanted = { filter: { ...of, ...filter }, untilEnd, ...(limit !== undefined && { limit }), isValid: () => this.counts(principal) };
-    this.hub.subscribe(wanted, sink, place);
+    const leave = this.hub.enter(of.tenant);
+    let sink: Sink | undefined;
+    try {
+      if (after) await this.mustReach(of, after);
+      const begun = after && !untilEnd ? undefined : await snapshot();
+      const place = after ?? begun?.place ?? FEED_START;
+      const hasEnded = untilEnd && begun?.endedAt !== undefined && !isBehind(begun.endedAt, place);
+      // To a browser that comes back this says that it need not.
+      if (after && hasEnded && !isWebSocket) return void reply.status(204).send();
+      if (request.method === 'HEAD') return void reply.header('content-type', EVENT_STREAM).send();
+      sink = await this.connect(request, reply);
+      if (!sink) return;
+      sink.onGone(leave);
+      if (!after && begun) sink.snapshot(place, begun.body);
+      if (hasEnded) return sink.end('COMPLETE', place);
+      const wanted = { filter: { ...of, ...filter }, untilEnd, ...(limit !== undefined && { limit }), isValid: () => this.counts(principal) };
+      this.hub.subscribe(wanted, sink, place);
+    } finally {
+      if (!sink) leave();
+    }
   }
 
   private async connect(request: FastifyRequest, reply: FastifyReply): Promise<Sink | undefined> {
