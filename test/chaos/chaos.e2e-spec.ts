@@ -25,7 +25,7 @@ const processesOf = (folder: string): readonly string[] =>
   });
 
 it('leaves everything as it has to be, whatever is killed, paused and restarted while it is at work', async () => {
-  const { code, said } = chaos(1, 0.3);
+  const { code, said } = chaos(21, 0.25);
   const ended = await code;
   process.stdout.write(said());
   expect({ ended, said: said() }).toEqual({ ended: 0, said: expect.stringContaining('all is as it has to be') as string });

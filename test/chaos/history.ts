@@ -1,6 +1,6 @@
 import type { Nats } from '#libs/jetstream';
 import { JetStreamLog } from '#libs/jetstream';
-import type { StoredCommit } from '#libs/ledger';
+import { LogError, type StoredCommit } from '#libs/ledger';
 import { Lineage } from '../simulation/lineage.js';
 import { Model } from '../simulation/model.js';
 
@@ -11,8 +11,20 @@ export type History = {
   readonly complaints: readonly string[];
 };
 
-/** Reads all of it, anew each time. */
+const ANSWERED_WITHIN_MS = 60_000;
+
+/** Reads all of it, anew each time. A broker that has just come back on a busy machine may take its time. */
 export const readHistory = async (nats: Nats): Promise<History> => {
+  for (const until = Date.now() + ANSWERED_WITHIN_MS; ; ) {
+    try {
+      return await read(nats);
+    } catch (error) {
+      if (!(error instanceof LogError && error.retryable) || Date.now() > until) throw error;
+    }
+  }
+};
+
+const read = async (nats: Nats): Promise<History> => {
   const log = new JetStreamLog(nats);
   const { lastSequence } = await log.info();
   const commits: StoredCommit[] = [];
