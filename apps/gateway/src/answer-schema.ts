@@ -1,4 +1,4 @@
-import { type Schema, labelsSchema, token } from './plan-schema.js';
+import { type Schema, labelsSchema, token } from './schema.js';
 
 const text: Schema = { type: 'string' };
 const integer: Schema = { type: 'integer' };

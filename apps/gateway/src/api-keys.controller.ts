@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Allow, principalOf } from './access.js';
 import { type ApiKeyView, ApiKeys, parseApiKeyRequest } from './api-keys.js';
 import { idempotencyOf } from './idempotency-key.js';
-import { describe } from './openapi.js';
+import { describeKeys as describe } from './openapi-keys.js';
 import { TENANT, tenantOf } from './request-context.js';
 
 const base = '/api/v1/keys';
@@ -18,7 +18,7 @@ export class ApiKeysController {
   @Post()
   @HttpCode(201)
   @Allow('keys.manage', { workspaces: true })
-  @describe.createKey()
+  @describe.create()
   async create(@Body() body: unknown, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<object> {
     const idempotency = idempotencyOf(request, 'CreateApiKey', body);
     const wanted = parseApiKeyRequest(body);
@@ -30,14 +30,14 @@ export class ApiKeysController {
 
   @Get()
   @Allow('keys.manage', { workspaces: true })
-  @describe.keys()
+  @describe.list()
   list(@Req() request: FastifyRequest): { readonly keys: readonly ApiKeyView[] } {
     return { keys: this.keys.list(tenantOf(request, this.tenant), principalOf(request)) };
   }
 
   @Delete(':id')
   @Allow('keys.manage', { workspaces: true })
-  @describe.revokeKey()
+  @describe.revoke()
   async revoke(@Param('id') id: string, @Req() request: FastifyRequest): Promise<ApiKeyView> {
     return await this.keys.revoke(tenantOf(request, this.tenant), id, principalOf(request));
   }

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type { AuditPage, AuditQuery } from '#libs/jetstream';
 import { Allow } from './access.js';
 import { parseAuditQuery } from './audit-query.js';
-import { describe } from './openapi.js';
+import { describeAudit } from './openapi-audit.js';
 import { TENANT, tenantOf } from './request-context.js';
 import type { Query as RequestQuery } from './request-query.js';
 
@@ -21,7 +21,7 @@ export class AuditController {
 
   @Get()
   @Allow('audit.read')
-  @describe.audit()
+  @describeAudit()
   async list(@Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<AuditPage> {
     return await this.readAudit(tenantOf(request, this.tenant), parseAuditQuery(query));
   }

@@ -6,7 +6,7 @@ import { Allow, principalOf } from './access.js';
 import { control, visibleRef } from './execution-control.js';
 import { ExecutionReads } from './execution-reads.js';
 import { Executions } from './executions.js';
-import { describe } from './openapi.js';
+import { describeClarifications as describe } from './openapi-clarifications.js';
 import { ReadModels } from './read-models.js';
 import { parseDelegation, parseResponse } from './request-body.js';
 import { TENANT, tenantOf } from './request-context.js';
@@ -34,7 +34,7 @@ export class ClarificationsController {
 
   @Get('executions/:id/clarifications')
   @Allow('executions.read', { workspaces: true })
-  @describe.clarifications()
+  @describe.list()
   async list(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
     return await this.reads.clarifications(ref, parseReadQuery(query));

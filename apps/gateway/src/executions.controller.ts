@@ -8,7 +8,7 @@ import { Allow } from './access.js';
 import { ExecutionReads } from './execution-reads.js';
 import { accepted, callerOf, control, visibleRef } from './execution-control.js';
 import { Executions } from './executions.js';
-import { describe } from './openapi.js';
+import { describeExecutions as describe } from './openapi-executions.js';
 import { describeDeletion } from './openapi-deletion.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest, parseSignalRequest } from './request-body.js';

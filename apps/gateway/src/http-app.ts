@@ -11,7 +11,6 @@ import { accessHook, takesFile } from './access.js';
 import { auditHook } from './audit.js';
 import { unpackBody } from './compressed-body.js';
 import { parseJson } from './json-body.js';
-import { serveDescription } from './openapi.js';
 import { BODY_LIMIT, unsupported } from './problem.js';
 import { ProblemFilter } from './problem.filter.js';
 import { correlationOf, urlOf } from './request-context.js';
@@ -19,6 +18,7 @@ import { rateHook, unauthenticatedLimit } from './rate-limits.js';
 import { loopbackOrigin, requestGuard } from './request-guard.js';
 import { timeHook } from './request-time.js';
 import { Routes } from './routes.js';
+import { serveDescription } from './serve-description.js';
 import { Incoming, type WebSockets } from './web-sockets.js';
 
 const exposed = ['Location', 'Link', 'Retry-After', 'X-Correlation-ID', 'Runledger-Next', 'Idempotency-Replayed', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'ETag', 'Content-Range', 'Accept-Ranges', 'Content-Disposition'];

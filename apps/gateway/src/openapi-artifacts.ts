@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { artifactTypes } from '#libs/contracts';
 import { elsewhere, id, keyed, minSeq, ok, query, refusal, tenant, workspace } from './openapi.js';
-import { type Schema, token } from './plan-schema.js';
+import { type Schema, token } from './schema.js';
 
 const text: Schema = { type: 'string' };
 const time: Schema = { type: 'string', format: 'date-time' };

@@ -4,7 +4,7 @@ import type { BulkAction } from '#libs/contracts';
 import { answers } from './answer-schema.js';
 import { RATE, actionable } from './bulk-request.js';
 import { elsewhere, keyed, ok, refusal, tenant, workspace } from './openapi.js';
-import { type Schema, labelsSchema, token } from './plan-schema.js';
+import { type Schema, labelsSchema, token } from './schema.js';
 
 const time: Schema = { type: 'string', format: 'date-time' };
 

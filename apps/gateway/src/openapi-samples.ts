@@ -2,7 +2,7 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 import { apiKeyIdFor } from '#libs/access';
 import { derivedId } from '#libs/ledger';
 import { artifactIdOf } from './artifacts.js';
-import type { ExampleName } from './plan-schema.js';
+import type { ExampleName } from './example-requests.js';
 
 type Sample = { readonly lang: 'Shell'; readonly label: string; readonly source: string };
 type Examples = Readonly<Record<string, { readonly value: unknown }>>;

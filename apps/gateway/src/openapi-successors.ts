@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiOperation } from '@nestjs/swagger';
 import { answers } from './answer-schema.js';
 import { elsewhere, executions, id, keyed, ok, refusal, tenant, workspace } from './openapi.js';
-import { labelsSchema, token } from './plan-schema.js';
+import { labelsSchema, token } from './schema.js';
 
 const successor = (summary: string, conflicts: string, ...more: MethodDecorator[]): MethodDecorator =>
   applyDecorators(

@@ -5,7 +5,7 @@ import { derivedId } from '#libs/ledger';
 import type { ProjectionInfo, ProjectionsAnswer, Rebuild } from '#libs/projections';
 import { Allow, principalOf } from './access.js';
 import { idempotencyOf } from './idempotency-key.js';
-import { describe } from './openapi.js';
+import { describeProjections as describe } from './openapi-projections.js';
 import { Problem } from './problem.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
@@ -27,14 +27,14 @@ export class ProjectionsController {
 
   @Get()
   @Allow('projections.read')
-  @describe.projections()
+  @describe.list()
   async list(): Promise<ProjectionsAnswer> {
     return await this.readModels.projections();
   }
 
   @Get(':name')
   @Allow('projections.read')
-  @describe.projection()
+  @describe.one()
   async read(@Param('name') name: string): Promise<ProjectionInfo> {
     const { projections } = await this.readModels.projections();
     const found = projections.find((projection) => projection.name === name);

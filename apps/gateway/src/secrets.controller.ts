@@ -4,7 +4,7 @@ import { isToken } from '#libs/contracts';
 import { type SecretInfo, type SecretRef, SecretStore } from '#libs/jetstream';
 import { secretValueFault } from '#libs/secrets';
 import { Allow } from './access.js';
-import { describe } from './openapi.js';
+import { describeSecrets as describe } from './openapi-secrets.js';
 import { Problem } from './problem.js';
 import { TENANT, tenantOf } from './request-context.js';
 
@@ -28,14 +28,14 @@ export class SecretsController {
 
   @Get()
   @Allow('secrets.read')
-  @describe.secrets()
+  @describe.list()
   async list(@Req() request: FastifyRequest): Promise<{ readonly secrets: readonly SecretInfo[] }> {
     return { secrets: await this.secrets.list(tenantOf(request, this.tenant)) };
   }
 
   @Put(':name')
   @Allow('secrets.manage')
-  @describe.putSecret()
+  @describe.put()
   async put(
     @Param('name') name: string,
     @Body() body: unknown,
@@ -50,7 +50,7 @@ export class SecretsController {
   @Delete(':name')
   @HttpCode(204)
   @Allow('secrets.manage')
-  @describe.deleteSecret()
+  @describe.delete()
   async delete(@Param('name') name: string, @Req() request: FastifyRequest): Promise<void> {
     if (await this.secrets.delete(this.ref(request, name))) return;
     throw new Problem(404, 'SECRET_UNKNOWN', 'no secret has this name; GET /api/v1/secrets lists those there are');

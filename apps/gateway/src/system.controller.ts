@@ -2,7 +2,7 @@ import { Controller, Get, Inject, Query, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { StatsAnswer } from '#libs/projections';
 import { Allow } from './access.js';
-import { describe } from './openapi.js';
+import { describeSystem as describe } from './openapi-system.js';
 import { ReadModels } from './read-models.js';
 import { TENANT, tenantOf } from './request-context.js';
 import { type Query as RequestQuery, parseStatsQuery } from './request-query.js';
