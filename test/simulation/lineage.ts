@@ -1,13 +1,13 @@
 import type { Event } from '#libs/contracts';
 
 /** As far as a lineage needs to know an execution. */
-type Known = { readonly status: string; readonly hasEnded: boolean };
+type Known = { readonly status: string; readonly hasEnded: boolean; readonly isDeleted: boolean };
 
 const outcomes: readonly string[] = ['TaskCompleted', 'TaskFailed', 'TaskTimedOut', 'TaskCancelled'];
 
 /**
  * What executions that are tasks of others may do, told a second time: an attempt is one child at most and a child is one attempt, each knows of the
- * other, and no attempt ends before its child, or otherwise than that.
+ * other, and no attempt ends before its child, or otherwise than that, unless the child was deleted before anybody had looked at its end.
  */
 export class Lineage {
   /** Children by attempt, `<execution>/<task>/<attempt>`, and attempts by child. */
@@ -21,7 +21,7 @@ export class Lineage {
     if (event.type === 'ExecutionRequested') yield* this.requested(execution, event.data.parent);
     else if (event.type === 'TaskStarted') yield* this.started(`${execution}/${event.data.taskId}/${event.data.attempt}`, event.data.child);
     else if (outcomes.includes(event.type) && 'attempt' in event.data && 'taskId' in event.data) {
-      yield* this.ended(`${execution}/${event.data.taskId}/${event.data.attempt}`, event.type);
+      yield* this.ended(`${execution}/${event.data.taskId}/${event.data.attempt}`, event);
     }
   }
 
@@ -43,11 +43,13 @@ export class Lineage {
     this.children.set(attempt, child);
   }
 
-  private *ended(attempt: string, type: Event['type']): Generator<string> {
+  private *ended(attempt: string, event: Event): Generator<string> {
+    const { type } = event;
     const child = this.children.get(attempt);
     if (child === undefined) return;
     const known = this.models.get(child);
     if (!known?.hasEnded) yield `${attempt} ends with ${type} while its child ${child} is ${known?.status ?? 'not there'}`;
+    else if (known.isDeleted && type === 'TaskFailed' && event.data.error.code === 'CHILD_DELETED') return;
     else if ((type === 'TaskCompleted') !== (known.status === 'completed')) yield `${attempt} ends with ${type} although its child ${child} is ${known.status}`;
   }
 }

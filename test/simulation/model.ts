@@ -66,7 +66,6 @@ export class Model {
     return [...this.tasks.values()].filter(({ whole }) => whole === id);
   }
 
-  /** Also after the end. */
   /** How it ended is all that is known of it from here on. */
   private delete(status: string): void {
     this.expect(this.hasEnded && status === this.status, `deleted as ${status} while ${this.status}`);
@@ -74,6 +73,7 @@ export class Model {
     this.tasks.clear();
   }
 
+  /** Also after the end. */
   private takeOfArtifact(event: ArtifactEvent): void {
     const { artifactId } = event.data;
     const expiresAt = this.artifacts.get(artifactId);
