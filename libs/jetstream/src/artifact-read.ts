@@ -1,13 +1,14 @@
 import { chunkSubject, metaSubject, streamOf } from './artifact-bucket.js';
 import { ArtifactError } from './artifact-error.js';
 import type { Nats } from './connection.js';
-import { directPage, leaderGet } from './read.js';
+import { PAGE_BYTES, directPage, leaderGet } from './read.js';
 
 /** Tells the place of a chunk among those of its object: 0, 1, 2 … */
 export const CHUNK_HEADER = 'Runledger-Chunk';
 
 const PAGE = 64;
-const PAGE_BYTES = 2 * 1024 * 1024;
+/** A download that has begun is better slow than cut off. */
+const WAIT_MS = 30_000;
 
 /** Bytes from `from` up to and without `to`. */
 export type ByteRange = { readonly from: number; readonly to: number };
@@ -22,7 +23,7 @@ const damaged = ({ object }: Source, why: string): ArtifactError =>
 /** Chunks in order, from a sequence on. Throws LogError LOG_UNAVAILABLE. */
 const page = async ({ nats, tenant, object }: Source, seq: number, batch: number): Promise<readonly Chunk[]> => {
   const query = { seq, next_by_subj: chunkSubject(tenant, object), batch, max_bytes: PAGE_BYTES };
-  const { messages } = await directPage(nats, streamOf(tenant), query);
+  const { messages } = await directPage(nats, streamOf(tenant), query, { slots: nats.reads.files, waitMs: WAIT_MS });
   if (messages.length > 0) return messages.map(({ sequence, data, header }) => ({ sequence, data, index: Number(header(CHUNK_HEADER) ?? Number.NaN) }));
   // What answers direct gets may be behind; the leader never is.
   const next = await leaderGet(nats, streamOf(tenant), { seq, next_by_subj: query.next_by_subj });

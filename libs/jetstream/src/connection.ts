@@ -3,6 +3,7 @@ import { type NatsConnection, PermissionViolationError, connect, createInbox } f
 import { type NatsAccess, connectionOptions, inboxPrefix } from './access.js';
 import { type NatsError, forbidden, toNatsError } from './nats-error.js';
 import { Replies } from './replies.js';
+import { Slots } from './slots.js';
 import type { NatsUser } from './users.js';
 
 const RETRY_MS = 250;
@@ -11,6 +12,11 @@ const RETRY_MS = 250;
 export type Nats = {
   readonly connection: NatsConnection;
   readonly replies: Replies;
+  /**
+   * Pages that are read at once: nats-server ends the connection of who leaves 64 MiB of what was asked for untaken, and with it all that
+   * goes over it. Those of files are apart, so that nothing waits for somebody's downloads.
+   */
+  readonly reads: { readonly messages: Slots; readonly files: Slots };
   readonly connected: boolean;
   /** Milliseconds since the epoch of the last (re)connect. */
   readonly connectedSince: number;
@@ -22,6 +28,10 @@ export type Nats = {
   /** Sends what is buffered, then closes; at once when the broker is not there. */
   close(): Promise<void>;
 };
+
+/** Of 1 MiB each. */
+const MESSAGE_PAGES = 24;
+const FILE_PAGES = 8;
 
 const listeners = (): { readonly add: (callback: () => void) => () => void; readonly call: () => void } => {
   const callbacks = new Set<() => void>();
@@ -89,6 +99,7 @@ export const connectNats = async (options: ConnectOptions): Promise<Nats> => {
   return {
     connection,
     replies,
+    reads: { messages: new Slots(MESSAGE_PAGES), files: new Slots(FILE_PAGES) },
     inbox,
     get connected() {
       return state.connected && !connection.isClosed();

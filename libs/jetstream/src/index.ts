@@ -20,6 +20,7 @@ export type { Timing } from './publish.js';
 export { type ProvisionOptions, ProvisioningError, type ProvisioningCode, provision } from './provision.js';
 export { type SecretInfo, type SecretRef, SecretStore } from './secret-store.js';
 export { RateCounters } from './rate-counters.js';
+export { Slots } from './slots.js';
 export { requestService } from './service-request.js';
 export { type NatsUser, type Permissions, natsUsers, permissionsOf, streamsOf, tenantObserver } from './users.js';
 export { type ServerUser, authorization, passwordUsers, seedFile, serverUsers, userKeys } from './server-users.js';

@@ -2,6 +2,7 @@ import type { Msg } from '@nats-io/transport-node';
 import { LogError } from '#libs/ledger';
 import { codes } from './codes.js';
 import type { Nats } from './connection.js';
+import type { Slots } from './slots.js';
 
 /** A message of a stream, however it was read. */
 export type StoredMessage = {
@@ -27,7 +28,8 @@ type Query = {
 /** Longest pause in a page, and longest wait for the leader, before the broker is taken for gone. */
 const READ_TIMEOUT_MS = 3_000;
 const PAGE = 512;
-const PAGE_BYTES = 8 * 1024 * 1024;
+/** Of this, times the pages that are read at once, a message each more may be on its way. */
+export const PAGE_BYTES = 1024 * 1024;
 
 const milliseconds = (timestamp: string): string => new Date(timestamp).toISOString();
 
@@ -42,12 +44,16 @@ const toMessage = (message: Msg): DirectMessage => ({
 const unavailable = (stream: string, why: string): LogError =>
   new LogError('LOG_UNAVAILABLE', `stream ${stream} can't be read: ${why}; try again in a moment`);
 
-/** One page of a direct get, with how many more match behind it. Throws LogError LOG_UNAVAILABLE; never hangs. */
-export const directPage = async (
-  nats: Nats,
-  stream: string,
-  query: Query,
-): Promise<{ readonly messages: readonly DirectMessage[]; readonly pending: number }> => {
+/** Among whom a page waits, and how long. */
+type Turn = { readonly slots: Slots; readonly waitMs: number };
+
+type Page = { readonly messages: readonly DirectMessage[]; readonly pending: number };
+
+/** One page of a direct get, with how many more match behind it, when its turn has come. Throws LogError LOG_UNAVAILABLE; never hangs. */
+export const directPage = (nats: Nats, stream: string, query: Query, { slots, waitMs }: Turn = { slots: nats.reads.messages, waitMs: READ_TIMEOUT_MS }): Promise<Page> =>
+  slots.take(() => readPage(nats, stream, query), waitMs, () => unavailable(stream, `too many reads wait for the broker: no turn within ${waitMs} ms`));
+
+const readPage = async (nats: Nats, stream: string, query: Query): Promise<Page> => {
   if (!nats.connected) throw unavailable(stream, 'no connection to the broker');
   const messages: DirectMessage[] = [];
   let pending = 0;

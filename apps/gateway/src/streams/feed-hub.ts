@@ -1,5 +1,5 @@
 import type { ExecutionRef } from '#libs/contracts';
-import { type FeedPlace, type FeedReader, isBehind } from '#libs/jetstream';
+import { type FeedPlace, type FeedReader, Slots, isBehind } from '#libs/jetstream';
 import { type LogStore, type StoredCommit } from '#libs/ledger';
 import { feedEvent } from '#libs/projections';
 import type { Settings } from '#libs/platform';
@@ -9,7 +9,6 @@ import { Frame } from './frame.js';
 import { ExecutionLabels } from './labels.js';
 import type { Sink } from './sink.js';
 import { Seats } from './seats.js';
-import { Slots } from './slots.js';
 import { type Page, type Past, Subscription, type Wanted } from './subscription.js';
 import { Window } from './window.js';
 
