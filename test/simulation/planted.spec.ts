@@ -8,6 +8,7 @@ const driver = 'apps/executor/src/execution-driver.ts';
 const child = 'apps/executor/src/child.ts';
 const ledger = 'libs/ledger/src/ledger.ts';
 const evolve = 'libs/execution/src/evolve.ts';
+const draft = 'libs/execution/src/draft.ts';
 
 // [the fault, how it is planted, what is seen of it]
 const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
@@ -39,7 +40,7 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
   ],
   [
     'what was done first being undone first',
-    [[evolve, 'draft.undo = { id: compensation, next: draft.undo };', 'draft.undo = { id: draft.undo?.id ?? compensation, next: draft.undo && { id: compensation, next: undefined } };']],
+    [[draft, 'draft.undo = { id: compensation, next: draft.undo };', 'draft.undo = { id: draft.undo?.id ?? compensation, next: draft.undo && { id: compensation, next: undefined } };']],
     /starts before undo-/,
   ],
   [
