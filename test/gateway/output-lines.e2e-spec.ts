@@ -60,10 +60,37 @@ describe('output as lines', () => {
     expect(texts(linesOf(seen))).toEqual(['four', 'five', 'six']);
   }, 20_000);
 
+  it('is followed from the start where nothing is written, by no consumer of the broker, and no longer than the gateway lives', async () => {
+    const { url, stop } = await service.startGatewayAt({});
+    const id = await requested();
+    const answer = await fetch(`${url}${executions}/${id}/output/lines?follow=true`);
+    await write(id, 'a', 'first\n');
+    const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+    const [first] = linesOf((await reader.read()).value ?? '');
+    expect(first).toMatchObject({ text: 'first' });
+    const consumers = await service.nats.replies.request('$JS.API.CONSUMER.NAMES.LOGS', '', 5_000);
+    expect(typeof consumers === 'string' ? consumers : consumers.json()).toMatchObject({ total: 0 });
+    const stopped = stop();
+    expect(linesOf((await reader.read()).value ?? '')).toEqual([{ next: `${String(first?.['position'])}@${String(first?.['position']).split('/')[0]}` }]);
+    expect((await reader.read()).done).toBe(true);
+    await stopped;
+  }, 20_000);
+
+  it('is nothing of an execution that is deleted', async () => {
+    const id = await written();
+    const answer = await get(id, 'follow=true');
+    const following = answer.text();
+    await service.drive(id, start('a'), start('b'), succeed('a'), succeed('b'));
+    await following;
+    expect((await service.delete(`${executions}/${id}`)).status).toBe(202);
+    expect((await get(id, '')).status).toBe(410);
+    expect((await get(id, 'follow=true')).status).toBe(410);
+  }, 20_000);
+
   it('is nothing of an execution that is not there, and of queries that make no sense', async () => {
     expect((await get('nobody', '')).status).toBe(404);
     const id = await requested();
-    for (const query of ['tail=0', 'level=loud', 'after=x', 'search=', 'follow=yes', 'format=raw', 'colour=1']) expect((await get(id, query)).status).toBe(400);
+    for (const query of ['tail=0', 'level=loud', 'after=x', 'search=', 'follow=yes', 'format=raw', 'colour=1', 'limit=0', 'limit=1&tail=1', 'case=upper', 'after=1/0@x', 'search=a&search=b']) expect((await get(id, query)).status).toBe(400);
     expect(await read(id)).toEqual([]);
     expect(await read(id, 'tail=5')).toEqual([]);
   });

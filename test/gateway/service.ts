@@ -29,6 +29,8 @@ export type Service = {
   readonly ref: (id: string) => ExecutionRef;
   /** One more, with other settings; returns what stops it. */
   readonly startGateway: (environment: Readonly<Record<string, string>>) => Promise<() => Promise<void>>;
+  /** The same, with where it is. */
+  readonly startGatewayAt: (environment: Readonly<Record<string, string>>) => Promise<{ readonly url: string; readonly stop: () => Promise<void> }>;
   readonly stopProjector: () => Promise<void>;
   readonly startProjector: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -82,6 +84,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
       return (await load(log, ref(id))).sequence;
     },
     startGateway: async (more) => (await startGateway(settingsWith(more), logger)).stop,
+    startGatewayAt: (more) => startGateway(settingsWith(more), logger),
     stopProjector: () => stopProjector(),
     startProjector: async () => void (stopProjector = await startProjector(settings, logger)),
     stop: async () => {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
-import { type ApiKey, Authenticator, JwtVerifier } from '#libs/access';
+import { type ApiKey, Authenticator, JwtVerifier, type Principal } from '#libs/access';
 import { ArtifactStore, AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
 import { watchWrites } from '#libs/ledger';
 import { type Logger, type Settings, SettingsError, announceReady, reportStuckWrites } from '#libs/platform';
@@ -24,6 +24,7 @@ import { SharedStorage } from './rate-limits.js';
 import { ReadModels } from './read-models.js';
 import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
+import { Followers } from './output/followers.js';
 import { OutputLinesController } from './output/lines.controller.js';
 import { SuccessorsController } from './successors.controller.js';
 import { TenantLimits } from './tenant-limits.js';
@@ -42,6 +43,7 @@ type Parts = {
   readonly artifactStore: ArtifactStore;
   readonly lookup: ArtifactLookup;
   readonly executions: Executions;
+  readonly followers: Followers;
   readonly keys: ApiKeys;
   readonly reads: ExecutionReads;
   readonly output: OutputStore;
@@ -53,7 +55,7 @@ type Parts = {
   readonly tenant: string;
 };
 
-const moduleOf = ({ artifacts, artifactStore, lookup, executions, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
+const moduleOf = ({ artifacts, artifactStore, lookup, executions, followers, keys, reads, output, readAudit, readModels, secrets, streams, system, tenant }: Parts): DynamicModule => ({
   module: GatewayModule,
   controllers: [
     ExecutionsController,
@@ -75,6 +77,7 @@ const moduleOf = ({ artifacts, artifactStore, lookup, executions, keys, reads, o
     { provide: ArtifactLookup, useValue: lookup },
     { provide: Executions, useValue: executions },
     { provide: ApiKeys, useValue: keys },
+    { provide: Followers, useValue: followers },
     { provide: ExecutionReads, useValue: reads },
     { provide: ReadModels, useValue: readModels },
     { provide: OutputStore, useValue: output },
@@ -142,6 +145,8 @@ export const startGateway = async (
   const reads = new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys()));
   const feed = new FeedReader(nats);
   const webSockets = new WebSockets();
+  const counts = (principal: Principal): boolean => authenticator?.counts(principal) ?? true;
+  const followers = new Followers(hubOptions(settings), counts);
   const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
   const executions = new Executions(watchWrites(log, () => nats.connected, () => reportStuckWrites(logger)), () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant)));
   const artifactStore = new ArtifactStore(nats, { maxBytes: settings.provisioning.artifactBucketBytes });
@@ -151,13 +156,14 @@ export const startGateway = async (
     artifactStore,
     lookup: new ArtifactLookup(readModels, log),
     executions,
+    followers,
     keys: new ApiKeys(keys),
     reads,
     output: new OutputStore(nats),
     readAudit: (tenant, query) => readAudit(nats, tenant, query),
     readModels,
     secrets,
-    streams: new Streams(hub, new Snapshots(log, readModels), log, feed, webSockets, (principal) => authenticator?.counts(principal) ?? true),
+    streams: new Streams(hub, new Snapshots(log, readModels), log, feed, webSockets, counts),
     system: { checks, version },
     tenant: settings.tenant,
   };
@@ -172,7 +178,7 @@ export const startGateway = async (
       url,
       stop: async () => {
         // Streams would keep the server from closing.
-        await hub.stop();
+        await Promise.all([hub.stop(), followers.stop()]);
         await app.close();
         await stop();
       },

@@ -3,21 +3,30 @@ import { Problem } from '../problem.js';
 import { type EventPosition, type Query, integer, known, one } from '../request-query.js';
 import { type Level, type OutputLine, levels } from './lines.js';
 
+/** Behind which line to go on. */
+export type LinesCursor = EventPosition & {
+  /** Sequence of a chunk behind which no line was open: nothing before it needs to be read again. */
+  readonly readFrom: number;
+};
+
 export type LinesQuery = {
   readonly task: string | undefined;
   readonly stream: string | undefined;
   readonly level: Level;
-  /** Lower case. */
+  /** Lower case where the case does not matter. */
   readonly search: string | undefined;
-  readonly after: EventPosition;
+  readonly case: 'ignore' | 'exact';
+  readonly after: LinesCursor;
   /** The last so many of those that fit. */
   readonly tail: number | undefined;
+  /** At most so many of those that fit; undefined: all. */
+  readonly limit: number | undefined;
   /** Goes on until the execution has ended. */
   readonly follow: boolean;
   readonly form: 'ndjson' | 'text';
 };
 
-export const MAX_TAIL = 10_000;
+export const MAX_LINES = 10_000;
 
 const invalid = (name: string, message: string): never => {
   throw new Problem(400, 'QUERY_INVALID', `query parameter ${name} ${message}`);
@@ -28,32 +37,49 @@ const oneOf = <T extends string>(query: Query, name: string, values: readonly T[
   return values.find((value) => value === text) ?? invalid(name, `must be one of ${values.join(', ')}`);
 };
 
+const count = (query: Query, name: string): number | undefined => (query[name] === undefined ? undefined : integer(query, name, 0, 1, MAX_LINES));
+
 /** Throws Problem QUERY_INVALID. */
 export const parseLinesQuery = (query: Query): LinesQuery => {
-  known(query, ['task', 'stream', 'level', 'search', 'after', 'tail', 'follow', 'format', 'access_token']);
+  known(query, ['task', 'stream', 'level', 'search', 'case', 'after', 'tail', 'limit', 'follow', 'format', 'access_token']);
   const [task, stream, search] = [one(query, 'task'), one(query, 'stream'), one(query, 'search')];
   if (task !== undefined && !isToken(task)) invalid('task', 'must be the id of a task');
   if (stream !== undefined && stream !== 'stdout' && stream !== 'stderr') invalid('stream', 'must be stdout or stderr');
   if (search !== undefined && (search.length === 0 || search.length > 200)) invalid('search', 'must be text of 1 to 200 characters');
-  const after = /^(\d{1,15})\/(\d{1,6})$/.exec(one(query, 'after') ?? '0/0');
-  if (!after) invalid('after', 'must be a position as a line carries it: <sequence>/<index>');
+  const after = /^(\d{1,15})\/(\d{1,6})(?:@(\d{1,15}))?$/.exec(one(query, 'after') ?? '0/0');
+  if (!after) invalid('after', 'must be a position as a line carries it, or a `next` as an answer ends with: <sequence>/<index>');
+  const letters = oneOf(query, 'case', ['ignore', 'exact'], 'ignore');
+  const [tail, limit] = [count(query, 'tail'), count(query, 'limit')];
+  if (tail !== undefined && limit !== undefined) invalid('limit', 'counts from the first line, tail from the last: take one of them');
   return {
     task,
     stream,
     level: oneOf(query, 'level', levels, 'debug'),
-    search: search?.toLowerCase(),
-    after: { sequence: Number(after?.[1]), index: Number(after?.[2]) },
-    tail: query['tail'] === undefined ? undefined : integer(query, 'tail', 0, 1, MAX_TAIL),
+    search: letters === 'exact' ? search : search?.toLowerCase(),
+    case: letters,
+    after: { sequence: Number(after?.[1]), index: Number(after?.[2]), readFrom: Math.min(Number(after?.[3] ?? 0), Number(after?.[1])) },
+    tail,
+    limit,
     follow: oneOf(query, 'follow', ['true', 'false'], 'false') === 'true',
     form: oneOf(query, 'format', ['ndjson', 'text'], 'ndjson'),
   };
 };
 
+export const positionOf = ({ position }: OutputLine): EventPosition => {
+  const [sequence = 0, index = 0] = position.split('/').map(Number);
+  return { sequence, index };
+};
+
+/** No line has position 0/0: it is before all of them. */
+export const isBehind = (after: EventPosition, line: OutputLine): boolean => {
+  const { sequence, index } = positionOf(line);
+  return sequence > after.sequence || (sequence === after.sequence && index > after.index);
+};
+
 /** Whether a line is behind the cursor, and what is wanted. */
-export const isWanted = ({ after, stream, level, search }: LinesQuery, line: OutputLine): boolean => {
-  const [sequence = 0, index = 0] = line.position.split('/').map(Number);
-  if (sequence < after.sequence || (sequence === after.sequence && index <= after.index && after.sequence > 0)) return false;
+export const isWanted = ({ after, stream, level, search, case: letters }: LinesQuery, line: OutputLine): boolean => {
+  if (!isBehind(after, line)) return false;
   if (stream !== undefined && line.stream !== stream) return false;
   if (levels.indexOf(line.level) < levels.indexOf(level)) return false;
-  return search === undefined || line.text.toLowerCase().includes(search);
+  return search === undefined || (letters === 'exact' ? line.text : line.text.toLowerCase()).includes(search);
 };

@@ -3,11 +3,12 @@ import { Controller, Get, Inject, Param, Query, Req, Res, StreamableFile } from 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isTerminal } from '#libs/execution';
 import { OutputStore } from '#libs/jetstream';
-import { Allow } from '../access.js';
+import { Allow, principalOf } from '../access.js';
 import { visibleRef } from '../execution-control.js';
 import { ExecutionReads } from '../execution-reads.js';
 import { TENANT, tenantOf } from '../request-context.js';
 import type { Query as RequestQuery } from '../request-query.js';
+import { Followers } from './followers.js';
 import { parseLinesQuery } from './lines-query.js';
 import { describeLines } from './openapi-lines.js';
 import { readLines } from './read-lines.js';
@@ -20,6 +21,7 @@ export class OutputLinesController {
   constructor(
     private readonly reads: ExecutionReads,
     private readonly output: OutputStore,
+    private readonly followers: Followers,
     @Inject(TENANT) private readonly tenant: string,
   ) {}
 
@@ -30,11 +32,16 @@ export class OutputLinesController {
     const wanted = parseLinesQuery(query);
     const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
     await this.reads.mustExist(ref);
+    // While a refusal can still be told.
+    await this.output.read(ref, wanted.task, { limit: 1 });
+    if (wanted.follow) this.followers.enter(ref.tenant, reply.raw);
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
+    const principal = principalOf(request);
     const source = { output: this.output, hasEnded: async () => isTerminal((await this.reads.detail(ref)).status) };
+    const counts = (): boolean => this.followers.mayGoOn(principal);
     const type = contentType[wanted.form];
     const extension = wanted.form === 'text' ? 'txt' : 'ndjson';
-    return new StreamableFile(Readable.from(readLines(source, ref, wanted, gone.signal)), { type, disposition: `inline; filename="output.${extension}"` });
+    return new StreamableFile(Readable.from(readLines(source, ref, wanted, { signal: gone.signal, counts })), { type, disposition: `inline; filename="output.${extension}"` });
   }
 }

@@ -57,6 +57,21 @@ describe('lines of output', () => {
     expect([...reader.end()]).toMatchObject([{ text: 'x'.repeat(MAX_LINE) }]);
   });
 
+  it('that are long have no character cut in two', () => {
+    const text = `${'x'.repeat(MAX_LINE - 1)}😀${'y'.repeat(MAX_LINE)}`;
+    for (const lines of [read(chunk(1, text)), read(chunk(1, `${text}\n`))]) {
+      expect(texts(lines).join('')).toBe(text);
+      for (const line of lines) expect(Buffer.from(line.text).toString()).toBe(line.text);
+    }
+  });
+
+  it('without an end are held of 500 tasks, and of more go on in lines of their own', () => {
+    const reader = new LineReader();
+    const lines = Array.from({ length: 502 }, (_, i) => [...reader.take(chunk(i + 1, 'x', { task: `t${i}` }))]).flat();
+    expect(lines).toMatchObject([{ task: 't0', continues: true }, { task: 't1', continues: true }]);
+    expect([...reader.end()]).toHaveLength(500);
+  });
+
   it('are made of binary, too', () => {
     const bytes = Buffer.from(Array.from({ length: 512 }, (_, i) => i % 256));
     const lines = read(chunk(1, bytes));

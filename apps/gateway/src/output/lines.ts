@@ -25,12 +25,15 @@ export type OutputLine = {
 
 /** Characters of one line. */
 export const MAX_LINE = 16 * 1024;
+/** Lines without an end that are held at once; the oldest goes on in a line of its own then. */
+const MAX_OPEN = 500;
+const NEWLINE = 0x0a;
 
 // oxlint-disable-next-line no-control-regex
 const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]{0,4096}(?:\u0007|\u001b\\)?|[@-Z\\^_])/g;
 // oxlint-disable-next-line no-control-regex
 const controls = /[\u0000-\u0008\u000a-\u001f]/g;
-const others = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const others = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Text that nothing obeys, wherever it is shown. */
 export const harmless = (text: string): string =>
@@ -50,11 +53,23 @@ const levelOf = (text: string, stream: 'stdout' | 'stderr'): Level => {
 
 type Open = { readonly chunk: StoredOutput; readonly decoder: StringDecoder; text: string; time: string };
 
-/** Puts lines together of chunks in the order in which they are stored. Of every task and stream it holds one line at most. */
+/** Up to where a piece of a long line goes: no character is cut in two. */
+const endOfPiece = (text: string, from: number): number => {
+  const end = from + MAX_LINE;
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last < 0xdc00 ? end - 1 : end;
+};
+
+/** Puts lines together of chunks in the order in which they are stored. Of every task and stream it holds one line at most, and 500 in all. */
 export class LineReader {
   private readonly open = new Map<string, Open>();
   private sequence = 0;
   private ended = 0;
+
+  /** True where all that was written has its end of line: whoever begins to read here reads the same lines. */
+  get isAtStartOfLine(): boolean {
+    return this.open.size === 0;
+  }
 
   /** Lines that end with this chunk. */
   *take(chunk: StoredOutput): Generator<OutputLine, void, void> {
@@ -76,9 +91,12 @@ export class LineReader {
       open.time = time;
     }
     while (open.text.length > MAX_LINE) {
-      yield this.line(open, open.text.slice(0, MAX_LINE), { continues: true });
-      open.text = open.text.slice(MAX_LINE);
+      const end = endOfPiece(open.text, 0);
+      yield this.line(open, open.text.slice(0, end), { continues: true });
+      open.text = open.text.slice(end);
     }
+    if (chunk.bytes[chunk.bytes.length - 1] === NEWLINE) this.open.delete(key);
+    if (this.open.size > MAX_OPEN) yield* this.leaveOldest();
   }
 
   /** No more follows: what has no end of its own ends here. */
@@ -92,9 +110,19 @@ export class LineReader {
     if (text !== '') yield* this.cut(open, text, false);
   }
 
+  private *leaveOldest(): Generator<OutputLine, void, void> {
+    const [[key, open] = []] = this.open;
+    if (key === undefined || open === undefined) return;
+    this.open.delete(key);
+    if (open.text !== '') yield this.line(open, open.text, { continues: true });
+  }
+
   private *cut(open: Open, text: string, truncated: boolean): Generator<OutputLine, void, void> {
     let from = 0;
-    for (; text.length - from > MAX_LINE; from += MAX_LINE) yield this.line(open, text.slice(from, from + MAX_LINE), { continues: true });
+    for (let end; text.length - from > MAX_LINE; from = end) {
+      end = endOfPiece(text, from);
+      yield this.line(open, text.slice(from, end), { continues: true });
+    }
     yield this.line(open, text.slice(from).replace(/\r$/, ''), truncated ? { truncated: true } : {});
   }
 

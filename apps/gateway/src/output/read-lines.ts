@@ -1,63 +1,78 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { ExecutionRef } from '#libs/contracts';
-import type { OutputStore } from '#libs/jetstream';
+import { LastLines } from './last-lines.js';
 import { LineReader, type OutputLine } from './lines.js';
-import { type LinesQuery, isWanted } from './lines-query.js';
+import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
+import { type Source, outputPages } from './output-pages.js';
 
-/** Chunks of one read. */
-const PAGE = 100;
-const LOOK_MS = { shortest: 100, longest: 1_000 } as const;
-/** Who follows is sent away after this time, and comes back with a cursor: what they may see is checked anew then. */
+/** Who follows is sent away after this time, and comes back with a cursor. */
 const FOLLOW_MS = 10 * 60_000;
+/** Output in which one answer looks in vain, in bytes; what is asked for paces itself by whoever reads it. */
+export const MAX_IN_VAIN = 64 * 1024 * 1024;
+const BEAT_MS = 15_000;
 
-export type Source = {
-  readonly output: Pick<OutputStore, 'read'>;
-  /** Whether nothing runs of the execution any more. */
-  readonly hasEnded: () => Promise<boolean>;
+export type LinesReader = {
+  readonly signal: AbortSignal;
+  /** Whether who follows may still read. */
+  readonly counts: () => boolean;
 };
-
-/**
- * Lines in the order in which they ended, those that are there, and with `follow` those that come, until the execution has ended. All of its output is
- * read for that, from the beginning: a line is the same whoever asks for it, and since when.
- */
-async function* lines({ output, hasEnded }: Source, ref: ExecutionRef, { task, follow }: LinesQuery, signal: AbortSignal): AsyncGenerator<OutputLine, void, void> {
-  const reader = new LineReader();
-  const until = Date.now() + FOLLOW_MS;
-  let afterSequence = 0;
-  let waitMs: number = LOOK_MS.shortest;
-  while (!signal.aborted) {
-    // Asked before the output is read: what the last attempt has written is stored by then.
-    const isOver = await hasEnded();
-    const begun = afterSequence;
-    for (let more = true; more && !signal.aborted; ) {
-      const page = await output.read(ref, task, { afterSequence, limit: PAGE });
-      for (const chunk of page.chunks) yield* reader.take(chunk);
-      afterSequence = page.chunks[page.chunks.length - 1]?.sequence ?? afterSequence;
-      more = page.more;
-    }
-    if (isOver) yield* reader.end();
-    if (isOver || !follow || Date.now() > until) return;
-    waitMs = afterSequence > begun ? LOOK_MS.shortest : Math.min(LOOK_MS.longest, waitMs * 1.5);
-    await pause(waitMs, undefined, { signal }).catch(() => undefined);
-  }
-}
 
 const written = (form: LinesQuery['form'], line: OutputLine): string => (form === 'text' ? `${line.text}\n` : `${JSON.stringify(line)}\n`);
 
-/** What the answer consists of. Throws LogError LOG_UNAVAILABLE. */
-export async function* readLines(source: Source, ref: ExecutionRef, query: LinesQuery, signal: AbortSignal): AsyncGenerator<string, void, void> {
-  const { tail, follow, form } = query;
-  if (tail !== undefined) {
-    const last: OutputLine[] = [];
-    for await (const line of lines(source, ref, { ...query, follow: false }, signal)) {
-      if (isWanted(query, line)) last.push(line);
-      if (last.length > 2 * tail) last.splice(0, last.length - tail);
+const goOn = (form: LinesQuery['form'], { sequence, index, readFrom }: LinesCursor): string => {
+  const next = `${sequence}/${index}@${readFrom}`;
+  return form === 'text' ? `[runledger] not all of it: go on with after=${next}\n` : `${JSON.stringify({ next })}\n`;
+};
+
+/**
+ * What the answer consists of: lines in the order in which they ended, those that are there, and with `follow` those that come, until the execution has
+ * ended. A line is the same whoever asks for it, and since when. Where it ends before, its last line says behind what to go on. Throws LogError
+ * LOG_UNAVAILABLE.
+ */
+export async function* readLines(source: Source, ref: ExecutionRef, query: LinesQuery, { signal, counts }: LinesReader): AsyncGenerator<string, void, void> {
+  const { task, follow, form, limit = Infinity } = query;
+  const until = Date.now() + FOLLOW_MS;
+  const reader = new LineReader();
+  let tail = query.tail === undefined ? undefined : new LastLines(query.tail);
+  let cursor = query.after;
+  let [given, inVain, beatenAt] = [0, 0, Date.now()];
+  let wasOver = false;
+  // Who follows silence has the head of the answer all the same.
+  if (follow) yield '';
+  const follows = (): boolean => follow && Date.now() < until && counts() && !signal.aborted;
+
+  for await (const { chunks, isRead, isOver } of outputPages(source, ref, { task, readFrom: cursor.readFrom, follows, signal })) {
+    const before = given;
+    // Behind the last chunk comes what has no end of line.
+    for (const chunk of isOver ? [...chunks, undefined] : chunks) {
+      // A chunk may be 32 Ki lines, none of which is wanted.
+      await othersTurn();
+      for (const line of chunk ? reader.take(chunk) : reader.end()) {
+        if (isBehind(query.after, line)) cursor = { ...positionOf(line), readFrom: cursor.readFrom };
+        if (!isWanted(query, line)) continue;
+        if (tail) {
+          tail.add(line);
+          continue;
+        }
+        yield written(form, line);
+        if (++given >= limit) return yield goOn(form, cursor);
+      }
+      if (chunk && reader.isAtStartOfLine) cursor = { ...cursor, readFrom: chunk.sequence };
+      inVain = given > before ? 0 : inVain + (chunk?.bytes.length ?? 0);
+      // Only where the next answer begins behind where this one has.
+      if (!tail && !follow && inVain > MAX_IN_VAIN && cursor.readFrom > query.after.readFrom && chunk) return yield goOn(form, cursor);
     }
-    const shown = last.slice(-tail);
-    for (const line of shown) yield written(form, line);
-    if (!follow) return;
-    const [sequence = 0, index = 0] = shown[shown.length - 1]?.position.split('/').map(Number) ?? [];
-    if (shown.length > 0) return yield* readLines(source, ref, { ...query, tail: undefined, after: { sequence, index } }, signal);
+    if (isRead && tail) {
+      for (const line of tail.lines) yield written(form, line);
+      tail = undefined;
+    }
+    // A line of nothing keeps what lies between from taking silence for the end.
+    if (given > before) beatenAt = Date.now();
+    else if (form === 'ndjson' && Date.now() - beatenAt > BEAT_MS) {
+      beatenAt = Date.now();
+      yield '\n';
+    }
+    wasOver = isOver;
   }
-  for await (const line of lines(source, ref, query, signal)) if (isWanted(query, line)) yield written(form, line);
+  if (follow && !wasOver && !signal.aborted) yield goOn(form, cursor);
 }

@@ -1,0 +1,107 @@
+import type { StoredOutput } from '#libs/jetstream';
+import { LogError } from '#libs/ledger';
+import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
+import { MAX_LINE, type OutputLine } from './lines.js';
+import { parseLinesQuery } from './lines-query.js';
+import type { Source } from './output-pages.js';
+import { MAX_IN_VAIN, readLines } from './read-lines.js';
+
+const ref = { tenant: 't', execution: 'e' };
+const chunk = (sequence: number, text: string | Buffer, task = 'a'): StoredOutput => ({
+  sequence, task, attempt: 1, stream: 'stdout', chunk: sequence, storedAt: '2026-01-01T00:00:00.000Z', time: '2026-01-01T00:00:00.000Z', truncated: false, bytes: Buffer.from(text),
+});
+
+/** As the store answers; counts the bytes that were read. */
+class Stored implements Source {
+  bytes = 0;
+  ended = true;
+  down = 0;
+  constructor(private readonly chunks: readonly StoredOutput[]) {}
+
+  readonly hasEnded = (): Promise<boolean> => Promise.resolve(this.ended);
+  readonly output: Source['output'] = {
+    read: (_ref, task, range) => {
+      const { afterSequence = 0, limit = Infinity } = range ?? {};
+      if (this.down-- > 0) return Promise.reject(new LogError('LOG_UNAVAILABLE', 'no connection to the broker'));
+      const found = this.chunks.filter((each) => each.sequence > afterSequence && (task === undefined || each.task === task));
+      const chunks = found.slice(0, limit);
+      for (const { bytes } of chunks) this.bytes += bytes.length;
+      return Promise.resolve({ chunks, more: found.length > limit });
+    },
+  };
+}
+
+const answer = async (source: Source, query: Record<string, string>, counts = (): boolean => true): Promise<string[]> => {
+  const pieces: string[] = [];
+  for await (const piece of readLines(source, ref, parseLinesQuery(query), { signal: new AbortController().signal, counts })) if (piece.trim() !== '') pieces.push(piece);
+  return pieces;
+};
+const parsed = (pieces: readonly string[]): (OutputLine & { next?: string })[] => pieces.map((piece) => JSON.parse(piece) as OutputLine & { next?: string });
+
+describe('an answer of lines', () => {
+  it('says behind what to go on where it has as many as were asked for, and so gives each line once', async () => {
+    // Two tasks whose lines interlace, so that seldom none is open.
+    const chunks = Array.from({ length: 60 }, (_, i) => chunk(i + 1, i % 7 === 0 ? 'x\ny\n' : `${i}\n…`, i % 3 === 0 ? 'b' : 'a'));
+    const all = parsed(await answer(new Stored(chunks), {}));
+    for (const limit of [1, 2, 5, 13]) {
+      const got: OutputLine[] = [];
+      for (let after: string | undefined = '0/0'; after !== undefined; ) {
+        const page = parsed(await answer(new Stored(chunks), { after, limit: String(limit) }));
+        after = page[page.length - 1]?.next;
+        got.push(...page.filter(({ next }) => next === undefined));
+      }
+      expect(got).toEqual(all);
+    }
+    expect((await answer(new Stored(chunks), { limit: '1', format: 'text' })).slice(1)).toEqual(['[runledger] not all of it: go on with after=1/0@0\n']);
+  });
+
+  it('searches so many bytes in vain, and then goes on from there, not from the beginning', async () => {
+    const piece = `${'x'.repeat(32 * 1024 - 1)}\n`;
+    const length = (2.5 * MAX_IN_VAIN) / piece.length;
+    const source = new Stored([...Array.from({ length }, (_, i) => chunk(i + 1, piece)), chunk(length + 1, 'Found\n')]);
+    const pages: unknown[] = [];
+    for (let after: string | undefined = '0/0'; after !== undefined; ) {
+      const page = parsed(await answer(source, { search: 'Found', case: 'exact', after }));
+      pages.push(page.map(({ next, text }) => text ?? typeof next));
+      after = page[page.length - 1]?.next;
+    }
+    expect(pages).toEqual([['string'], ['string'], ['Found']]);
+    expect(source.bytes).toBeLessThan(3.1 * MAX_IN_VAIN);
+  }, 60_000);
+
+  it('tells upper from lower case where it is asked to, and takes no text for a pattern', async () => {
+    const source = new Stored([chunk(1, '(a+)+$\nTable\ntable\n')]);
+    expect(parsed(await answer(source, { search: 'TABLE' }))).toHaveLength(2);
+    expect(parsed(await answer(source, { search: 'Table', case: 'exact' }))).toMatchObject([{ text: 'Table' }]);
+    expect(parsed(await answer(source, { search: '(a+)+$' }))).toHaveLength(1);
+    expect(parsed(await answer(source, { search: '.*' }))).toHaveLength(0);
+  });
+
+  it('is followed over a broker that is away, which breaks off what is not followed', async () => {
+    const source = new Stored([chunk(1, 'x\n')]);
+    source.down = 2;
+    expect(parsed(await answer(source, { follow: 'true' }))).toMatchObject([{ text: 'x' }]);
+    source.down = 1;
+    await expect(answer(source, {})).rejects.toThrow(LogError);
+  });
+
+  it('ends with where to go on for whose credentials count no longer', async () => {
+    const source = new Stored([chunk(1, 'x\ny')]);
+    source.ended = false;
+    expect(parsed(await answer(source, { follow: 'true' }, () => false))).toMatchObject([{ text: 'x' }, { next: '1/0@0' }]);
+  });
+
+  it('has a million lines one after the other, and the last of them', async () => {
+    const source = new Stored(Array.from({ length: 100 }, (_, i) => chunk(i + 1, 'STEP_START:x\n'.repeat(10_000))));
+    expect(await answer(source, { format: 'text', search: 'y' })).toEqual([]);
+    expect(await answer(source, { format: 'text', tail: '10000' })).toHaveLength(10_000);
+  }, 60_000);
+});
+
+it('of the last lines holds those that fit its memory', () => {
+  const long = { text: 'x'.repeat(MAX_LINE) } as OutputLine;
+  const last = new LastLines(10_000);
+  for (let i = 0; i < 3_000; i++) last.add({ ...long, position: String(i) });
+  expect(last.lines).toHaveLength(MAX_TAIL_CHARACTERS / MAX_LINE);
+  expect(last.lines.map(({ position }) => position).slice(-2)).toEqual(['2998', '2999']);
+});
