@@ -291,4 +291,21 @@ describe('what is done for each item of a list', () => {
     expect(carried(large, retry)).toEqual(['list']);
     expect(startable(successor(large, retry))).toEqual(['mail']);
   });
+
+  const undoable = request([task('mail', { forEach: { items: '{{ input.people }}' } }), task('report', { dependsOn: ['mail'] }), task('recall', { compensates: 'mail' })]);
+
+  it('is all done anew once its compensation was begun: what is undone is not done', () => {
+    const mailed = people.flatMap((_, n) => [start(`mail--${n}`), succeed(`mail--${n}`)]);
+    const recalled = history(undoable, startEach('mail', people), ...mailed, start('report'), fail('report'), start('recall'), succeed('recall'));
+    expect(carried(recalled, retry)).toEqual([]);
+    expect(startable(successor(recalled, retry))).toEqual(['mail']);
+  });
+
+  it('is all done anew by a fork where something undoes it: that would undo what its origin has done and keeps', () => {
+    const half = history(undoable, startEach('mail', people), start('mail--0'), succeed('mail--0'));
+    expect(carried(half, fork)).toEqual([]);
+    expect(startable(successor(half, fork))).toEqual(['mail']);
+    const ended = history(undoable, startEach('mail', people), start('mail--0'), succeed('mail--0'), cancel('immediate'));
+    expect(carried(ended, retry)).toEqual(['mail--0']);
+  });
 });

@@ -1,4 +1,4 @@
-import type { Event, EventData, Fact, JsonObject, Origin, OriginKind } from '#libs/contracts';
+import type { Event, EventData, Fact, JsonObject, Origin, OriginKind, PlanTask } from '#libs/contracts';
 import { childId, expanded } from './children.js';
 import type { ClientCommand } from './commands.js';
 import { refusalOf } from './deletion.js';
@@ -94,6 +94,9 @@ const over = (state: State, taskId: string, { from, attempt, why }: End): Fact =
   return { type: 'TaskCarriedOver', data };
 };
 
+/** Whether an item that is done may stay so: not once the whole was undone, nor where it would be undone by who has not done it. */
+const keepsItems = (state: State, { id }: PlanTask, how: Succession): boolean => !isUndone(state, id) && !(how.kind === 'fork' && state.graph.compensations.has(id));
+
 /**
  * Of a task that is done for each item and did not end well: begun again for the same items, without those that are done. What it depends on is
  * the same, so its items are.
@@ -103,7 +106,7 @@ const itemsOver = (state: State, again: ReadonlySet<string>, how: Succession, en
   return state.plan.tasks.flatMap((plan): readonly Fact[] => {
     const { children } = state.tasks.get(plan.id) ?? {};
     const isOwnFault = plan.forEach !== undefined && plan.compensates === undefined && again.has(plan.id) && !plan.dependsOn.some((id) => again.has(id));
-    if (!children || !isOwnFault || (how.kind === 'rerun' && how.task === plan.id)) return [];
+    if (!children || !isOwnFault || !keepsItems(state, plan, how) || (how.kind === 'rerun' && how.task === plan.id)) return [];
     const items = Array.from({ length: children.count }, (_, index) => state.tasks.get(childId(plan.id, index)));
     const done = items.flatMap((item) => {
       const end = item?.status === 'completed' ? ends.get(item.id) : undefined;
