@@ -30,7 +30,8 @@ export {
 export { type Next, mustStop, next, runningAttempts } from './next.js';
 export { type Expression, type ExpressionRules } from './plan-expressions.js';
 export { inParts } from './parts.js';
-export { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
+export { type PlanProblem } from './plan-faults.js';
+export { type RunnerInputs, parsePlan } from './plan.js';
 export { Refused, type RefusalCode } from './refused.js';
 export { type Signal } from './signals.js';
 export { type Predecessor, type Succession, successorOf } from './succession.js';

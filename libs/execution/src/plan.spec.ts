@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import type { JsonObject } from '#libs/contracts';
 import type { ExpressionRules } from './plan-expressions.js';
-import { type PlanProblem, type RunnerInputs, parsePlan } from './plan.js';
+import type { PlanProblem } from './plan-faults.js';
+import { type RunnerInputs, parsePlan } from './plan.js';
 
 const runners: RunnerInputs = new Map<string, (input: JsonObject) => readonly PlanProblem[]>([
   ['noop', () => []],
