@@ -21,7 +21,7 @@ export class Lineage {
     if (event.type === 'ExecutionRequested') yield* this.requested(execution, event.data.parent);
     else if (event.type === 'TaskStarted') yield* this.started(`${execution}/${event.data.taskId}/${event.data.attempt}`, event.data.child);
     else if (outcomes.includes(event.type) && 'attempt' in event.data && 'taskId' in event.data) {
-      yield* this.ended(`${execution}/${event.data.taskId}/${event.data.attempt}`, event);
+      yield* this.ended(`${execution}/${event.data.taskId}/${event.data.attempt}`, event.type);
     }
   }
 
@@ -43,13 +43,12 @@ export class Lineage {
     this.children.set(attempt, child);
   }
 
-  private *ended(attempt: string, event: Event): Generator<string> {
-    const { type } = event;
+  private *ended(attempt: string, type: Event['type']): Generator<string> {
     const child = this.children.get(attempt);
     if (child === undefined) return;
     const known = this.models.get(child);
     if (!known?.hasEnded) yield `${attempt} ends with ${type} while its child ${child} is ${known?.status ?? 'not there'}`;
-    else if (known.isDeleted && type === 'TaskFailed' && event.data.error.code === 'CHILD_DELETED') return;
+    else if (known.isDeleted && type !== 'TaskCompleted') return;
     else if ((type === 'TaskCompleted') !== (known.status === 'completed')) yield `${attempt} ends with ${type} although its child ${child} is ${known.status}`;
   }
 }

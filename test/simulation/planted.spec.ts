@@ -65,7 +65,10 @@ const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
   ],
   [
     'an item that is tried again although another one has failed, where that is the end of all',
-    [['libs/execution/src/outcome.ts', 'state.tasks.get(parent?.id ?? \'\')?.children?.isStopped !== true &&', 'parent !== null &&']],
+    [
+      ['libs/execution/src/outcome.ts', 'state.tasks.get(parent?.id ?? \'\')?.children?.isStopped !== true &&', 'parent !== null &&'],
+      ['libs/execution/src/expansion.ts', 'if (!task?.parent || !whole?.isStopped) return undefined;', 'if (!task?.parent || whole) return undefined;'],
+    ],
     /starts although another item has failed/,
   ],
   [

@@ -40,9 +40,9 @@ const inputOf = (random: Random, runner: string): JsonObject => {
 };
 
 const itemsOf = (random: Random): NonNullable<PlanTask['forEach']> => ({
-  items: Array.from({ length: random.int(0, 4) }, (_, n) => n),
+  items: Array.from({ length: random.int(0, 5) }, (_, n) => n),
   ...(random.chance(0.5) && { concurrency: random.int(1, 3) }),
-  ...(random.chance(0.3) && { failFast: true }),
+  ...(random.chance(0.6) && { failFast: true }),
 });
 
 const loopOf = (random: Random): NonNullable<PlanTask['loop']> => ({
