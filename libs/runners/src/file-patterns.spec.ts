@@ -27,6 +27,14 @@ it.each([
   ['out/?.log', ['out/b.log']],
   ['out/**/c.txt', ['out/deep/er/c.txt']],
   ['none/**', []],
+  ['**', ['e.txt', 'other/d.txt', 'out/a.txt', 'out/b.log', 'out/deep/er/c.txt', 'x+y.txt']],
+  ['out/**/**/*.txt', ['out/a.txt', 'out/deep/er/c.txt']],
+  ['**/d*/**', ['out/deep/er/c.txt']],
+  ['e.txt/**', []],
+  ['**/*t*r/*', ['other/d.txt']],
+  ['out/up/*.txt', []],
+  ['out/up/**', []],
+  ['out/up/secret.txt', []],
 ])('%s fits %j, and no link', async (pattern, files) => {
   expect(await filesMatching(directory, [pattern])).toEqual(files);
 });
@@ -39,3 +47,12 @@ it('more than 100 files are too many', async () => {
   for (let i = 0; i < 101; i++) writeFileSync(join(directory, 'other', `${i}.many`), '');
   await expect(filesMatching(directory, ['other/*.many'])).rejects.toThrow('more than 100 files');
 });
+
+it('no pattern takes long, whatever the names are', async () => {
+  const name = 'a'.repeat(250);
+  const deep = join(directory, ...Array.from({ length: 40 }, () => 'b'));
+  mkdirSync(deep, { recursive: true });
+  writeFileSync(join(deep, name), '');
+  expect(await filesMatching(directory, ['**/' + '*a'.repeat(100) + 'c', '**/'.repeat(60) + 'c', '*'.repeat(250) + 'c'])).toEqual([]);
+  expect(await filesMatching(directory, ['**/' + '*a'.repeat(100)])).toHaveLength(1);
+}, 5_000);

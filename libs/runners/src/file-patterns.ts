@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 
 const MAX_FILES = 100;
@@ -9,17 +9,41 @@ export class TooManyFiles extends Error {
   override readonly name = 'TooManyFiles';
 }
 
-const special = /[.+^${}()|[\]\\]/g;
+type Any<T> = { readonly isAny: (part: T | undefined) => boolean; readonly fits: (part: T, one: T) => boolean };
+
+/**
+ * Whether a list fits a pattern of which some parts stand for any number of its elements. What such a part has taken is only ever made
+ * longer for the last one of them, which is enough; so that no pattern takes longer than its length times that of the list.
+ */
+const matches = <T>(pattern: ArrayLike<T>, list: ArrayLike<T>, { isAny, fits }: Any<T>): boolean => {
+  let [at, next, open, taken] = [0, 0, -1, 0];
+  while (next < list.length) {
+    const [part, one] = [pattern[at], list[next]] as [T | undefined, T];
+    if (isAny(part)) {
+      open = at++;
+      taken = next;
+    } else if (part !== undefined && fits(part, one)) {
+      at += 1;
+      next += 1;
+    } else {
+      if (open < 0) return false;
+      at = open + 1;
+      next = ++taken;
+    }
+  }
+  while (isAny(pattern[at])) at += 1;
+  return at >= pattern.length;
+};
+
+const inName: Any<string> = { isAny: (part) => part === '*', fits: (part, one) => part === '?' || part === one };
+const inPath: Any<string> = { isAny: (part) => part === '**', fits: (part, one) => matches(part, one, inName) };
 
 /** `*` and `?` within a name, `**` for any number of folders. */
-const expressionOf = (pattern: string): RegExp => {
-  const parts = pattern.split('/').map((part) => (part === '**' ? '**' : part.replace(special, String.raw`\$&`).replaceAll('*', '[^/]*').replaceAll('?', '[^/]')));
-  const source = parts.reduce((before, part, index) => {
-    const isLast = index === parts.length - 1;
-    if (part === '**') return before + (isLast ? '.*' : '(?:[^/]+/)*');
-    return before + part + (isLast ? '' : '/');
-  }, '');
-  return new RegExp(`^${source}$`, 's');
+const fitting = (pattern: string): ((path: string) => boolean) => {
+  const parts = pattern.split('/');
+  // At the end it stands for files, too, and there has to be one.
+  if (parts[parts.length - 1] === '**') parts.push('*');
+  return (path) => matches(parts, path.split('/'), inPath);
 };
 
 /** Folders that a pattern can only match below. */
@@ -33,17 +57,22 @@ const baseOf = (pattern: string): string => {
 export const filesMatching = async (directory: string, patterns: readonly string[]): Promise<readonly string[]> => {
   const found = new Set<string>();
   let seen = 0;
-  const walk = async (folder: string, fits: RegExp): Promise<void> => {
+  const walk = async (folder: string, fits: (path: string) => boolean): Promise<void> => {
     const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(() => []);
     for (const entry of entries) {
       seen += 1;
       if (seen > MAX_ENTRIES) throw new TooManyFiles(`more than ${MAX_ENTRIES} files and folders to look through for ${patterns.join(', ')}; name the folder in the pattern`);
       const path = posix.join(folder, entry.name);
       if (entry.isDirectory()) await walk(path, fits);
-      else if (entry.isFile() && fits.test(path)) found.add(path);
+      else if (entry.isFile() && fits(path)) found.add(path);
       if (found.size > MAX_FILES) throw new TooManyFiles(`more than ${MAX_FILES} files fit ${patterns.join(', ')}; pack them into an archive`);
     }
   };
-  for (const pattern of patterns) await walk(baseOf(pattern), expressionOf(pattern));
+  const real = await realpath(directory);
+  for (const pattern of patterns) {
+    const base = baseOf(pattern);
+    const isHere = (await realpath(join(real, base)).catch(() => undefined)) === join(real, base);
+    if (isHere) await walk(base, fitting(pattern));
+  }
   return [...found].toSorted();
 };
