@@ -5,6 +5,7 @@ import { WorkingCopy, repository } from '../repository/working-copy.js';
 type Edit = readonly [file: string, from: string, to: string];
 
 const driver = 'apps/executor/src/execution-driver.ts';
+const attempts = 'apps/executor/src/local-attempts.ts';
 const child = 'apps/executor/src/child.ts';
 const ledger = 'libs/ledger/src/ledger.ts';
 const evolve = 'libs/execution/src/evolve.ts';
@@ -14,14 +15,14 @@ const draft = 'libs/execution/src/draft.ts';
 const planted: readonly (readonly [string, readonly Edit[], RegExp])[] = [
   [
     'a timer that is not set while nothing runs',
-    [[driver, 'if (wakeAt !== undefined) this.wakeIn', 'if (wakeAt !== undefined && this.runs.size > 0) this.wakeIn']],
+    [[driver, 'if (wakeAt !== undefined) this.wakeIn', 'if (wakeAt !== undefined && this.runningHere > 0) this.wakeIn']],
     /is stuck: /,
   ],
   [
     'an attempt that is started again where the outcome of its last commit was unknown',
     [
-      [driver, 'if (!task || this.over.has(key)) return;', 'if (!task) return;'],
-      [driver, 'if (!this.decided.delete(key) || this.abandoned)', 'if (this.abandoned)'],
+      [attempts, 'if (!task || this.over.has(key)) return;', 'if (!task) return;'],
+      [attempts, 'if (!this.decided.delete(key) || this.abandoned)', 'if (this.abandoned)'],
     ],
     /runs twice/,
   ],

@@ -1,16 +1,5 @@
-import type { ExecutionRef, PlanTask } from '#libs/contracts';
-import {
-  type ChildEnd,
-  type OwnerCommand,
-  type State,
-  type TaskOutcome,
-  isExpanded,
-  isTerminal,
-  isWait,
-  mustStop,
-  next,
-  runningAttempts,
-} from '#libs/execution';
+import type { ExecutionRef } from '#libs/contracts';
+import { type ChildEnd, type OwnerCommand, type State, isTerminal, next, runningAttempts } from '#libs/execution';
 import {
   type Execution,
   LogError,
@@ -23,18 +12,14 @@ import {
 } from '#libs/ledger';
 import { type Lookout, lookOut } from './awaited.js';
 import type { CancelTimer, Clock } from './clock.js';
-import { type CommitDraft, type Report, attemptKey, draftCommit, reportOf } from './commit-draft.js';
-import { type Run, type RunnerHost, isEffectFree, startRun } from './runs.js';
+import { type CommitDraft, type Report, draftCommit, reportOf } from './commit-draft.js';
+import { LocalAttempts } from './local-attempts.js';
+import type { RunnerHost } from './runs.js';
 import type { Slots } from './slots.js';
 
 /** With so small a part of a commit's usual size, it is one command's alone. */
 const MIN_ROOM = 1 / 256;
 const RETRY_MS = { first: 50, last: 5_000 } as const;
-
-const neverStarted: TaskOutcome = {
-  ok: false,
-  error: { code: 'COMMAND_ABORTED', message: 'cancelled before it was started', retryable: false },
-};
 
 /** What a driver needs of the process around it. */
 export type Surroundings = Lookout & {
@@ -60,14 +45,8 @@ export type Surroundings = Lookout & {
  * flight; what is reported meanwhile is decided together into the next commit.
  */
 export class ExecutionDriver {
-  private readonly runs = new Map<string, Run>();
+  private readonly attempts: LocalAttempts;
   private readonly reports: Report[] = [];
-  /** Attempts whose start was decided here, is in the log, and has not happened yet, `<task>/<attempt>`. */
-  private readonly decided = new Set<string>();
-  /** Attempts that have ended here, `<task>/<attempt>`: until that is committed the log still says that they run. */
-  private readonly over = new Set<string>();
-  /** Tasks that hold a slot: from the decision to start them until their attempt has ended here. */
-  private readonly slotsHeld = new Set<string>();
   /**
    * Appends of which nobody knows yet what becomes of them, by the hash of the commit. All expect the same position, so that one of them
    * at most can be stored, however late, and none any more once a commit stands behind it.
@@ -80,7 +59,6 @@ export class ExecutionDriver {
   private busy = false;
   private again = false;
   private halted = false;
-  private abandoned = false;
   private failures = 0;
   private cancelTimer: CancelTimer = () => undefined;
 
@@ -89,7 +67,16 @@ export class ExecutionDriver {
     /** Position of its first commit, as far as this process knows: what checkpoints go by. */
     readonly firstSequence: number,
     private readonly around: Surroundings,
-  ) {}
+  ) {
+    this.attempts = new LocalAttempts(execution.ref, around, {
+      state: () => this.state,
+      report: (command, attempt, settled) => this.report(command, attempt, settled),
+      lost: (taskId, attempt) => this.attemptLost(taskId, attempt),
+      drive: () => this.drive(),
+      takeSlot: () => around.slots.take(this),
+      releaseSlot: () => around.slots.release(),
+    });
+  }
 
   get ref(): ExecutionRef {
     return this.execution.ref;
@@ -105,13 +92,13 @@ export class ExecutionDriver {
 
   /** True while something of it runs here, is being committed, or may have been, or may yet be, without this process knowing. */
   get isBusy(): boolean {
-    if (this.busy || this.runs.size > 0) return true;
+    if (this.busy || this.attempts.running > 0) return true;
     if (this.halted) return false;
-    return this.reports.length > 0 || this.unsettled.size > 0 || this.decided.size > 0 || this.behind > this.execution.sequence;
+    return this.reports.length > 0 || this.unsettled.size > 0 || this.attempts.areDue || this.behind > this.execution.sequence;
   }
 
   get runningHere(): number {
-    return this.runs.size;
+    return this.attempts.running;
   }
 
   /** A commit as the log delivers it; one that was known already, being our own, changes nothing. */
@@ -131,7 +118,7 @@ export class ExecutionDriver {
       this.halt(error);
       return;
     }
-    if (this.around.mayDrive(this.ref) || this.runs.size > 0) this.drive();
+    if (this.around.mayDrive(this.ref) || this.runningHere > 0) this.drive();
     else if (this.isFinished()) this.close();
   }
 
@@ -161,13 +148,12 @@ export class ExecutionDriver {
     this.abandon();
     this.around.slots.forget(this);
     this.lookOut(undefined);
-    this.releaseIdleSlots();
+    this.attempts.releaseIdleSlots();
   }
 
   /** Ends what runs here; attempts that had no time to end are recorded as lost, so that another executor runs them anew. */
   abandon(): void {
-    this.abandoned = true;
-    for (const run of this.runs.values()) run.abort();
+    this.attempts.abandon();
   }
 
   /** Looks at what is due now; to be called whenever something may have changed. */
@@ -229,7 +215,7 @@ export class ExecutionDriver {
     this.unsettled.clear();
     if (!own) return;
     this.letGo(own.taken);
-    for (const key of own.started) this.decided.add(key);
+    this.attempts.due(own.started);
   }
 
   private letGo(reports: number): void {
@@ -274,96 +260,25 @@ export class ExecutionDriver {
       incarnation,
       after: this.sequence,
       room: this.room,
-      mayStart: mayDrive(this.ref) ? (task) => !this.isBeingEnded(task) && this.mayStart(task) : undefined,
+      mayStart: mayDrive(this.ref) ? (task) => this.attempts.mayStart(task) : undefined,
     });
-  }
-
-  /** A timed-out attempt may go on for its grace time: neither the next one nor what depends on the task works beside it. */
-  private isBeingEnded({ id, dependsOn, compensates }: PlanTask): boolean {
-    if (this.runs.has(id)) return true;
-    if (this.runs.size === 0 || (compensates === undefined && dependsOn.length === 0)) return false;
-    const wholeOf = (task: string): string => this.state.tasks.get(task)?.parent?.id ?? task;
-    const running = [...this.runs.keys()].map(wholeOf);
-    // What undoes is alone, but for the items that it is done for: whatever else runs is being ended.
-    if (compensates !== undefined) return running.some((task) => task !== wholeOf(id));
-    return running.some((task) => dependsOn.includes(task));
-  }
-
-  private mayStart(task: PlanTask): boolean {
-    if (isExpanded(task) || isWait(task) || isEffectFree(this.around.host, task) || this.slotsHeld.has(task.id)) return true;
-    if (!this.around.slots.take(this)) return false;
-    this.slotsHeld.add(task.id);
-    return true;
   }
 
   /** Makes this process agree with the state: starts what the log says runs here, ends what it says does not, sets the timer. */
   private follow(decidedAt: number): void {
     if (this.halted) return;
     const { state } = this;
-    for (const run of this.runs.values()) {
-      run.hold(state.status === 'paused');
-      if (!run.aborted && mustStop(state, run.taskId, run.attempt)) run.abort();
-    }
+    this.attempts.heed();
     const running = runningAttempts(state);
     // What is known to be in the log and has not been read may have ended what would be started.
-    if (this.behind <= this.sequence) this.startOwn(running.filter(({ executor }) => executor === this.around.incarnation));
+    if (this.behind <= this.sequence) this.attempts.startOwn(running.filter(({ executor }) => executor === this.around.incarnation));
     this.lookOut(this.around.mayDrive(this.ref) ? decidedAt : undefined);
-    this.releaseIdleSlots();
+    this.attempts.releaseIdleSlots();
     this.setTimer(decidedAt);
-  }
-
-  private startOwn(attempts: readonly { readonly taskId: string; readonly attempt: number }[]): void {
-    for (const { taskId, attempt } of attempts) if (!this.runs.has(taskId)) this.start(taskId, attempt);
-    if (this.decided.size === 0) return;
-    const current = new Set(attempts.map(({ taskId, attempt }) => attemptKey(taskId, attempt)));
-    for (const key of this.decided) if (!current.has(key)) this.decided.delete(key);
   }
 
   private lookOut(now: number | undefined): void {
     lookOut(this.around, this.ref, this.state, now, (command, attempt) => this.report(command, attempt));
-  }
-
-  private start(taskId: string, attempt: number): void {
-    const task = this.state.graph.task.get(taskId);
-    const key = attemptKey(taskId, attempt);
-    if (!task || this.over.has(key)) return;
-    // Ours by name only, of a log restored since, where nobody knows how far it ran; or the executor is being ended.
-    if (!this.decided.delete(key) || this.abandoned) return this.attemptLost(taskId, attempt);
-    if (mustStop(this.state, taskId, attempt)) {
-      // Cancelled between the commit of its start and the start itself.
-      this.over.add(key);
-      this.report({ type: 'RecordOutcome', taskId, attempt, outcome: neverStarted }, attempt);
-      return;
-    }
-    const run = startRun(this.around, { ref: this.ref, state: this.state, task, attempt }, {
-      step: (step) => this.report({ type: 'RecordStep', taskId, attempt, step }, attempt),
-      metadata: (key, value) => this.report({ type: 'RecordMetadata', taskId, attempt, key, value }, attempt),
-      progress: (progress, settled) => this.report({ type: 'RecordProgress', taskId, attempt, progress }, attempt, settled),
-      artifact: (artifact) => this.report({ type: 'RecordArtifact', taskId, attempt, artifact }, attempt),
-      ended: (outcome) => this.ended(run, outcome),
-    });
-    this.runs.set(taskId, run);
-  }
-
-  private ended(run: Run, outcome: TaskOutcome): void {
-    const { taskId, attempt } = run;
-    this.runs.delete(taskId);
-    this.over.add(attemptKey(taskId, attempt));
-    this.releaseSlot(taskId);
-    const task = this.state.tasks.get(taskId);
-    const isCurrent = task?.status === 'running' && task.attempt === attempt;
-    // Ended because the log has its end already: there is nothing to add, but the next attempt may be waiting for it.
-    if (run.aborted && !isCurrent) this.drive();
-    else if (run.aborted && !outcome.ok && !mustStop(this.state, taskId, attempt)) this.attemptLost(taskId, attempt);
-    else this.report({ type: 'RecordOutcome', taskId, attempt, outcome }, attempt);
-  }
-
-  private releaseIdleSlots(): void {
-    for (const taskId of this.slotsHeld) if (!this.runs.has(taskId)) this.releaseSlot(taskId);
-  }
-
-  private releaseSlot(taskId: string): void {
-    if (this.slotsHeld.delete(taskId)) this.around.slots.release();
   }
 
   private report(command: OwnerCommand & { readonly taskId: string }, attempt: number, settled?: () => void): void {
