@@ -140,7 +140,9 @@ describe('looking', () => {
     expect((await run('output', id).ended).out).toBe('flaky | try 1\nflaky | try 2\nafter | done\n');
     expect((await run('output', id, '--task', 'flaky').ended).out).toBe('try 1\ntry 2\n');
     expect((await json(run('output', id, '--task', 'after', '--json'))).value['chunks']).toMatchObject([{ task: 'after', text: 'done\n' }]);
-    expect((await run('output', id, '--search', 'TRY', '--tail', '1').ended).out).toBe('try 2\n');
+    expect((await run('output', id, '--grep', 'TRY', '--tail', '1').ended).out).toBe('flaky | try 2\n');
+    expect((await run('output', id, '--search', 'TRY', '--case-sensitive').ended).out).toBe('');
+    expect((await jsonLines(run('output', id, '--ndjson', '--stream', 'stdout'))).values).toMatchObject([{ text: 'try 1' }, { text: 'try 2' }, { text: 'done' }]);
     expect((await json(run('output', id, '--task', 'after', '--level', 'info', '--json'))).value['lines']).toMatchObject([{ task: 'after', level: 'info', text: 'done' }]);
   }, 60_000);
 

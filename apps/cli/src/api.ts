@@ -91,8 +91,8 @@ export class Api {
   }
 
   /** Bytes as they come, for as long as they do. */
-  async download(path: string): Promise<Readable> {
-    const answer = await this.send('GET', path, {});
+  async download(path: string, query: Query = {}): Promise<Readable> {
+    const answer = await this.send('GET', withQuery(path, query), {});
     if (!answer.ok || !answer.body) throw refusal(answer.status, await answer.text());
     return Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
   }

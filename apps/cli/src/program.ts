@@ -188,9 +188,11 @@ export const runProgram = async (args: readonly string[]): Promise<number> => {
     .option('--task <id>', 'of this task only', token)
     .addOption(new Option('--stream <stream>', 'of this stream only').choices(['stdout', 'stderr']))
     .option('--follow', 'go on until the execution has ended')
-    .addOption(new Option('--tail <n>', 'the last so many lines that fit').argParser(integer(1, 10_000)).conflicts('follow'))
-    .addOption(new Option('--search <text>', 'lines that contain the text').conflicts('follow'))
-    .addOption(new Option('--level <level>', 'lines of this level at least').choices(['debug', 'info', 'warn', 'error']).conflicts('follow'))
+    .addOption(new Option('--tail <n>', 'the last so many lines that fit, and with --follow what comes').argParser(integer(1, 10_000)))
+    .option('--grep, --search <text>', 'lines that contain the text, which is no pattern')
+    .option('--case-sensitive', 'with --search: tell upper from lower case')
+    .addOption(new Option('--level <level>', 'lines of this level at least').choices(['debug', 'info', 'warn', 'error']))
+    .addOption(new Option('--ndjson', 'lines with task, time, stream, level and position, a JSON object each').conflicts('json'))
     .action((id: string, options: OutputOptions) => on(options, async (session) => (await import('./commands/output.js')).output(session, id, options)));
 
   ofOne('events', 'everything that happened, from the log itself')

@@ -1,5 +1,6 @@
 export type { AuditRecord } from './audit.js';
 export { BULK, type BulkAction, type BulkInput, type Selection } from './bulk.js';
+export { harmless } from './harmless.js';
 export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
 export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
 export {

@@ -1,6 +1,10 @@
 import { StringDecoder } from 'node:string_decoder';
 import { type Chunk, bytesOf } from '../executions-api.js';
 import { type Screen } from './screen.js';
+import { shownOn } from './task-text.js';
+
+/** Characters of a line; a longer one goes on in the next. */
+const MAX_LINE = 16 * 1024;
 
 /** Output of several tasks, line by line behind the task's name; a line is printed once it is whole. */
 export class OutputLines {
@@ -21,6 +25,10 @@ export class OutputLines {
     const lines = line.text.split('\n');
     line.text = lines.pop() ?? '';
     for (const whole of lines) this.print(chunk, whole);
+    if (line.text.length > MAX_LINE) {
+      this.print(chunk, `${line.text}…`);
+      line.text = '';
+    }
     if (chunk.truncated) this.print(chunk, '… more was written than is kept');
   }
 
@@ -36,6 +44,6 @@ export class OutputLines {
 
   private print({ task, stream }: Chunk, line: string): void {
     const screen = stream === 'stderr' ? this.err : this.out;
-    screen.line(`${screen.paint('dim', `${task.padEnd(this.nameWidth)} |`)} ${line}`);
+    screen.line(`${screen.paint('dim', `${task.padEnd(this.nameWidth)} |`)} ${shownOn(screen, line)}`);
   }
 }

@@ -4,16 +4,18 @@ import { eventLine } from './event-line.js';
 import { clock, duration } from './format.js';
 import { OutputLines } from './output-lines.js';
 import { type Screen, printable } from './screen.js';
+import { TaskText } from './task-text.js';
 
 /**
  * An execution as it goes: what happens on standard error, its output on standard output. A plan of one task writes its bytes
- * as they are, on the stream that the task wrote them on; with more tasks each line says whose it is.
+ * as they are (but nothing that a terminal would obey to one), on the stream that the task wrote them on; with more tasks each line says whose it is.
  */
 export class Progress {
   private name: string;
   private width = 0;
   private lines: OutputLines | undefined;
   private readonly startedAt = new Map<string, number>();
+  private readonly text = new TaskText();
   private atLineStart = true;
 
   constructor(
@@ -67,7 +69,7 @@ export class Progress {
   private output(chunk: Chunk): void {
     if (this.lines) return this.lines.take(chunk);
     const bytes = bytesOf(chunk);
-    (chunk.stream === 'stderr' ? this.err : this.out).write(bytes);
+    this.text.write(chunk.stream === 'stderr' ? this.err : this.out, chunk);
     if (this.out.isTerminal && this.err.isTerminal) this.atLineStart = bytes[bytes.length - 1] === 0x0a;
   }
 }

@@ -3,6 +3,7 @@ import { duration } from './format.js';
 import { OutputLines } from './output-lines.js';
 import { Progress } from './progress.js';
 import { Screen, printable } from './screen.js';
+import { TaskText } from './task-text.js';
 import { printTable } from './table.js';
 
 class Paper {
@@ -94,6 +95,31 @@ describe('output of several tasks', () => {
     lines.flush();
     expect(out.text).toBe('a   | one\na   | tw€o\na   | last\n');
     expect(err.text).toBe('abc | x\n');
+  });
+});
+
+describe('output that is hostile', () => {
+  const hostile = '\u001b]0;title\u0007\u001b[2Jred\u001b[31m\u0008\r\n';
+
+  it('is obeyed by no terminal, and comes whole to where no terminal is', () => {
+    const [terminal, file] = [new Paper(true), new Paper()];
+    for (const paper of [terminal, file]) {
+      const screen = new Screen(paper);
+      new OutputLines(screen, screen, 1).take(chunk('a', hostile));
+      const text = new TaskText();
+      text.write(screen, chunk('a', '\u001b'));
+      text.write(screen, chunk('a', '[2J\n'));
+    }
+    expect(terminal.text).toBe('a | red␈\n␛[2J\n');
+    expect(file.text).toBe(`a | ${hostile}\u001b[2J\n`);
+  });
+
+  it('is printed in pieces where it has no end of line', () => {
+    const paper = new Paper();
+    const lines = new OutputLines(new Screen(paper), new Screen(paper), 1);
+    for (let i = 0; i < 320; i++) lines.take(chunk('a', 'x'.repeat(32 * 1024)));
+    expect(paper.text.split('\n')).toHaveLength(321);
+    expect(paper.text.match(/x/g)).toHaveLength(10 * 1024 * 1024);
   });
 });
 

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
+import { harmless } from '#libs/contracts';
 import type { StoredOutput } from '#libs/jetstream';
 
 export const levels = ['debug', 'info', 'warn', 'error'] as const;
@@ -28,19 +29,6 @@ export const MAX_LINE = 16 * 1024;
 /** Lines without an end that are held at once; the oldest goes on in a line of its own then. */
 const MAX_OPEN = 500;
 const NEWLINE = 0x0a;
-
-// oxlint-disable-next-line no-control-regex
-const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]{0,4096}(?:\u0007|\u001b\\)?|[@-Z\\^_])/g;
-// oxlint-disable-next-line no-control-regex
-const controls = /[\u0000-\u0008\u000a-\u001f]/g;
-const others = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** Text that nothing obeys, wherever it is shown. */
-export const harmless = (text: string): string =>
-  text
-    .replace(sequences, '')
-    .replace(controls, (sign) => String.fromCharCode(0x2400 + sign.charCodeAt(0)))
-    .replace(others, '\ufffd');
 
 const named = /\b(?:(TRACE|DEBUG)|(INFO|NOTICE)|(WARN(?:ING)?)|(ERROR|FATAL|CRITICAL|PANIC))\b/;
 const byGroup: readonly Level[] = ['debug', 'info', 'warn', 'error'];
