@@ -9,7 +9,8 @@ import { Projection } from '../../apps/projector/src/projection.js';
 import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { digestOf } from '../../apps/projector/src/snapshot.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
-import { StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
+import { StatusModel } from '../../apps/projector/src/status-model.js';
+import { statusSchema } from '../../apps/projector/src/status-schema.js';
 import { Story, end, request, start, task, tenant } from './story.js';
 
 const schemas = { status: statusSchema, stats: statsSchema } as const;

@@ -6,7 +6,8 @@ import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { Projection } from '../../apps/projector/src/projection.js';
-import { StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
+import { StatusModel } from '../../apps/projector/src/status-model.js';
+import { statusSchema } from '../../apps/projector/src/status-schema.js';
 import { Story, request, task } from './story.js';
 
 const logger = createLogger('projector', 'silent');

@@ -6,7 +6,8 @@ import { createLogger } from '#libs/platform';
 import { eventually } from '#libs/testing';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
-import { StatusModel, statusSchema } from '../../apps/projector/src/status-model.js';
+import { StatusModel } from '../../apps/projector/src/status-model.js';
+import { statusSchema } from '../../apps/projector/src/status-schema.js';
 import { Story, request, task } from './story.js';
 
 /** Lets batches through one by one where it is held. */

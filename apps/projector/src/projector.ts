@@ -11,7 +11,8 @@ import { FeedPublisher } from './feed-publisher.js';
 import { Projection } from './projection.js';
 import { QueriesController, STATS, STATUS } from './queries.controller.js';
 import { StatsModel, statsSchema } from './stats-model.js';
-import { StatusModel, statusSchema } from './status-model.js';
+import { StatusModel } from './status-model.js';
+import { statusSchema } from './status-schema.js';
 
 @Module({})
 class ProjectorModule {}
