@@ -48,7 +48,8 @@ export function readOutput(
       else pipe.resume();
     }
   });
-  const refuse = (name: string, why: string): void => output.write('stderr', Buffer.from(`[runledger] artifact ${JSON.stringify(name)} not kept: ${why}\n`));
+  const note = (text: string): void => output.write('stderr', Buffer.from(`[runledger] ${text}\n`));
+  const refuse = (name: string, why: string): void => note(`artifact ${JSON.stringify(name)} not kept: ${why}`);
   const files = marking && new MarkedFiles(marking.directory, attempt.artifact, refuse);
   const steps =
     marking &&
@@ -56,6 +57,7 @@ export function readOutput(
       step: (report) => attempt.step(report),
       metadata: (key, value) => attempt.metadata?.(key, value),
       artifact: (path, description) => files?.keep(path, description),
+      excess: (what) => note(`markers: only the first ${what} of an attempt count`),
       stop: marking.stop,
     });
   let tail = Buffer.alloc(0);

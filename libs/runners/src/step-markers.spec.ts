@@ -8,6 +8,7 @@ const telling = (told: Told[]): StepMarkers =>
     step: (report) => told.push(report),
     metadata: (key, value) => told.push(['metadata', key, value]),
     artifact: (path, description) => told.push(['artifact', path, description]),
+    excess: (what) => told.push(['excess', what]),
     stop: (name, error) => told.push(['stop', name, error]),
   });
 
@@ -76,8 +77,7 @@ it('stays bounded in number and time over a million markers', () => {
   for (let i = 0; i < 1_000; i++) markers.read(piece);
   expect(performance.now() - startedAt).toBeLessThan(2_000);
   expect(reports.filter((report) => 'kind' in report && report.kind === 'started')).toHaveLength(1_000);
-  expect(reports.at(-1)).toEqual({ kind: 'completed' });
-  expect(reports).toHaveLength(1_001);
+  expect(reports.slice(1_000)).toEqual([['excess', '1000 steps'], { kind: 'completed' }, ['excess', '10000 lines with markers']]);
 });
 
 it.each(['STEP_START:'.repeat(700), `STEP_START:${' '.repeat(8_000)}x`, `STEP_START:${'a='.repeat(4_000)}`])(
@@ -112,4 +112,17 @@ it('bounds artifacts and values, and reads steps behind them', () => {
   const told = stepsIn('ARTIFACT:x\nMETA:k:v\n'.repeat(2_000), 'STEP_START:s\n');
   const count = (kind: string): number => told.filter((each) => !('kind' in each) && each[0] === kind).length;
   expect([count('artifact'), count('metadata'), told.at(-1)]).toEqual([100, 1_000, started('s')]);
+});
+
+it.each([
+  ['STEP_START:s\n', 1_000, '1000 steps'],
+  ['ARTIFACT:a\n', 100, '100 artifacts'],
+  ['META:k:v\n', 1_000, '1000 values of metadata'],
+])('%j that is written more often than it counts is said to be, once', (line, most, what) => {
+  const excess = (times: number): Told[] => stepsIn(line.repeat(times)).filter((told) => Array.isArray(told) && told[0] === 'excess');
+  expect([excess(most), excess(most + 100)]).toEqual([[], [['excess', what]]]);
+});
+
+it('lines with markers that are not looked into any more are spoken of', () => {
+  expect(stepsIn('STEP_COMPLETE:x\n'.repeat(20_000))).toEqual([['excess', '10000 lines with markers']]);
 });

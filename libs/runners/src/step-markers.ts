@@ -39,6 +39,8 @@ function markerIn(line: string): readonly [kind: Kind | undefined, rest: string]
 export type Markers = Required<Pick<Attempt, 'step' | 'metadata'>> & {
   /** A path as it was written. */
   readonly artifact: (path: string, description: string) => void;
+  /** Only the first so many of these count: told once of each, when there are more. */
+  readonly excess: (what: string) => void;
   /** A step that was to stop the command where it fails has failed. */
   readonly stop: (name: string, error: string) => void;
 };
@@ -65,6 +67,7 @@ export class StepMarkers {
   #started = 0;
   #artifacts = 0;
   #entries = 0;
+  readonly #exceeded = new Set<string>();
   #open: { readonly name: string; readonly stopsOnError: boolean } | undefined;
 
   constructor(told: Markers) {
@@ -103,7 +106,7 @@ export class StepMarkers {
 
   #parse(line: string): void {
     const [kind, rest] = markerIn(line);
-    if (kind !== undefined) this.#lines += 1;
+    if (kind !== undefined && ++this.#lines === MAX_LINES) this.#exceed(`${MAX_LINES} lines with markers`);
     switch (kind) {
       case 'start':
         return this.#start(rest.trim().split(/\s+/));
@@ -124,7 +127,10 @@ export class StepMarkers {
     const first = words.findIndex((word) => metadataWord.test(word));
     const name = words.slice(0, first < 0 ? undefined : first).join(' ');
     if (!name) return;
-    if (this.#started >= MAX_STEPS) return this.#close({ kind: 'completed' });
+    if (this.#started >= MAX_STEPS) {
+      this.#exceed(`${MAX_STEPS} steps`);
+      return this.#close({ kind: 'completed' });
+    }
     const metadata = (first < 0 ? [] : words.slice(first)).flatMap((word) => {
       const [, key, value, braced, bracedValue] = metadataWord.exec(word) ?? [];
       const name = key ?? braced;
@@ -152,11 +158,19 @@ export class StepMarkers {
   }
 
   #artifact([path, description]: readonly [string, string]): void {
-    if (path === '' || ++this.#artifacts > MAX_ARTIFACTS) return;
+    if (path === '') return;
+    if (++this.#artifacts > MAX_ARTIFACTS) return this.#exceed(`${MAX_ARTIFACTS} artifacts`);
     this.#told.artifact(path, description.slice(0, MAX_TEXT));
   }
 
   #metadata([key, value]: readonly [string, string]): void {
-    if (++this.#entries <= MAX_ENTRIES) this.#told.metadata(key, value.slice(0, MAX_TEXT));
+    if (++this.#entries > MAX_ENTRIES) return this.#exceed(`${MAX_ENTRIES} values of metadata`);
+    this.#told.metadata(key, value.slice(0, MAX_TEXT));
+  }
+
+  #exceed(what: string): void {
+    if (this.#exceeded.has(what)) return;
+    this.#exceeded.add(what);
+    this.#told.excess(what);
   }
 }
