@@ -56,6 +56,15 @@ describe.each(natsServers())('provisioning on $name', ({ name: version }) => {
     expect(await configs(nats)).toEqual(made);
   });
 
+  it('gives output the age that it is told to, and otherwise leaves it the one that it has', async () => {
+    const nats = await start();
+    const ageAfter = async (options: Parameters<typeof provision>[1]): Promise<unknown> => {
+      await provision(nats, { logMaxBytes: 256 * MIB, ...options });
+      return Number((await api<Info>(nats, 'STREAM.INFO.LOGS')).config['max_age']) / (86_400 * 1e9);
+    };
+    expect([await ageAfter({}), await ageAfter({ outputDays: 3 }), await ageAfter({ outputDays: 0 }), await ageAfter({})]).toEqual([14, 3, 3, 3]);
+  });
+
   it('may be done by many at once, who all get the same log', async () => {
     const first = await start();
     const others = await Promise.all(Array.from({ length: 7 }, () => connect(server!.url)));

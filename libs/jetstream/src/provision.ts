@@ -4,7 +4,7 @@ import { LogError } from '#libs/ledger';
 import { makeBucket } from './artifact-bucket.js';
 import { codes, isFull } from './codes.js';
 import type { Nats } from './connection.js';
-import { type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
+import { AUDIT_DAYS, OUTPUT_DAYS, type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
 import { untilAnswered } from './until-answered.js';
 
 export type ProvisioningCode =
@@ -33,6 +33,8 @@ export type ProvisionOptions = {
   readonly logMaxBytes?: number;
   /** Days that AUDIT keeps its records, also where it exists already; default 90, or what it has. */
   readonly auditDays?: number;
+  /** Days that LOGS keeps output, also where it exists already; default, and where 0: 14, or what it has. */
+  readonly outputDays?: number;
   /** Default 1. */
   readonly replicas?: number;
   /** Tenants that get a bucket for artifacts. */
@@ -128,7 +130,7 @@ const ensure = async (jsm: JetStreamManager, wanted: Wanted, mayShrink: boolean)
   }
 };
 
-/** How long records are kept is a setting, and may change. */
+/** How long records and output are kept is a setting, and may change. */
 const setAge = async (jsm: JetStreamManager, { name, max_age: age }: Wanted): Promise<void> => {
   const { config } = await jsm.streams.info(name);
   if (age !== undefined && config.max_age !== age) await jsm.streams.update(name, { max_age: age });
@@ -148,14 +150,16 @@ const ensureBuckets = async (nats: Nats, replicas: number): Promise<void> => {
 const ensureAll = async (nats: Nats, options: ProvisionOptions): Promise<void> => {
   const jsm = await manager(nats);
   const replicas = options.replicas ?? 1;
+  const ages = { auditDays: options.auditDays ?? AUDIT_DAYS, outputDays: options.outputDays || OUTPUT_DAYS };
+  const set: Readonly<Record<string, number | undefined>> = { AUDIT: options.auditDays, LOGS: options.outputDays };
   const largest = options.logMaxBytes || DEFAULT_LOG_BYTES;
   for (let logMaxBytes = largest; ; logMaxBytes = Math.floor(logMaxBytes / 2)) {
     try {
       // The server reserves max_bytes. What an earlier round made too large for the others to fit is made smaller again.
       const mayShrink = logMaxBytes < largest;
-      for (const wanted of streams(logMaxBytes, replicas, options.auditDays)) {
+      for (const wanted of streams(logMaxBytes, replicas, ages)) {
         await ensure(jsm, wanted, mayShrink);
-        if (wanted.name === 'AUDIT' && options.auditDays !== undefined) await setAge(jsm, wanted);
+        if (set[wanted.name]) await setAge(jsm, wanted);
       }
       await ensureBuckets(nats, replicas);
       const maxBytes = options.artifactBucketBytes || Math.floor(logMaxBytes / 2);

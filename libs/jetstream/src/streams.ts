@@ -43,9 +43,13 @@ export const unset: Partial<Record<(typeof binding)[number], unknown>> = {
 export const metadataKeys = ['runledger.format', 'runledger.shards'] as const;
 
 export const AUDIT_DAYS = 90;
+export const OUTPUT_DAYS = 14;
+
+/** Days that streams keep what they hold, where that is a setting. */
+export type Ages = { readonly auditDays: number; readonly outputDays: number };
 
 /** Every stream, the log first: it is to get its room. */
-export const streams = (logMaxBytes: number, replicas: number, auditDays = AUDIT_DAYS): readonly Wanted[] => [
+export const streams = (logMaxBytes: number, replicas: number, { auditDays, outputDays }: Ages = { auditDays: AUDIT_DAYS, outputDays: OUTPUT_DAYS }): readonly Wanted[] => [
   {
     name: 'LOG',
     description: 'Every commit of every execution; the only truth.',
@@ -96,7 +100,7 @@ export const streams = (logMaxBytes: number, replicas: number, auditDays = AUDIT
     retention: 'limits',
     discard: 'old',
     max_bytes: Math.floor(logMaxBytes / 4),
-    max_age: 14 * DAY,
+    max_age: outputDays * DAY,
     num_replicas: replicas,
     allow_direct: true,
     // It may lose its last moments with the power: recovery does not go by a command's output.

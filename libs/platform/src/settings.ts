@@ -28,9 +28,10 @@ export type Settings = {
   /** WebSockets and event streams that one gateway serves at once. */
   readonly streams: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  /** What streams and buckets are to be like; bytes of 0 let provisioning choose. */
+  /** What streams and buckets are to be like; 0 bytes, or days of output, let provisioning choose. */
   readonly provisioning: {
     readonly auditDays: number;
+    readonly outputDays: number;
     readonly logMaxBytes: number;
     /** Of artifacts, for each tenant. */
     readonly artifactBucketBytes: number;
@@ -83,6 +84,7 @@ export const readSettings = (env: Environment): Settings => {
     logLevel: oneOf(env, 'RUNLEDGER_LOG_LEVEL', ['debug', 'info', 'warn', 'error'], 'info'),
     provisioning: {
       auditDays: integer(env, 'RUNLEDGER_AUDIT_DAYS', 90, 1, 36_500),
+      outputDays: integer(env, 'RUNLEDGER_OUTPUT_DAYS', 0, 0, 36_500),
       logMaxBytes: integer(env, 'RUNLEDGER_LOG_MAX_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
       artifactBucketBytes: integer(env, 'RUNLEDGER_ARTIFACT_BUCKET_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),
       tenants: [...new Set([tenant, ...tenants.named])],
