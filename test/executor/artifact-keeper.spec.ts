@@ -6,6 +6,7 @@ import { ArtifactStore } from '#libs/jetstream';
 import { load, submit } from '#libs/ledger';
 import { ArtifactKeeper, type KeeperOptions } from '../../apps/executor/src/artifact-keeper.js';
 import { systemClock } from '../../apps/executor/src/clock.js';
+import { commitFor } from '../contract/commits.js';
 import { type Broker, MIB, startBroker } from '../contract/servers.js';
 
 const MINUTE = 60_000;
@@ -93,6 +94,16 @@ describe('an artifact whose time has come', () => {
     await late.expire();
     expect((await types()).filter((type) => type === 'ArtifactExpired')).toEqual([]);
     expect((await there()).has(object)).toBe(false);
+  });
+
+  it('is not held up by one whose execution has a history that is none, which is told', async () => {
+    const broken = { ...ref, execution: `${ref.execution}-broken` };
+    await broker.log.append(commitFor(broken, 0));
+    const object = await add('due', Date.now());
+    const both = [{ ...broken, id: 'stuck', object: 'stuck' }, { ...ref, id: 'due', object }];
+    await keeper({ due: () => Promise.resolve(both) }).expire();
+    expect(await types()).toContain('ArtifactExpired');
+    expect(warnings).toHaveLength(1);
   });
 
   it('waits while nobody can say which they are', async () => {

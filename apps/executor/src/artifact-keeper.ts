@@ -1,7 +1,7 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { Refused } from '#libs/execution';
 import type { ArtifactStore, ObjectInfo } from '#libs/jetstream';
-import { type LogStore, submit } from '#libs/ledger';
+import { LogError, type LogStore, submit } from '#libs/ledger';
 import type { DueAnswer } from '#libs/projections';
 import type { Belongings } from './clean-up.js';
 import type { CancelTimer, Clock } from './clock.js';
@@ -71,7 +71,12 @@ export class ArtifactKeeper implements Belongings {
         const { execution: after } = await submit(log, ref, { type: 'ExpireArtifact', artifactId: id }, context);
         if (after.state.artifacts.has(id)) continue;
       } catch (error) {
-        if (!(error instanceof Refused)) throw error;
+        if (error instanceof LogError) throw error;
+        if (!(error instanceof Refused)) {
+          // Its history is broken: that is its own affair, and others are due.
+          this.options.warn(error);
+          continue;
+        }
       }
       await store.delete({ tenant, object });
     }
