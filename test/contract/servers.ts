@@ -13,8 +13,9 @@ export type Broker = {
   close(): Promise<void>;
 };
 
+/** A real nats-server with everything that is provisioned, and a client of it. */
 export const startBroker = async (
-  options: NatsServerOptions,
+  options: NatsServerOptions = {},
   provisioning: ProvisionOptions = { logMaxBytes: 256 * MIB },
 ): Promise<Broker> => {
   const server = await startNatsServer(options);

@@ -1,26 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { Checkpoints, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
+import { Checkpoints, type JetStreamLog } from '#libs/jetstream';
 import { load } from '#libs/ledger';
 import type { Runner } from '#libs/runners';
-import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
+import { eventually } from '#libs/testing';
+import { type Broker, startBroker } from '../contract/servers.js';
 import { type Held, Stage, cluster, heldRunner, noop, task } from './stage.js';
 
-let server: NatsServer;
-let nats: Nats;
+let broker: Broker;
 let log: JetStreamLog;
 let stage: Stage;
 
 beforeEach(async () => {
-  server = await startNatsServer();
-  nats = await connectNats({ url: server.url, name: 'test', wait: true });
-  await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
-  log = new JetStreamLog(nats);
-  stage = new Stage(log, await Checkpoints.open(nats));
+  broker = await startBroker();
+  ({ log } = broker);
+  stage = new Stage(log, await Checkpoints.open(broker.nats));
 });
 afterEach(async () => {
   await stage.stop();
-  await nats.close();
-  await server.stop();
+  await broker.close();
 });
 
 it('drives an execution requested before any executor ran, in one commit where nothing has side effects', async () => {
@@ -132,9 +129,9 @@ it('survives a killed broker: what was running is recorded once it is back', asy
   await stage.startOwner(cluster().join('one'), 'one', [runner]);
   const ref = await stage.request([task('a', 'held')]);
   const attempt = await eventually(() => [...held.values()][0], { what: 'the attempt' });
-  await server.kill();
+  await broker.server.kill();
   attempt.end({ ok: true, result: { kept: true } });
-  await server.restart();
+  await broker.server.restart();
   const execution = await stage.ended(ref);
   expect(execution.state.tasks.get('a')).toMatchObject({ status: 'completed', attempt: 1, result: { kept: true } });
 });

@@ -1,36 +1,34 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FeedStream, JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
+import { FeedStream, type JetStreamLog, type Nats } from '#libs/jetstream';
 import { type LogStore, MemoryLog } from '#libs/ledger';
 import { createLogger } from '#libs/platform';
 import { type HeadsAnswer, type HeadsQuery, feedEvent } from '#libs/projections';
-import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
+import { eventually } from '#libs/testing';
 import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { FeedPublisher } from '../../apps/projector/src/feed-publisher.js';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
 import { StatusModel } from '../../apps/projector/src/status-model.js';
 import { statusSchema } from '../../apps/projector/src/status-schema.js';
+import { type Broker, startBroker } from '../contract/servers.js';
 import { Story, end, request, start, task, tenant } from './story.js';
 
 const logger = createLogger('projector', 'silent');
 
-let server: NatsServer;
+let broker: Broker;
 let nats: Nats;
 let log: JetStreamLog;
 let folder: string;
 
 beforeEach(async () => {
-  server = await startNatsServer();
-  nats = await connectNats({ url: server.url, name: 'test', wait: true });
-  await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
-  log = new JetStreamLog(nats);
+  broker = await startBroker();
+  ({ nats, log } = broker);
   folder = mkdtempSync(join(tmpdir(), 'runledger-projector-'));
 });
 afterEach(async () => {
-  await nats.close();
-  await server.stop();
+  await broker.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
 import { type Settings, createLogger, readSettings } from '#libs/platform';
 import { type ProjectionInfo, type Rebuild, queries } from '#libs/projections';
-import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
+import { eventually } from '#libs/testing';
 import { startProjector } from '../../apps/projector/src/projector.js';
+import { type Broker, startBroker } from '../contract/servers.js';
 import { Story, end, request, start, task, tenant } from './story.js';
 
 const logger = createLogger('projector', 'silent');
@@ -44,17 +44,14 @@ const victim = `
   console.log('ready');
 `;
 
-let server: NatsServer;
-let nats: Nats;
+let broker: Broker;
 let home: string;
 let settings: Settings;
 let stories: readonly Story[];
 
 beforeAll(async () => {
-  server = await startNatsServer();
-  nats = await connectNats({ url: server.url, name: 'test', wait: true });
-  await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
-  const log = new JetStreamLog(nats);
+  broker = await startBroker();
+  const { log } = broker;
   stories = await Promise.all(
     Array.from({ length: 20 }, async () => {
       const story = await new Story(log).tell(request('one', [task('a'), task('b', { dependsOn: ['a'] })], { team: 'red' }));
@@ -63,22 +60,21 @@ beforeAll(async () => {
     }),
   );
   home = mkdtempSync(join(tmpdir(), 'runledger-kills-'));
-  settings = readSettings({ NATS_URL: server.url, RUNLEDGER_HOME: home });
+  settings = readSettings({ NATS_URL: broker.server.url, RUNLEDGER_HOME: home });
 }, 30_000);
 afterAll(async () => {
-  await nats.close();
-  await server.stop();
+  await broker.close();
   rmSync(home, { recursive: true, force: true });
 });
 
 /** As the gateway asks. */
 const ask = async <T>(pattern: string, data: object): Promise<T> => {
-  const answer = await nats.connection.request(pattern, JSON.stringify({ id: '1', pattern, data }), { timeout: 5_000 });
+  const answer = await broker.nats.connection.request(pattern, JSON.stringify({ id: '1', pattern, data }), { timeout: 5_000 });
   return answer.json<{ response: T }>().response;
 };
 
 const answers = async (): Promise<unknown> => {
-  const { sequence } = await new JetStreamLog(nats).head();
+  const { sequence } = await broker.log.head();
   const known = { minSeq: sequence, waitMs: 2_000 };
   return {
     list: await ask(queries.list, { tenant, limit: 100, ...known }),
@@ -101,7 +97,7 @@ const ended = async (name: string): Promise<Rebuild> =>
 /** Starts the victim, asks it for a rebuild, and resolves once it has killed itself. */
 const killed = async (at: string, projection: string, id: string): Promise<void> => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', victim, at], {
-    env: { ...process.env, NATS_URL: server.url, RUNLEDGER_HOME: home },
+    env: { ...process.env, NATS_URL: broker.server.url, RUNLEDGER_HOME: home },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

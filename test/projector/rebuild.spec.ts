@@ -3,32 +3,30 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { JetStreamLog, type Nats, connectNats, provision } from '#libs/jetstream';
+import { type JetStreamLog, type Nats, provision } from '#libs/jetstream';
 import { createLogger } from '#libs/platform';
 import type { Rebuild, RebuildPhase } from '#libs/projections';
-import { type NatsServer, eventually, startNatsServer } from '#libs/testing';
+import { eventually } from '#libs/testing';
 import { Projection } from '../../apps/projector/src/projection.js';
 import { ReadModelFile } from '../../apps/projector/src/read-model-file.js';
 import { StatsModel, statsSchema } from '../../apps/projector/src/stats-model.js';
 import { StatusModel } from '../../apps/projector/src/status-model.js';
 import { statusSchema } from '../../apps/projector/src/status-schema.js';
+import { type Broker, MIB, startBroker } from '../contract/servers.js';
 import { Story, end, request, start, task, tenant } from './story.js';
 
-let server: NatsServer;
+let broker: Broker;
 let nats: Nats;
 let log: JetStreamLog;
 let folder: string;
 
 beforeEach(async () => {
-  server = await startNatsServer();
-  nats = await connectNats({ url: server.url, name: 'test', wait: true });
-  await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
-  log = new JetStreamLog(nats);
+  broker = await startBroker();
+  ({ nats, log } = broker);
   folder = mkdtempSync(join(tmpdir(), 'runledger-rebuild-'));
 });
 afterEach(async () => {
-  await nats.close();
-  await server.stop();
+  await broker.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -258,7 +256,7 @@ it('read models that were deleted give the same answers once they have caught up
 describe('a loss of the log', () => {
   const replaceLog = async (): Promise<void> => {
     await nats.replies.request('$JS.API.STREAM.DELETE.LOG', '', 5_000);
-    await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
+    await provision(nats, { logMaxBytes: 256 * MIB });
   };
 
   it('is remembered across restarts until a rebuild is asked for', async () => {
@@ -290,7 +288,7 @@ describe('a loss of the log', () => {
     // It can't end by itself: the log is gone.
     await nats.replies.request('$JS.API.STREAM.DELETE.LOG', '', 5_000);
     await status.rebuild('x');
-    await provision(nats, { logMaxBytes: 256 * 1024 * 1024 });
+    await provision(nats, { logMaxBytes: 256 * MIB });
     const story = await tellOne();
     await eventually(() => models.status.detail(story.ref)?.version === 3 && status.info().losses.length === 1, { what: 'the new log', timeoutMs: 20_000 });
     expect(await ended(status)).toMatchObject({ id: 'x', phase: 'failed', error: expect.stringContaining('restored or lost data') as string });
