@@ -2,7 +2,6 @@ import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Re
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
-import { OutputStore, type StoredOutput } from '#libs/jetstream';
 import type { ListAnswer } from '#libs/projections';
 import { Allow } from './access.js';
 import { ExecutionReads } from './execution-reads.js';
@@ -13,24 +12,10 @@ import { describeDeletion } from './openapi-deletion.js';
 import { ReadModels } from './read-models.js';
 import { parseControlRequest, parseExecutionRequest, parseSignalRequest } from './request-body.js';
 import { TENANT, signalName, tenantOf } from './request-context.js';
-import { type Query as RequestQuery, parseDeleteQuery, parseEventsQuery, parseListQuery, parseOutputQuery, parseReadQuery } from './request-query.js';
+import { type Query as RequestQuery, parseDeleteQuery, parseEventsQuery, parseListQuery, parseReadQuery } from './request-query.js';
 import { actsIn, within } from './workspaces.js';
 
 const base = '/api/v1/executions';
-
-const decoder = new TextDecoder('utf-8', { fatal: true });
-
-const pieceOf = (piece: StoredOutput): object => {
-  const { task, attempt, stream, time, truncated, bytes } = piece;
-  const content = ((): object => {
-    try {
-      return { text: decoder.decode(bytes) };
-    } catch {
-      return { base64: Buffer.from(bytes).toString('base64') };
-    }
-  })();
-  return { position: piece.sequence, task, attempt, stream, time, ...(truncated && { truncated }), ...content };
-};
 
 /** The same query behind a cursor. */
 const nextPage = (url: string, cursor: string): string => {
@@ -39,15 +24,12 @@ const nextPage = (url: string, cursor: string): string => {
   return `${base}?${params.toString()}`;
 };
 
-const contentType = { text: 'text/plain; charset=utf-8', bytes: 'application/octet-stream' } as const;
-
 @Controller(base)
 export class ExecutionsController {
   constructor(
     private readonly executions: Executions,
     private readonly reads: ExecutionReads,
     private readonly readModels: ReadModels,
-    private readonly output: OutputStore,
     @Inject(TENANT) private readonly tenant: string,
   ) {}
 
@@ -109,33 +91,6 @@ export class ExecutionsController {
   async events(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest): Promise<object> {
     const { after, limit, at } = parseEventsQuery(query);
     return await this.reads.events(await this.ref(id, request), after, limit, at);
-  }
-
-  @Get(':id/output')
-  @Allow('executions.read', { browser: true, workspaces: true })
-  @describe.output()
-  async readOutput(
-    @Param('id') id: string,
-    @Query() query: RequestQuery,
-    @Req() request: FastifyRequest,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<object> {
-    const wanted = parseOutputQuery(query, request.headers.accept);
-    const ref = await this.ref(id, request);
-    const until = await this.reads.timeOf(wanted.at);
-    // An execution without output is an empty list; one that is not there, or is deleted, is not.
-    await this.reads.mustExist(ref, wanted.at);
-    const read = await this.output.read(ref, wanted.task, { afterSequence: wanted.after, limit: wanted.limit });
-    const chunks = read.chunks.filter((piece) => until === undefined || Date.parse(piece.storedAt) <= until);
-    const more = read.more && chunks.length === read.chunks.length;
-    const pieces = chunks.filter((piece) => wanted.stream === undefined || piece.stream === wanted.stream);
-    const last = chunks[chunks.length - 1];
-    if (wanted.form === 'json') return { chunks: pieces.map(pieceOf), next: more && last ? last.sequence : null };
-    void reply
-      .header('content-type', contentType[wanted.form])
-      .header('content-disposition', `${wanted.form === 'text' ? 'inline' : 'attachment'}; filename="output.txt"`);
-    if (more && last) void reply.header('runledger-next', String(last.sequence));
-    return Buffer.concat(pieces.map((piece) => piece.bytes));
   }
 
   @Post(':id/pause')

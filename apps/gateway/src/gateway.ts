@@ -26,6 +26,7 @@ import { TENANT } from './request-context.js';
 import { SecretsController } from './secrets.controller.js';
 import { Followers } from './output/followers.js';
 import { OutputLinesController } from './output/lines.controller.js';
+import { OutputController } from './output/output.controller.js';
 import { SuccessorsController } from './successors.controller.js';
 import { TenantLimits } from './tenant-limits.js';
 import { FeedHub, hubOptions } from './streams/feed-hub.js';
@@ -59,6 +60,7 @@ const moduleOf = ({ artifacts, artifactStore, lookup, executions, followers, key
   module: GatewayModule,
   controllers: [
     ExecutionsController,
+    OutputController,
     OutputLinesController,
     SuccessorsController,
     BulkController,

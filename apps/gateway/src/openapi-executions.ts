@@ -102,16 +102,6 @@ export const describeExecutions = {
       query('after', 'Position of the last event read.'),
       query('limit', '1 to 1000, default 200.', 'integer'),
     ),
-  output: () =>
-    read(
-      'Output of its tasks, both streams in the order they were written',
-      answers.output,
-      query('task', 'One task only.'),
-      query('stream', 'stdout or stderr.'),
-      query('after', 'Position of the last chunk read.', 'integer'),
-      query('limit', 'Chunks: 1 to 1000, default 200, of raw 1000. Where there are more, raw says so in Runledger-Next.', 'integer'),
-      query('format', 'json, or raw: the bytes as they were written, also with Accept: text/plain.'),
-    ),
   control,
   signal,
   cancel: () =>

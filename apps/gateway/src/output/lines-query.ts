@@ -1,6 +1,5 @@
 import { isToken } from '#libs/contracts';
-import { Problem } from '../problem.js';
-import { type EventPosition, type Query, integer, known, one } from '../request-query.js';
+import { type EventPosition, type Query, integer, invalid, known, one } from '../request-query.js';
 import { type Level, type OutputLine, levels } from './lines.js';
 
 /** Behind which line to go on. */
@@ -27,10 +26,6 @@ export type LinesQuery = {
 };
 
 export const MAX_LINES = 10_000;
-
-const invalid = (name: string, message: string): never => {
-  throw new Problem(400, 'QUERY_INVALID', `query parameter ${name} ${message}`);
-};
 
 const oneOf = <T extends string>(query: Query, name: string, values: readonly T[], fallback: T): T => {
   const text = one(query, name) ?? fallback;

@@ -10,7 +10,7 @@ import { TENANT, tenantOf } from '../request-context.js';
 import type { Query as RequestQuery } from '../request-query.js';
 import { Followers } from './followers.js';
 import { parseLinesQuery } from './lines-query.js';
-import { describeLines } from './openapi-lines.js';
+import { describeOutput } from './openapi-output.js';
 import { readLines } from './read-lines.js';
 
 const contentType = { ndjson: 'application/x-ndjson', text: 'text/plain; charset=utf-8' } as const;
@@ -27,7 +27,7 @@ export class OutputLinesController {
 
   @Get(':id/output/lines')
   @Allow('executions.read', { browser: true, workspaces: true })
-  @describeLines()
+  @describeOutput.lines()
   async lines(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
     const wanted = parseLinesQuery(query);
     const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);

@@ -1,13 +1,22 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiOperation, ApiProduces, ApiQuery, ApiResponse } from '@nestjs/swagger';
-import { elsewhere, executions, id, refusal, tenant, unknown, workspace } from '../openapi.js';
+import { ApiOperation, ApiProduces, ApiResponse } from '@nestjs/swagger';
+import { answers } from '../answer-schema.js';
+import { elsewhere, executions, id, query, read, refusal, tenant, unknown, workspace } from '../openapi.js';
 import { levels } from './lines.js';
 import { MAX_LINES } from './lines-query.js';
 
-const query = (name: string, description: string, type: 'string' | 'integer' | 'boolean' = 'string'): MethodDecorator =>
-  ApiQuery({ name, required: false, description, schema: { type } });
+const pieces = (): MethodDecorator =>
+  read(
+    'Output of its tasks, both streams in the order they were written',
+    answers.output,
+    query('task', 'One task only.'),
+    query('stream', 'stdout or stderr.'),
+    query('after', 'Position of the last chunk read.', 'integer'),
+    query('limit', 'Chunks: 1 to 1000, default 200, of raw 1000. Where there are more, raw says so in Runledger-Next.', 'integer'),
+    query('format', 'json, or raw: the bytes as they were written, also with Accept: text/plain.'),
+  );
 
-export const describeLines = (): MethodDecorator =>
+const lines = (): MethodDecorator =>
   applyDecorators(
     executions,
     tenant,
@@ -32,10 +41,12 @@ export const describeLines = (): MethodDecorator =>
     query('after', 'Position of the last line read, or `next` of an answer: that one does not look at the beginning again.'),
     query('tail', `The last so many of the lines that fit, 1 to ${MAX_LINES}; fewer where they have more than 8 Mi characters.`, 'integer'),
     query('limit', `At most so many lines, 1 to ${MAX_LINES}.`, 'integer'),
-    query('follow', 'true: goes on with what comes, until the execution has ended, or for ten minutes: then come back with `after`.', 'boolean'),
+    query('follow', 'true: goes on with what comes, until the execution has ended, or for ten minutes: then come back with `after`.'),
     query('format', 'ndjson, or text: the lines alone.'),
     ApiResponse({ status: 200, description: 'As it is read: the answer has no length.', content: { 'application/x-ndjson': { schema: { type: 'string' } }, 'text/plain': { schema: { type: 'string' } } } }),
     refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID'),
     refusal(429, 'TENANT_LIMIT'),
     refusal(503, 'LOG_UNAVAILABLE, STREAMS_FULL, GATEWAY_STOPPING: try again after Retry-After seconds'),
   );
+
+export const describeOutput = { pieces, lines };
