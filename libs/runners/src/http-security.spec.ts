@@ -1,28 +1,13 @@
-import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders, RequestListener } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import type { JsonObject } from '#libs/contracts';
+import { HttpServers } from '#libs/testing';
 import type { HostResolver } from './http-exchange.js';
 import { httpRunner, type HttpOptions } from './http.js';
 import type { Outcome } from './runner.js';
 
-const servers: Server[] = [];
-
-/** A server on the loopback address, gone with the test; its port is its origin's. */
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
+const servers = new HttpServers();
+afterEach(() => servers.stop());
 
 const loopback = (ip: string): boolean => ip === '127.0.0.1';
 
@@ -90,7 +75,7 @@ describe('an address inside', () => {
     ['broadcast', 'http://255.255.255.255/'],
   ])('is refused: %s, %s, also as the target of a redirect', async (_, target) => {
     expect(codeOf(await request({ url: target }, {}))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
-    const url = await serve((_, response) => response.writeHead(302, { Location: ascii(target) }).end());
+    const url = await servers.serve((_, response) => response.writeHead(302, { Location: ascii(target) }).end());
     let own = true; // The first address judged is this test's server; no other may be reached.
     const redirected = await request({ url }, { allowAddress: () => own && !(own = false) });
     expect(codeOf(redirected)).toEqual(['HTTP_ADDRESS_REFUSED', false]);
@@ -106,7 +91,7 @@ describe('a name', () => {
   });
 
   it('is asked for once a connection: the address judged is the one connected to, whatever it resolves to next', async () => {
-    const { port } = new URL(await serve((_, response) => response.end('reached')));
+    const { port } = new URL(await servers.serve((_, response) => response.end('reached')));
     const names = nameServer(['127.0.0.1'], ['169.254.169.254']);
     const outcome = await request({ url: `http://rebinding.test:${port}/` }, { ...names, allowAddress: loopback });
     expect([outcome.result?.['body'], names.asked]).toEqual(['reached', ['rebinding.test']]);
@@ -114,7 +99,7 @@ describe('a name', () => {
 
   it('that resolves differently at a redirect to itself is judged anew', async () => {
     const { port } = new URL(
-      await serve((_, response) => response.writeHead(302, { Location: '/latest/meta-data/', Connection: 'close' }).end()),
+      await servers.serve((_, response) => response.writeHead(302, { Location: '/latest/meta-data/', Connection: 'close' }).end()),
     );
     const names = nameServer(['127.0.0.1'], ['169.254.169.254']);
     const outcome = await request({ url: `http://rebinding.test:${port}/` }, { ...names, allowAddress: loopback });
@@ -138,13 +123,13 @@ describe('a redirect', () => {
     'http://user@1.1.1.1/',
     'http://[',
   ])('to %s is refused', async (location) => {
-    const url = await serve((_, response) => response.writeHead(307, { Location: location }).end());
+    const url = await servers.serve((_, response) => response.writeHead(307, { Location: location }).end());
     expect(codeOf(await request({ url }))).toEqual(['HTTP_REDIRECT_REFUSED', false]);
   });
 
   it('that never ends is refused at the sixth', async () => {
     let asked = 0;
-    const url = await serve((_, response) => response.writeHead(302, { Location: `/${++asked}` }).end());
+    const url = await servers.serve((_, response) => response.writeHead(302, { Location: `/${++asked}` }).end());
     expect([codeOf(await request({ url })), asked]).toEqual([['HTTP_REDIRECT_REFUSED', false], 6]);
   });
 
@@ -154,8 +139,8 @@ describe('a redirect', () => {
       seen.push(headers);
       response.end();
     };
-    const other = await serve(note);
-    const url = await serve((message, response) => {
+    const other = await servers.serve(note);
+    const url = await servers.serve((message, response) => {
       if (message.url === '/away') response.writeHead(307, { Location: other }).end();
       else if (message.url === '/near') response.writeHead(307, { Location: '/here' }).end();
       else note(message, response);
@@ -179,8 +164,8 @@ describe('a redirect', () => {
   it('does not come back with what was taken away', async () => {
     const seen: unknown[] = [];
     let url = '';
-    const other = await serve((_, response) => response.writeHead(307, { Location: `${url}/back` }).end());
-    url = await serve((message, response) => {
+    const other = await servers.serve((_, response) => response.writeHead(307, { Location: `${url}/back` }).end());
+    url = await servers.serve((message, response) => {
       if (message.url === '/back') seen.push(message.headers.authorization);
       response.writeHead(message.url === '/back' ? 200 : 307, { Location: other }).end();
     });
@@ -205,14 +190,14 @@ describe('a plan', () => {
 describe('an answer', () => {
   it('that is a gzip bomb stays packed and cut', async () => {
     const bomb = gzipSync(Buffer.alloc(64 * 2 ** 20));
-    const url = await serve((_, response) => response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(bomb));
+    const url = await servers.serve((_, response) => response.writeHead(200, { 'Content-Encoding': 'gzip' }).end(bomb));
     const { result } = await request({ url, headers: { 'Accept-Encoding': 'gzip' } });
     expect(result).toMatchObject({ status: 200, truncated: true });
     expect(Buffer.byteLength(JSON.stringify(result))).toBeLessThanOrEqual(32_768);
   });
 
   it('with headers past 16 KiB is none', async () => {
-    const url = await serve((_, response) => response.writeHead(200, { 'X-Long': 'x'.repeat(20_000) }).end());
+    const url = await servers.serve((_, response) => response.writeHead(200, { 'X-Long': 'x'.repeat(20_000) }).end());
     expect(codeOf(await request({ url }))).toEqual(['HTTP_FAILED', true]);
   });
 
@@ -221,7 +206,7 @@ describe('an answer', () => {
     ['trickles', (_, response) => void response.write('x')],
     ['holds its redirect open', (_, response) => void response.writeHead(302, { Location: '/' }).write('x')],
   ])('that %s is given up in time', async (_, listener) => {
-    const url = await serve(listener);
+    const url = await servers.serve(listener);
     const outcome = await request({ url }, { allowAddress: loopback, httpTimeoutMs: 100 });
     expect(codeOf(outcome)).toEqual(['HTTP_TIMEOUT', true]);
   });

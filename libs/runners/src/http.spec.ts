@@ -1,26 +1,11 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
 import type { JsonObject } from '#libs/contracts';
+import { HttpServers } from '#libs/testing';
 import { httpRunner } from './http.js';
 import type { Attempt, Outcome } from './runner.js';
 
-const servers: Server[] = [];
-
-/** A server on the loopback address, gone with the test. */
-async function serve(listener: (...asked: Parameters<RequestListener>) => unknown): Promise<string> {
-  const server = createServer((message, response) => void listener(message, response)).listen(0, '127.0.0.1');
-  servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
+const servers = new HttpServers();
+afterEach(() => servers.stop());
 
 const attemptOf = (input: JsonObject, signal = new AbortController().signal): Attempt => ({
   ref: { tenant: 'acme', execution: 'run' },
@@ -50,7 +35,7 @@ async function bodyOf(message: IncomingMessage): Promise<string> {
 describe('a request', () => {
   it('carries the attempt’s idempotency key, unless the plan gives one, and wants no compression', async () => {
     const seen: unknown[] = [];
-    const url = await serve((message, response) => {
+    const url = await servers.serve((message, response) => {
       seen.push([message.headers['idempotency-key'], message.headers['accept-encoding']]);
       response.end();
     });
@@ -64,7 +49,7 @@ describe('a request', () => {
 
   it('sends a string as it is and anything else as JSON', async () => {
     const seen: unknown[] = [];
-    const url = await serve(async (message, response) => {
+    const url = await servers.serve(async (message, response) => {
       seen.push([message.method, message.headers['content-type'], await bodyOf(message)]);
       response.end();
     });
@@ -81,7 +66,7 @@ describe('a request', () => {
 
 describe('an answer', () => {
   const answer = (status: number, type: string, body: string | Buffer): Promise<string> =>
-    serve((_, response) => response.writeHead(status, { 'Content-Type': type, 'X-Secret': 'no' }).end(body));
+    servers.serve((_, response) => response.writeHead(status, { 'Content-Type': type, 'X-Secret': 'no' }).end(body));
 
   it('becomes the result: JSON where it is JSON, else text', async () => {
     expect(await request({ url: await answer(201, 'application/problem+json; charset=utf-8', '{"a":1}') })).toEqual({
@@ -103,7 +88,7 @@ describe('an answer', () => {
   });
 
   it('is cut at the limit, and says so, however long it goes on', async () => {
-    const url = await serve((_, response) => {
+    const url = await servers.serve((_, response) => {
       const more = (): void => {
         while (response.write(Buffer.alloc(16_384, 'x')));
       };
@@ -147,9 +132,9 @@ describe('an answer', () => {
   });
 
   it('that never comes may be waited for again', async () => {
-    const url = await serve((message) => message.socket.destroy());
+    const url = await servers.serve((message) => message.socket.destroy());
     expect(codeOf(await request({ url }))).toEqual(['HTTP_FAILED', true]);
-    const half = await serve((_, response) => {
+    const half = await servers.serve((_, response) => {
       response.writeHead(200, { 'Content-Length': '10' });
       response.write('half', () => response.destroy());
     });
@@ -160,7 +145,7 @@ describe('an answer', () => {
 describe('an abort', () => {
   it.each(['before', 'after'])('ends the attempt %s the answer has begun', async (when) => {
     const controller = new AbortController();
-    const url = await serve((_, response) => {
+    const url = await servers.serve((_, response) => {
       if (when === 'before') return controller.abort();
       response.write('begun', () => setImmediate(() => controller.abort()));
     });
@@ -173,7 +158,7 @@ describe('an abort', () => {
 describe('an address that is not public', () => {
   it('is refused by default, and the server is never asked', async () => {
     let asked = 0;
-    const url = await serve((_, response) => {
+    const url = await servers.serve((_, response) => {
       asked += 1;
       response.end();
     });
@@ -182,7 +167,7 @@ describe('an address that is not public', () => {
   });
 
   it('is judged by what the name resolves to when connecting', async () => {
-    const url = (await serve((_, response) => response.end('in'))).replace('127.0.0.1', 'localhost');
+    const url = (await servers.serve((_, response) => response.end('in'))).replace('127.0.0.1', 'localhost');
     expect(await request({ url }, (ip) => ['127.0.0.1', '::1'].includes(ip))).toMatchObject({ ok: true });
     expect(codeOf(await request({ url }, () => false))).toEqual(['HTTP_ADDRESS_REFUSED', false]);
   });
@@ -190,7 +175,7 @@ describe('an address that is not public', () => {
 
 describe('a redirect', () => {
   it('is followed five times and no further', async () => {
-    const url = await serve((message, response) => {
+    const url = await servers.serve((message, response) => {
       const left = Number(message.url?.slice(1));
       if (left > 0) response.writeHead(302, { Location: `/${left - 1}` }).end();
       else response.end('there');
@@ -200,7 +185,7 @@ describe('a redirect', () => {
   });
 
   it('is an answer when the plan expects its status', async () => {
-    const url = await serve((_, response) => response.writeHead(302, { Location: '/next' }).end());
+    const url = await servers.serve((_, response) => response.writeHead(302, { Location: '/next' }).end());
     expect(await request({ url, expectStatus: [302] })).toMatchObject({
       ok: true,
       result: { status: 302, headers: { location: '/next' } },
@@ -215,7 +200,7 @@ describe('a redirect', () => {
     [308, 'POST', '{"a":1}'],
   ])('%i of a POST becomes %s with the body %j', async (status, method, body) => {
     let seen: unknown;
-    const url = await serve(async (message, response) => {
+    const url = await servers.serve(async (message, response) => {
       if (message.url === '/') response.writeHead(status, { Location: '/next' });
       else seen = [message.method, message.headers['content-type'], await bodyOf(message)];
       response.end();
@@ -226,7 +211,7 @@ describe('a redirect', () => {
 });
 
 it('hands on how long the server wants to be left alone, with a failure only', async () => {
-  const url = await serve((message, response) => {
+  const url = await servers.serve((message, response) => {
     response.writeHead(message.url === '/busy' ? 429 : 200, { 'retry-after': '7' }).end();
   });
   expect(await request({ url: `${url}/busy` })).toMatchObject({ ok: false, retryAfterMs: 7_000 });
@@ -235,7 +220,7 @@ it('hands on how long the server wants to be left alone, with a failure only', a
 
 it('shows life with everything that comes of an answer', async () => {
   let beats = 0;
-  const url = await serve((_, response) => {
+  const url = await servers.serve((_, response) => {
     response.write('one');
     setImmediate(() => response.end('two'));
   });

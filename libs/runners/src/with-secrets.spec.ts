@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JsonObject } from '#libs/contracts';
 import { SecretError } from '#libs/secrets';
+import { HttpServers } from '#libs/testing';
 import type { CommandPolicy } from './command-policy.js';
 import { createRunners } from './index.js';
 import type { Attempt, Outcome, OutputChunk, Runner, StepReport } from './runner.js';
@@ -25,19 +24,14 @@ const source = (tenant: string, names: readonly string[]): Promise<ReadonlyMap<s
 let root: string;
 let runners: ReadonlyMap<string, Runner>;
 const policyOf = (): CommandPolicy => ({ roots: [root], readable: [], network: 'never', limits: {} });
-const servers: Server[] = [];
+const servers = new HttpServers();
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'runners-'));
   const options = { incarnation: randomUUID(), policyOf, workRoot: join(root, 'work'), graceMs: 200 };
   runners = createRunners({ ...options, allowAddress: (ip) => ip === '127.0.0.1', secrets: source });
 });
 beforeEach(() => void asked.splice(0));
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.close();
-    server.closeAllConnections();
-  }
-});
+afterEach(() => servers.stop());
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 type Seen = { readonly outcome: Outcome; readonly steps: readonly StepReport[]; readonly output: string; readonly all: string };
@@ -63,13 +57,6 @@ async function see(runner: Runner, input: JsonObject, changes: Partial<Attempt> 
 
 const shell = (script: string, more: JsonObject = {}): Promise<Seen> =>
   see(runners.get('command')!, { shell: 'sh', script, env: { TOKEN: { $secret: 'token' } }, ...more });
-
-async function serve(listener: (...asked: Parameters<RequestListener>) => unknown): Promise<string> {
-  const server = createServer((message, response) => void listener(message, response)).listen(0, '127.0.0.1');
-  servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-}
 
 const request = (url: string, more: JsonObject = {}): Promise<Seen> =>
   see(runners.get('http')!, { url, headers: { Authorization: { $join: ['Bearer ', { $secret: 'token' }] } }, ...more });
@@ -141,7 +128,7 @@ describe('a command', () => {
 describe('a request', () => {
   it('carries secrets in headers and body', async () => {
     const got: unknown[] = [];
-    const url = await serve(async (message, response) => {
+    const url = await servers.serve(async (message, response) => {
       got.push([message.headers.authorization, message.headers['content-type'], await textOf(message)]);
       response.end();
     });
@@ -159,30 +146,30 @@ describe('a request', () => {
     ['text', 'text/plain', (): string => `you said ${token}`, 'you said ***'],
     ['base64', 'text/plain', (): string => Buffer.from(token).toString('base64'), '***'],
   ])('that is echoed as %s is answered without them', async (_what, type, body, shown) => {
-    const url = await serve((_message, response) => response.writeHead(200, { 'content-type': type, location: `/${encodeURIComponent(token)}` }).end(body()));
+    const url = await servers.serve((_message, response) => response.writeHead(200, { 'content-type': type, location: `/${encodeURIComponent(token)}` }).end(body()));
     const { outcome, all } = await request(url);
     expect(outcome).toMatchObject({ ok: true, result: { body: shown, headers: { location: '/***' } } });
     expect(all).not.toContain('0123456789');
   });
 
   it('shows no beginning of a secret where the answer is cut', async () => {
-    const url = await serve((_message, response) => response.end(`0123 ${token}`));
+    const url = await servers.serve((_message, response) => response.end(`0123 ${token}`));
     const { outcome } = await request(url, { maxResponseBytes: 12 });
     expect(outcome).toMatchObject({ result: { body: '0123 ', truncated: true } });
   });
 
   it('takes no secret to another origin, be it in whatever header', async () => {
     const got: unknown[] = [];
-    const elsewhere = await serve((message, response) => {
+    const elsewhere = await servers.serve((message, response) => {
       got.push([message.headers['x-key'], message.headers['user-agent'], message.headers['accept-language']]);
       response.end();
     });
-    const url = await serve((message, response) =>
+    const url = await servers.serve((message, response) =>
       response.writeHead(message.url === '/' ? 302 : 307, { location: message.url === '/' ? '/again' : elsewhere }).end(),
     );
     await request(url, { headers: { 'X-Key': { $secret: 'other' }, 'User-Agent': { $secret: 'other' }, 'Accept-Language': 'fi' } });
     expect(got).toEqual([[undefined, undefined, 'fi']]);
-    expect(errorOf(await request(`${url}again`, { method: 'POST', body: { $secret: 'other' } }))).toEqual([
+    expect(errorOf(await request(`${url}/again`, { method: 'POST', body: { $secret: 'other' } }))).toEqual([
       'HTTP_REDIRECT_REFUSED',
       false,
       expect.stringContaining('would be sent the secrets in the body'),

@@ -1,5 +1,6 @@
 export { eventually, type EventuallyOptions } from './eventually.js';
 export { type Log, World, generatedLogs } from './generated-logs.js';
+export { HttpServers } from './http-servers.js';
 export { natsServers, type NatsBinary, type NatsVersion } from './nats-binaries.js';
 export { startNatsServer, type NatsServer, type NatsServerOptions } from './nats-server.js';
 export { transpile } from './transpile.js';
