@@ -12,10 +12,11 @@ import {
 } from '#libs/ledger';
 import { type Lookout, lookOut } from './awaited.js';
 import type { CancelTimer, Clock } from './clock.js';
-import { type CommitDraft, type Report, draftCommit, reportOf } from './commit-draft.js';
+import { type CommitDraft, draftCommit, reportOf } from './commit-draft.js';
 import { LocalAttempts } from './local-attempts.js';
 import type { RunnerHost } from './runs.js';
 import type { Slots } from './slots.js';
+import { UnsettledReports } from './unsettled-reports.js';
 
 /** With so small a part of a commit's usual size, it is one command's alone. */
 const MIN_ROOM = 1 / 256;
@@ -46,12 +47,7 @@ export type Surroundings = Lookout & {
  */
 export class ExecutionDriver {
   private readonly attempts: LocalAttempts;
-  private readonly reports: Report[] = [];
-  /**
-   * Appends of which nobody knows yet what becomes of them, by the hash of the commit. All expect the same position, so that one of them
-   * at most can be stored, however late, and none any more once a commit stands behind it.
-   */
-  private readonly unsettled = new Map<string, Pick<CommitDraft, 'taken' | 'started'>>();
+  private readonly reports = new UnsettledReports();
   /** A position known to exist beyond what is folded; Infinity when an append's outcome is unknown. */
   private behind = 0;
   /** The part of a commit's usual size that the next one may take: less after one was too large. */
@@ -94,7 +90,7 @@ export class ExecutionDriver {
   get isBusy(): boolean {
     if (this.busy || this.attempts.running > 0) return true;
     if (this.halted) return false;
-    return this.reports.length > 0 || this.unsettled.size > 0 || this.attempts.areDue || this.behind > this.execution.sequence;
+    return !this.reports.isEmpty || this.attempts.areDue || this.behind > this.execution.sequence;
   }
 
   get runningHere(): number {
@@ -130,7 +126,7 @@ export class ExecutionDriver {
 
   /** An attempt of an executor that is gone. */
   attemptLost(taskId: string, attempt: number): void {
-    const isReported = this.reports.some(
+    const isReported = this.reports.all.some(
       ({ command }) =>
         command.type === 'RecordLostAttempt' && command.taskId === taskId && command.attempt === attempt,
     );
@@ -211,30 +207,23 @@ export class ExecutionDriver {
 
   /** To be called with every commit. What was reported is done with, and what was to start may, once its commit is seen in the log. */
   private settle({ hash }: { readonly hash: string }): void {
-    const own = this.unsettled.get(hash);
-    this.unsettled.clear();
-    if (!own) return;
-    this.letGo(own.taken);
-    this.attempts.due(own.started);
-  }
-
-  private letGo(reports: number): void {
-    for (const { settled } of this.reports.splice(0, reports)) settled();
+    this.attempts.due(this.reports.settle(hash));
   }
 
   private async commit(): Promise<void> {
     const draft = this.draft();
-    if (draft.events.length === 0) this.letGo(draft.taken);
+    if (draft.events.length === 0) this.reports.letGo(draft.taken);
     else await this.append(draft);
     if (draft.more) this.again = true;
     this.follow(draft.at);
   }
 
-  private async append({ events, taken, started }: CommitDraft): Promise<void> {
+  private async append(draft: CommitDraft): Promise<void> {
+    const { events } = draft;
     const sealed = seal(this.execution, events, this.around.newId());
-    this.unsettled.set(sealed.hash, { taken, started });
+    this.reports.sending(sealed.hash, draft);
     const appended = await append(this.around.log, this.execution, events, sealed).catch((error: unknown) => {
-      if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) this.unsettled.delete(sealed.hash);
+      if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) this.reports.failed(sealed.hash);
       throw error;
     });
     if (appended) {
@@ -243,7 +232,7 @@ export class ExecutionDriver {
       this.room = 1;
       return;
     }
-    this.unsettled.delete(sealed.hash);
+    this.reports.failed(sealed.hash);
     const { sequence } = this.execution;
     this.execution = await refresh(this.around.log, this.execution, (stored) => this.settle(stored));
     this.again = true;
@@ -253,7 +242,7 @@ export class ExecutionDriver {
 
   private draft(): CommitDraft {
     const { host, clock, incarnation, mayDrive } = this.around;
-    return draftCommit(this.state, this.reports, {
+    return draftCommit(this.state, this.reports.all, {
       ref: this.ref,
       host,
       now: clock.now(),
@@ -282,7 +271,7 @@ export class ExecutionDriver {
   }
 
   private report(command: OwnerCommand & { readonly taskId: string }, attempt: number, settled?: () => void): void {
-    this.reports.push(reportOf(command, attempt, settled));
+    this.reports.add(reportOf(command, attempt, settled));
     this.drive();
   }
 
