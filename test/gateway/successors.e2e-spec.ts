@@ -86,7 +86,7 @@ describe('a retry', () => {
     const item = (n: number): readonly Command[] => [start(`m--${n}`), ended(`m--${n}`, n !== 1)];
     await service.drive(id, { type: 'StartTask', taskId: 'm', executor: 'one', items: ['x', 'y', 'z'] }, ...item(0), ...item(1), ...item(2));
     const retried = await post(id, 'retry');
-    expect(retried).toMatchObject({ status: 202, body: { status: 'running' } });
+    expect(retried).toMatchObject({ status: 202, body: { status: 'pending' } });
     for (const query of [`minSeq=${String(retried.body['sequence'])}`, `asOf=${String(retried.body['sequence'])}`]) {
       expect(await tasksOf(retried.body['id'], `?${query}`)).toMatchObject([
         { id: 'm', status: 'running', attempt: 1 },

@@ -158,12 +158,6 @@ const rest = ({ plan, carried = [] }: Extract<Command, { type: 'RequestExecution
   return tasks.length === 0 ? left : [{ type: 'ExecutionPlanExtended', data: { tasks, first } }, ...left];
 };
 
-/** Where a task that was carried over in part is begun with that, the execution is. */
-const begun = (carried: readonly Fact[], plan: Plan, now: number): readonly Fact[] => {
-  const first = carried.findIndex(({ type }) => type === 'TaskStarted');
-  return first < 0 ? carried : [...carried.slice(0, first), started(plan, now), ...carried.slice(first)];
-};
-
 /** What the command itself says, before what follows from it. */
 const respond = (command: Command, state: State, context: Context, now: number): readonly Fact[] => {
   if (state.deleted) return ofDeleted(command, state.deleted, () => isRepeated(state, context));
@@ -171,7 +165,7 @@ const respond = (command: Command, state: State, context: Context, now: number):
     if (isRepeated(state, context)) return rest(command, state);
     if (state.status !== undefined) throw new Refused('EXECUTION_EXISTS', 'an execution with this id exists; choose another id');
     const { plan, name, labels, input, dialect, origin, parent, carried = [] } = command;
-    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...begun(carried, plan, now)];
+    return [{ type: 'ExecutionRequested', data: { plan, name, labels, input, dialect, ...(origin && { origin }), ...(parent && { parent }) } }, ...carried];
   }
   if (state.status === undefined) throw new Refused('EXECUTION_NOT_FOUND', 'no such execution; check id and tenant');
   switch (command.type) {

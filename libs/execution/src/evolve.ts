@@ -111,9 +111,12 @@ const apply = (draft: Draft, event: Event): void => {
         steps: 0,
         openStep: undefined,
       });
+      cameIn(draft);
       return;
     case 'TaskExpanded':
-      return expand(draft, event.data);
+      expand(draft, event.data);
+      cameIn(draft);
+      return;
     case 'TaskCompleted': {
       const { taskId, result } = event.data;
       draft.signals = withoutFirst(draft.signals, draft.tasks.get(taskId)?.signal);

@@ -23,8 +23,12 @@ const mayAnswer = ({ id, clarification }: TaskState, actor: string): string | un
 
 const allEnded = ({ open }: State): string | undefined => unless(open === 0, `${open} of its tasks have not ended`);
 
+/** What a request takes over in part is begun with that, before the request is told to its end. */
+const isTakenOver = ({ incomplete, origin, graph }: State, { id, status, waitingFor }: TaskState): boolean =>
+  incomplete !== undefined && origin !== undefined && status === 'pending' && waitingFor === 0 && isExpanded(graph.task.get(id) ?? {});
+
 const starts = (state: State, task: TaskState, attempt: number, at: string): string | undefined =>
-  startable(state, task, Date.parse(at))
+  startable(state, task, Date.parse(at)) || isTakenOver(state, task)
     ? unless(attempt === task.attempt + 1, `attempt ${attempt} follows attempt ${task.attempt}`)
     : `it was not due to start: ${about(task)}, the execution ${state.status ?? 'unborn'}`;
 

@@ -22,7 +22,7 @@ const extensions = (tasks: readonly PlanTask[], first: number, { at, cause, acto
 
 /** Of what a request decides, that which tells the request itself; the rest follows from it. */
 const tells = ({ type, data }: Event): boolean =>
-  type === 'ExecutionPlanExtended' || type === 'TaskCarriedOver' || (type === 'TaskSkipped' && data.kind === 'origin');
+  type === 'ExecutionPlanExtended' || type === 'TaskCarriedOver' || type === 'TaskStarted' || type === 'TaskExpanded' || (type === 'TaskSkipped' && data.kind === 'origin');
 
 /**
  * What a request decides, or the rest of it, with events that bring PART_BYTES of tasks at most, or one task, each. Where a part begins follows from

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Event, Fact } from '#libs/contracts';
 import { type Step, T0, World, advance, cancel, fail, generatedLogs, lose, over, pause, request, signal, start, startEach, succeed, task } from '#libs/testing';
-import { type State, decide, fold, illegality, initial, isTerminal, next } from './index.js';
+import { type State, decide, fold, illegality, inParts, initial, isTerminal, next } from './index.js';
 import { type Succession, successorOf } from './succession.js';
 
 /** What has happened, each step having changed something. */
@@ -250,7 +250,7 @@ describe('what is done for each item of a list', () => {
   it('is begun again by a retry, without the items that are done', () => {
     expect(carried(partly, retry)).toEqual(['list', 'mail--0', 'mail--3']);
     const events = successor(partly, retry);
-    expect(events.map(({ type }) => type)).toEqual(['ExecutionRequested', 'TaskCarriedOver', 'ExecutionStarted', 'TaskStarted', 'TaskExpanded', 'TaskCarriedOver', 'TaskCarriedOver']);
+    expect(events.map(({ type }) => type)).toEqual(['ExecutionRequested', 'TaskCarriedOver', 'TaskStarted', 'TaskExpanded', 'TaskCarriedOver', 'TaskCarriedOver']);
     expect(startable(events)).toEqual(['mail--1', 'mail--2']);
     const ended = history({ ...succeeding(partly, retry), at: 0 }, start('mail--1'), succeed('mail--1'), start('mail--2'), succeed('mail--2'));
     expect(fold(initial, ended).tasks.get('mail')?.result).toEqual({ count: 4, results: [{ n: 0 }, {}, {}, { n: 3 }] });
@@ -286,10 +286,28 @@ describe('what is done for each item of a list', () => {
     expect(carried(partly, from('report'))).toContain('mail--0');
   });
 
-  it('is all done anew where the results are more than a request has room for', () => {
-    const large = history(...begun(), ...people.map((_, n) => start(`mail--${n}`)), succeed('mail--0', 1, { text: 'x'.repeat(210 * 1024) }), ...[1, 2, 3].map((n) => fail(`mail--${n}`)));
-    expect(carried(large, retry)).toEqual(['list']);
-    expect(startable(successor(large, retry))).toEqual(['mail']);
+  it('keeps what is done of it, however much that is: a request tells it in as many commits as it takes', () => {
+    const many = Array.from({ length: 1_000 }, (_, n) => n);
+    const large = history(...begun().slice(0, 3), startEach('mail', many), start('mail--0'), fail('mail--0'), ...many.slice(1).flatMap((n) => [start(`mail--${n}`), succeed(`mail--${n}`, 1, { text: 'x'.repeat(400) })]));
+    const parts = inParts(successor(large, retry));
+    expect(parts[0]?.data).toMatchObject({ following: 1_002 });
+    fold(initial, parts, (state, event) => expect([event.type, illegality(state, event)]).toEqual([event.type, undefined]));
+    expect(startable(parts)).toEqual(['mail--0']);
+    for (const told of [2, 3, 4, 500, 1_002]) {
+      const part = fold(initial, parts.slice(0, told));
+      expect(next(part, T0 + 2_000)).toMatchObject({ start: [], advance: false });
+      const rest = inParts(decide(succeeding(large, retry), part, { now: T0 + 2_000, cause: 'command-0', actor: 'ada', correlationId: 'c' }));
+      expect(rest.map(({ type, data }) => [type, data])).toEqual(parts.slice(told).map(({ type, data }) => [type, data]));
+    }
+  });
+
+  it('may be paused and cancelled before all that is taken over of it is told', () => {
+    const parts = successor(partly, retry).slice(0, -1).map((event) => (event.type === 'ExecutionRequested' ? { ...event, data: { ...event.data, following: 5 } } : event));
+    for (const steps of [[pause, cancel('graceful')], [cancel('immediate')]] as const) {
+      let state = fold(initial, parts);
+      for (const step of steps) state = fold(state, decide(step, state, { now: T0 + 2_000, cause: step.type, actor: 'ada', correlationId: 'c' }));
+      expect([state.status, state.open]).toEqual(['cancelled', 0]);
+    }
   });
 
   const undoable = request([task('mail', { forEach: { items: '{{ input.people }}' } }), task('report', { dependsOn: ['mail'] }), task('recall', { compensates: 'mail' })]);

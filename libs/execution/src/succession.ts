@@ -5,7 +5,7 @@ import { refusalOf } from './deletion.js';
 import { fold } from './evolve.js';
 import { Refused } from './refused.js';
 import { type State, initial } from './state.js';
-import { bytesOf, endedWell, isTerminal } from './task-state.js';
+import { endedWell, isTerminal } from './task-state.js';
 
 /** An execution as far as its successor is to know it: all events up to `sequence`, the log sequence of the last commit that counts. */
 export type Predecessor = { readonly execution: string; readonly sequence: number; readonly events: readonly Event[] };
@@ -77,9 +77,6 @@ const anew = (state: State, how: Succession): ReadonlySet<string> => {
 const foreign = ({ events }: Predecessor): ReadonlySet<string> =>
   new Set(events.flatMap(({ type, data }) => (type === 'TaskSkipped' && data.kind === 'origin' ? [data.taskId] : [])));
 
-/** What a commit holds for sure of a request, in bytes of JSON, and what each event has at most beside its data. */
-const ROOM = { request: 200 * 1024, envelope: 768 } as const;
-
 const over = (state: State, taskId: string, { from, attempt, why }: End): Fact => {
   const { status, result, error } = state.tasks.get(taskId) ?? {};
   const data: EventData['TaskCarriedOver'] = {
@@ -134,10 +131,7 @@ const carriedOver = (state: State, predecessor: Predecessor, how: Succession): r
     if (!isForeign) return [fact];
     return [fact, { type: 'TaskSkipped', data: { taskId: compensation, why: `'${taskId}' is left to ${end.from}, where it was done`, kind: 'origin' } }];
   });
-  const withItems = [...whole, ...itemsOver(state, again, how, ends)];
-  // A task is begun where its execution is whole: in the first commit, or by its owner, and then with all of its items.
-  const bytes = bytesOf([state.plan, state.input, state.labels, withItems]) + withItems.length * ROOM.envelope;
-  return bytes > ROOM.request ? whole : withItems;
+  return [...whole, ...itemsOver(state, again, how, ends)];
 };
 
 /**
