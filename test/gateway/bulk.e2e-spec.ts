@@ -150,4 +150,8 @@ describe('a bulk operation', () => {
   ])('is refused with %s', async (_, action, body, code) => {
     expect(await bulk(action, body)).toMatchObject({ status: 400, body: { code } });
   });
+
+  it('says where a filter that names nothing stands', async () => {
+    expect(await bulk('cancel', { filter: {} })).toMatchObject({ body: { problems: [{ path: '/filter' }] } });
+  });
 });

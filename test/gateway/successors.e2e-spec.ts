@@ -159,6 +159,7 @@ describe('a fork', () => {
     expect(await tasksOf(late.body['id'])).toMatchObject([{ status: 'completed' }, { status: 'pending' }]);
     expect(await post(id, 'fork', { atSequence: sequenceOf('ExecutionRequested') - 1 })).toMatchObject(refused(404, 'EXECUTION_NOT_FOUND'));
     expect(await post(id, 'fork', { atSequence: 1_000_000 })).toMatchObject(refused(400, 'QUERY_INVALID'));
+    expect((await post(id, 'fork', { atSequence: 1_000_000 })).body['detail']).toMatch(/^log sequence 1000000 is beyond the log's end at \d+; take one from/);
   });
 
   it('that is sent again under its key takes over the same, whatever has happened since', async () => {

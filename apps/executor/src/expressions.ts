@@ -51,8 +51,8 @@ export type Verdict =
 
 const itemsOf = (items: Json, scope: Scope): readonly Json[] => {
   const { items: list } = renderInput({ items }, scope, 'forEach');
-  if (!Array.isArray(list)) throw new ExpressionError('forEach/items results in no list');
-  return list as readonly Json[];
+  if (Array.isArray(list)) return list as readonly Json[];
+  throw new ExpressionError(`forEach/items results in ${JSON.stringify(list).slice(0, 60)}, which is no list; let it be one template of a list, with nothing beside it`);
 };
 
 /** A condition is asked once, before the first attempt. */

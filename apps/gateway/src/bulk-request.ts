@@ -23,7 +23,7 @@ const filterFaults = (action: BulkAction, filter: Fields): Fault[] => {
   const { status = [], labels, name, from, until, origin } = filter;
   const faults = unknownFields(filter, ['status', 'labels', 'name', 'from', 'until', 'origin']);
   const fault = (field: string, message: string): void => void faults.push({ path: `/${field}`, message });
-  if (Object.keys(filter).length === 0) fault('', `names nothing, which would be everything there is; name at least a status: ${actionable[action].join(', ')}`);
+  if (Object.keys(filter).length === 0) faults.push({ path: '', message: `names nothing, which would be everything there is; name at least a status: ${actionable[action].join(', ')}` });
   const isFit = (one: unknown): boolean => (actionable[action] as readonly unknown[]).includes(one);
   if (!Array.isArray(status) || !status.every(isFit)) fault('status', `must be a list of ${actionable[action].join(', ')}: others can't be ${pastOf[action]}`);
   if (labels !== undefined) faults.push(...labelFaults(labels));

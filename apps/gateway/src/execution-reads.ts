@@ -181,7 +181,7 @@ export class ExecutionReads {
     }
     if (upTo === undefined) return { head };
     if (upTo <= head) return { upTo, head };
-    throw new Problem(400, 'QUERY_INVALID', `query parameter asOf is beyond the log's end at ${head}; leave it out to read what is known now`);
+    throw new Problem(400, 'QUERY_INVALID', `log sequence ${upTo} is beyond the log's end at ${head}; take one from an event's position, or leave it out for what is known now`);
   }
 }
 
@@ -202,6 +202,6 @@ const notFound = (ref: ExecutionRef, asOf?: AsOf): Problem => {
   return new Problem(
     404,
     'EXECUTION_NOT_FOUND',
-    `no execution ${ref.execution} in tenant ${ref.tenant}${when ?? ''}; check id and X-Tenant-ID${when === undefined ? '' : ', or read it as of later'}`,
+    `no execution ${ref.execution} in tenant ${ref.tenant}${when ?? ''}; check id and X-Tenant-ID${when === undefined ? '' : ', or take a later one'}`,
   );
 };

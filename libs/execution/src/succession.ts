@@ -40,7 +40,10 @@ const mustSucceed = (state: State, { execution }: Predecessor, how: Succession):
   if (state.plan.tasks.some(({ runner }) => runner === 'bulk')) {
     throw new Refused('BULK_NOT_CARRIED_ON', `${execution} is a bulk operation, and what it did would be done twice; ask for another one with the same filter`);
   }
-  if (state.incomplete) throw new Refused('PLAN_INCOMPLETE', `the plan of ${execution} was never there as a whole; request it again`);
+  if (state.incomplete) {
+    const why = how.kind === 'fork' ? 'was not there as a whole then; fork it at a later log sequence, or request it again' : 'was never there as a whole; request it again';
+    throw new Refused('PLAN_INCOMPLETE', `the plan of ${execution} ${why}`);
+  }
   if (how.kind === 'fork') return;
   if (!isTerminal(state.status)) {
     throw new Refused('EXECUTION_NOT_ENDED', `${execution} is ${state.status}, and a ${how.kind} would do its work beside it; wait for its end, cancel it, or fork it`);
