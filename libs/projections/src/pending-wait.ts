@@ -46,7 +46,7 @@ const startWait = (
   const since = [...dependencies, called, moments.expanded.get(parent?.id ?? ''), moments.retried.get(task), moments.resumed].reduce<Moment>(later, moments.first);
   const limit = startBy(state, waiting);
   const until = limit === undefined ? null : iso(limit);
-  const orFails = until === null ? '' : `, or fails at ${until}`;
+  const orFails = until === null ? '' : `, or it fails at ${until}`;
   const { concurrency } = state.plan;
   if (concurrency !== undefined && state.running >= concurrency) {
     const running = [...state.tasks.values()].filter(isBusy).slice(0, 20);

@@ -161,7 +161,7 @@ describe('why an execution does not go on', () => {
     const [wait, behind] = await waitsOf([request([task('b'), task('a', { scheduleToStartMs: 100 })], { concurrency: 1 })], 0, ['e1']);
     expect(wait).toMatchObject({ kind: 'executor', task: 'b', until: null });
     expect(behind).toMatchObject({ kind: 'executor', task: 'a', until: iso(100), endedBy: [{ kind: 'executor', name: 'any' }, time(100)] });
-    expect(behind?.text).toContain(`or fails at ${iso(100)}`);
+    expect(behind?.text).toContain(`or it fails at ${iso(100)}`);
     const waits = await waitsOf([request([task('b'), task('a', { scheduleToStartMs: 100 })], { concurrency: 1 }), start('b')], 0);
     expect(waits.find(({ task: name }) => name === 'a')).toMatchObject({ kind: 'concurrency', until: iso(100), endedBy: [ofTask('b'), time(100)] });
   });
