@@ -114,7 +114,8 @@ class SimulatedFollower implements Follower {
     const { broker, network, handler } = this;
     const again = network.strikes() ? network.random.int(1, 4) : 0;
     const first = Math.max(0, this.delivered - again);
-    const last = network.strikes() ? network.random.int(first, broker.all.length) : broker.all.length;
+    // What was delivered before is followed by all that came after it.
+    const last = network.strikes() ? network.random.int(this.delivered, broker.all.length) : broker.all.length;
     const isWanted = (stored: StoredCommit): boolean => broker.isHeld(stored) && (this.shards?.has(shardOf(stored.ref.execution)) ?? true);
     const batch = broker.all.slice(first, last).filter(isWanted);
     if (batch.length > 0) await handler.commits(batch);

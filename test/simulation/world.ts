@@ -85,6 +85,8 @@ class World {
     await this.stepWhile(() => scheduler.now < until && !this.isSettled());
     const settledAt = scheduler.now;
     await this.stepWhile(() => scheduler.now < settledAt + STAYS_FOR_MS);
+    // Who has just taken shards over looks at what was deleted once more.
+    await this.stepWhile(() => scheduler.now < until && !this.isSettled());
     if (this.violations.length > 0) return;
     for (const violation of finalViolations(this)) this.violated(violation);
   }

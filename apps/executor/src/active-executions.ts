@@ -70,7 +70,9 @@ export class ActiveExecutions {
     const worker = async (): Promise<void> => {
       for (let ref = queue.pop(); ref; ref = queue.pop()) await this.loadOne(ref, atLeast);
     };
-    await Promise.all(Array.from({ length: LOADS_AT_ONCE }, worker));
+    // A read that goes on after another has failed would bring back what may have ended by the time it is answered.
+    const reads = await Promise.allSettled(Array.from({ length: LOADS_AT_ONCE }, worker));
+    for (const read of reads) if (read.status === 'rejected') throw read.reason;
   }
 
   /** False where another driver has taken its place. */
