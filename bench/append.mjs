@@ -2,19 +2,18 @@
 // usage: npm run build && node bench/append.mjs [--seconds 3] [--in-flight 1,100,400] [--server path,path] [--flush] [--json]
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { JetStreamLog, connectNats, provision } from '#libs/jetstream';
+import { percentile, print } from './figures.mjs';
 import { natsServers, startNats } from './nats.mjs';
+import { optionsOf } from './options.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '3' },
-    'in-flight': { type: 'string', default: '1,100,400' },
-    server: { type: 'string' },
-    /** The server's own flush interval in place of a sync at every write. */
-    flush: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
+const options = optionsOf({
+  seconds: 3,
+  'in-flight': '1,100,400',
+  server: natsServers().join(','),
+  /** The server's own flush interval in place of a sync at every write. */
+  flush: false,
+  json: false,
 });
 
 const filler = 'x'.repeat(80);
@@ -29,7 +28,7 @@ const body = (id) =>
   );
 
 const measure = async (log, inFlight) => {
-  const until = performance.now() + Number(options.seconds) * 1_000;
+  const until = performance.now() + options.seconds * 1_000;
   const latencies = [];
   const began = performance.now();
   const worker = async () => {
@@ -43,9 +42,8 @@ const measure = async (log, inFlight) => {
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
   const seconds = (performance.now() - began) / 1_000;
-  latencies.sort((a, b) => a - b);
-  const at = (share) => Number(latencies[Math.floor((latencies.length - 1) * share)].toFixed(2));
-  return { inFlight, perSecond: Math.round(latencies.length / seconds), p50Ms: at(0.5), p99Ms: at(0.99) };
+  const at = (share) => Number(percentile(latencies, share).toFixed(2));
+  return { work: `${inFlight} in flight`, commits: latencies.length, perSecond: Math.round(latencies.length / seconds), p50Ms: at(0.5), p99Ms: at(0.99) };
 };
 
 /** How fast a reader takes in, parses and hashes all that was appended. */
@@ -63,26 +61,20 @@ const measureFollow = async (log) => {
   const perSecond = Math.round(read / ((performance.now() - began) / 1_000));
   await follower.stop();
   if (read !== sequence) throw new Error(`read ${read} of ${sequence}`);
-  return { commits: read, perSecond };
+  return { work: 'follow', commits: read, perSecond };
 };
 
-const results = [];
-for (const binary of options.server?.split(',') ?? natsServers()) {
+const rows = [];
+for (const binary of options.server.split(',')) {
   const server = await startNats(binary, { sync: options.flush ? '' : 'sync_interval: always' });
   const nats = await connectNats({ url: server.url, name: 'bench', wait: true });
   await provision(nats, { logMaxBytes: 2 * 1024 ** 3 });
   const log = new JetStreamLog(nats, (message) => console.error(message));
   const version = spawnSync(binary, ['--version']).stdout.toString().trim();
   const mode = options.flush ? 'default flush' : 'sync always';
-  for (const inFlight of options['in-flight'].split(',').map(Number)) {
-    const row = { server: version, mode, ...(await measure(log, inFlight)) };
-    results.push(row);
-    if (!options.json) console.log(`${version}, ${mode}: ${inFlight} in flight: ${row.perSecond}/s, p50 ${row.p50Ms} ms, p99 ${row.p99Ms} ms`);
-  }
-  const row = { server: version, mode, follow: await measureFollow(log) };
-  results.push(row);
-  if (!options.json) console.log(`${version}, ${mode}: read ${row.follow.commits} commits at ${row.follow.perSecond}/s`);
+  for (const inFlight of options['in-flight'].split(',').map(Number)) rows.push({ server: version, mode, ...(await measure(log, inFlight)) });
+  rows.push({ server: version, mode, ...(await measureFollow(log)) });
   await nats.close();
   await server.stop();
 }
-if (options.json) console.log(JSON.stringify(results));
+print(rows, options.json);

@@ -1,13 +1,14 @@
 // What a command costs, /bin/true run as an executor runs it: without anything, with limits, in a sandbox.
-//   npm run build && node bench/commands.mjs [--count 200]
+// usage: npm run build && node bench/commands.mjs [--count 200] [--json]
 import { mkdtempSync, rmSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { createRunners, findSandbox } from '#libs/runners';
+import { print } from './figures.mjs';
+import { optionsOf } from './options.mjs';
 
-const { count } = parseArgs({ options: { count: { type: 'string', default: '200' } } }).values;
+const { count, json } = optionsOf({ count: 200, json: false });
 const folder = mkdtempSync(join(tmpdir(), 'runledger-commands-'));
 const found = await findSandbox(process.env.PATH ?? '');
 if (found.missing) console.error(`no sandbox here: ${found.missing}`);
@@ -21,7 +22,7 @@ const ways = [
 
 /** Milliseconds per command, that many at once. */
 async function measured(runner, atOnce) {
-  let left = Number(count);
+  let left = count;
   const startedAt = performance.now();
   const one = async () => {
     while (left-- > 0) {
@@ -40,7 +41,7 @@ async function measured(runner, atOnce) {
     }
   };
   await Promise.all(Array.from({ length: atOnce }, one));
-  return (performance.now() - startedAt) / Number(count);
+  return Number(((performance.now() - startedAt) / count).toFixed(1));
 }
 
 const runners = ways.map(([name, limits, options]) => [
@@ -53,10 +54,11 @@ const runners = ways.map(([name, limits, options]) => [
   }).get('command'),
 ]);
 for (const [, runner] of runners) await measured(runner, 2);
-console.log(`ms per /bin/true, ${count} of them: one after another / 8 at once`);
+const rows = [];
 for (let round = 1; round <= 3; round++) {
-  for (const [name, runner] of runners) {
-    console.log(`${round}  ${name.padEnd(28)} ${(await measured(runner, 1)).toFixed(1)} / ${(await measured(runner, 8)).toFixed(1)}`);
+  for (const [way, runner] of runners) {
+    rows.push({ round, way, 'ms, one after another': await measured(runner, 1), 'ms, 8 at once': await measured(runner, 8) });
   }
 }
+print(rows, json);
 rmSync(folder, { recursive: true, force: true });

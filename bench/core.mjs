@@ -1,11 +1,10 @@
 // CPU time that the pure core takes for big plans: one execution decided commit by commit as an executor does, and long histories folded.
 // usage: npm run build && node bench/core.mjs [--tasks 100,1000,2000,5000,10000] [--json]
-import { parseArgs } from 'node:util';
 import { decide, fold, initial, next } from '#libs/execution';
+import { print } from './figures.mjs';
+import { optionsOf } from './options.mjs';
 
-const { values: options } = parseArgs({
-  options: { tasks: { type: 'string', default: '100,1000,2000,5000,10000' }, json: { type: 'boolean', default: false } },
-});
+const options = optionsOf({ tasks: '100,1000,2000,5000,10000', json: false });
 
 const context = (cause) => ({ now: Date.parse('2026-01-01T00:00:00Z'), cause, actor: 'bench', correlationId: 'bench' });
 const planOf = (count, dependsOn) => ({
@@ -77,12 +76,5 @@ measure(200); // Just-in-time compilation is not what is measured.
 const small = timed(() => {
   for (let i = 0; i < 20_000; i++) run(planOf(1, apart), 200);
 });
-const figures = {
-  smallPlansPerCpuSecond: Math.round(20_000 / (small.ms / 1000)),
-  bigPlans: options.tasks.split(',').map(Number).map(measure),
-};
-if (options.json) console.log(JSON.stringify(figures, null, 2));
-else {
-  console.log(`plans of one task: ${figures.smallPlansPerCpuSecond} per CPU second`);
-  console.table(figures.bigPlans);
-}
+if (!options.json) console.log(`plans of one task: ${Math.round(20_000 / (small.ms / 1000))} per CPU second`);
+print(options.tasks.split(',').map(Number).map(measure), options.json);

@@ -1,27 +1,16 @@
 // Executions per second over HTTP with every app running, and where the time goes.
-// usage: npm run build && node bench/executions.mjs [--count 2000] [--clients 100] [--tasks 1] [--json]
-import { parseArgs } from 'node:util';
+// usage: npm run build && node bench/executions.mjs [--count 2000] [--clients 100] [--tasks 1] [--runner noop|command] [--json]
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { percentile, print } from './figures.mjs';
+import { optionsOf } from './options.mjs';
 import { startStack } from './stack.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    count: { type: 'string', default: '2000' },
-    clients: { type: 'string', default: '100' },
-    tasks: { type: 'string', default: '1' },
-    runner: { type: 'string', default: 'noop' },
-    json: { type: 'boolean', default: false },
-  },
-});
-const count = Number(options.count);
-const clients = Number(options.clients);
+const { count, clients, runner, json, ...options } = optionsOf({ count: 2000, clients: 100, tasks: 1, runner: 'noop', json: false });
 
 const { call, connect, usage, stop } = await startStack({ clients });
 
 /** CPU seconds so far, by what each process of this run is. */
 const cpu = () => Object.fromEntries(Object.entries(usage()).map(([name, { cpuSeconds }]) => [name, cpuSeconds]));
-
-const percentile = (sorted, p) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))];
 
 try {
   const nc = await connect();
@@ -52,10 +41,10 @@ try {
     if (latencies.length === total) finished();
   };
 
-  const tasks = Array.from({ length: Number(options.tasks) }, (_, i) => ({
+  const tasks = Array.from({ length: options.tasks }, (_, i) => ({
     id: `t${i}`,
-    runner: options.runner,
-    ...(options.runner === 'command' && { input: { argv: ['/bin/true'] } }),
+    runner,
+    ...(runner === 'command' && { input: { argv: ['/bin/true'] } }),
     ...(i > 0 && { dependsOn: [`t${i - 1}`] }),
   }));
   const body = JSON.stringify({ plan: { name: 'bench', tasks } });
@@ -112,27 +101,23 @@ try {
   await messages.close();
   await nc.drain();
 
-  const sorted = latencies.toSorted((a, b) => a - b);
-  const acceptSorted = accepts.toSorted((a, b) => a - b);
-  const lagSorted = lags.toSorted((a, b) => a - b);
   const seconds = (to - from) / 1000;
   const figures = {
     executions: count,
     clients,
-    tasksEach: Number(options.tasks),
-    runner: options.runner,
+    tasksEach: options.tasks,
+    runner,
     executionsPerSecond: Math.round(count / seconds),
     acceptedPerSecond: Math.round(count / ((accepted - from) / 1000)),
-    acceptMs: { p50: percentile(acceptSorted, 0.5).toFixed(1), p99: percentile(acceptSorted, 0.99).toFixed(1) },
-    requestToCompletedMs: { p50: percentile(sorted, 0.5).toFixed(1), p99: percentile(sorted, 0.99).toFixed(1) },
-    statusLagMs: lagSorted.length > 0 ? { p50: percentile(lagSorted, 0.5).toFixed(0), p99: percentile(lagSorted, 0.99).toFixed(0) } : 'too short to sample',
+    acceptMs: { p50: percentile(accepts, 0.5).toFixed(1), p99: percentile(accepts, 0.99).toFixed(1) },
+    requestToCompletedMs: { p50: percentile(latencies, 0.5).toFixed(1), p99: percentile(latencies, 0.99).toFixed(1) },
+    statusLagMs: lags.length > 0 ? { p50: percentile(lags, 0.5).toFixed(0), p99: percentile(lags, 0.99).toFixed(0) } : 'too short to sample',
     commitsPerExecution: (commits / count).toFixed(2),
     cpuSecondsPerThousand: Object.fromEntries(
       Object.entries(after).map(([name, value]) => [name, (((value - (before[name] ?? 0)) / count) * 1000).toFixed(2)]),
     ),
   };
-  if (options.json) console.log(JSON.stringify(figures, null, 2));
-  else console.table(Object.fromEntries(Object.entries(figures).map(([key, value]) => [key, typeof value === 'object' ? JSON.stringify(value) : value])));
+  print(figures, json);
 } finally {
   await stop();
 }

@@ -1,15 +1,14 @@
 // A long history read from a real log and folded, as a gateway does it for a command, and an executor for an execution that it takes over.
 // usage: npm run build && node bench/history.mjs [--tasks 5000] [--rounds 5] [--json]
 import { randomUUID } from 'node:crypto';
-import { parseArgs } from 'node:util';
 import { decide, next } from '#libs/execution';
 import { JetStreamLog, connectNats, provision } from '#libs/jetstream';
 import { append, load, replay, submit, unborn } from '#libs/ledger';
+import { print } from './figures.mjs';
 import { natsServers, startNats } from './nats.mjs';
+import { optionsOf } from './options.mjs';
 
-const { values: options } = parseArgs({
-  options: { tasks: { type: 'string', default: '5000' }, rounds: { type: 'string', default: '5' }, json: { type: 'boolean', default: false } },
-});
+const options = optionsOf({ tasks: 5000, rounds: 5, json: false });
 
 const server = await startNats(natsServers()[0]);
 const nats = await connectNats({ url: server.url, name: 'bench', wait: true });
@@ -18,7 +17,7 @@ try {
   const log = new JetStreamLog(nats, (message) => console.error(message));
   const ref = { tenant: 'bench', execution: randomUUID() };
   const context = (cause) => ({ now: Date.now(), cause, actor: 'bench', correlationId: 'bench' });
-  const tasks = Array.from({ length: Number(options.tasks) }, (_, i) => ({ id: `t${i}`, runner: 'noop', input: {}, dependsOn: i === 0 ? [] : [`t${i - 1}`] }));
+  const tasks = Array.from({ length: options.tasks }, (_, i) => ({ id: `t${i}`, runner: 'noop', input: {}, dependsOn: i === 0 ? [] : [`t${i - 1}`] }));
   let { execution } = await submit(log, ref, { type: 'RequestExecution', plan: { name: 'bench', tasks }, name: 'bench', labels: {}, input: {}, dialect: 'canonical' }, context('request'));
   const tell = async (command, cause) => (execution = await append(log, execution, decide(command, execution.state, context(cause))));
   // An event or two a commit.
@@ -27,7 +26,7 @@ try {
     await tell({ type: 'RecordOutcome', taskId, attempt: 1, outcome: { ok: true, result: {} } }, taskId);
   }
   const rounds = [];
-  for (let i = 0; i < Number(options.rounds); i++) {
+  for (let i = 0; i < options.rounds; i++) {
     const from = performance.now();
     const history = await log.history(ref);
     const read = performance.now();
@@ -37,8 +36,7 @@ try {
   const from = performance.now();
   await load(log, ref);
   rounds.push({ commits: execution.version, status: execution.state.status, allMs: Math.round(performance.now() - from) });
-  if (options.json) console.log(JSON.stringify(rounds, null, 2));
-  else console.table(rounds);
+  print(rounds, options.json);
 } finally {
   await nats.close();
   await server.stop();
