@@ -112,6 +112,31 @@ describe('run', () => {
     open();
     expect(await running.ended).toMatchObject({ code: 0, out: 'begun\nrested\n' });
   }, 60_000);
+
+  it('shows each event once to who watches while the gateway is killed again and again', async () => {
+    const tasks = Array.from({ length: 8 }, gate).map(({ script, open }, index) => ({
+      open,
+      task: { id: `t${index}`, runner: 'command', input: { argv: ['sh', '-c', `echo begun ${index}; ${script}; echo rested ${index}`] }, dependsOn: index === 0 ? [] : [`t${index - 1}`] },
+    }));
+    const plan = JSON.stringify({ name: 'watched', tasks: tasks.map(({ task }) => task) });
+    const id = (await cli(platform, ['run', '--plan', '-', '--detach'], plan).ended).out.trim();
+    const watching = [run('watch', id, '--json'), run('events', id, '--follow', '--json'), run('output', id, '--follow', '--task', 't7')];
+    const [watch] = watching;
+    for (const [index, { open }] of tasks.entries()) {
+      await eventually(() => watch?.out().includes(`begun ${index}`), { timeoutMs: 20_000, what: `task ${index} to run` });
+      if (index % 3 === 1) await platform.killAndAwaitReturn('apps/gateway/');
+      open();
+    }
+    const [watched, followed, output] = await Promise.all(watching.map(({ ended }) => ended));
+    const { body } = await platform.get(`/api/v1/executions/${id}/events?limit=1000`);
+    const lines = (watched?.out ?? '').trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.filter(({ kind }) => kind === 'event').map(({ kind: _, ...event }) => event)).toEqual(body['events']);
+    expect(lines.filter(({ kind }) => kind === 'output').map(({ text }) => text).join('')).toBe(tasks.map((_, index) => `begun ${index}\nrested ${index}\n`).join(''));
+    expect((followed?.out ?? '').trim().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual(body['events']);
+    expect(output?.out).toBe('begun 7\nrested 7\n');
+    expect([watched?.code, followed?.code, output?.code]).toEqual([0, 0, 0]);
+    expect(watched?.err).toMatch(/no answer from .*; trying again/);
+  }, 90_000);
 });
 
 describe('looking', () => {

@@ -91,8 +91,8 @@ export class Api {
   }
 
   /** Bytes as they come, for as long as they do. */
-  async download(path: string, query: Query = {}): Promise<Readable> {
-    const answer = await this.send('GET', withQuery(path, query), {});
+  async download(path: string, query: Query = {}, signal?: AbortSignal): Promise<Readable> {
+    const answer = await this.send('GET', withQuery(path, query), {}, { ...(signal && { signal }) });
     if (!answer.ok || !answer.body) throw refusal(answer.status, await answer.text());
     return Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
   }
@@ -108,16 +108,16 @@ export class Api {
       yield Buffer.from(`\r\n--${boundary}--\r\n`);
     }
     const headers = { 'content-type': `multipart/form-data; boundary=${boundary}`, 'idempotency-key': randomUUID() };
-    const answer = await this.send('POST', path, headers, ReadableStream.from(form()));
+    const answer = await this.send('POST', path, headers, { body: ReadableStream.from(form()) });
     const text = await answer.text();
     if (!answer.ok) throw refusal(answer.status, text);
     return JSON.parse(text) as T;
   }
 
   /** What a file goes through takes as long as it takes. */
-  private async send(method: string, path: string, headers: Readonly<Record<string, string>>, body?: ReadableStream): Promise<Response> {
+  private async send(method: string, path: string, headers: Readonly<Record<string, string>>, more: { readonly body?: ReadableStream; readonly signal?: AbortSignal }): Promise<Response> {
     try {
-      return await fetch(this.base + path, { method, headers: { ...this.identity, ...headers }, ...(body && { body, duplex: 'half' }) });
+      return await fetch(this.base + path, { method, headers: { ...this.identity, ...headers }, ...more, ...(more.body && { duplex: 'half' }) });
     } catch (error) {
       throw new CliError(EXIT.unavailable, 'CONNECTION_LOST', `no answer from ${this.base} (${reasonOf(error)}); is Runledger up there? Set --url or RUNLEDGER_URL, or start it: runledger up`);
     }

@@ -1,4 +1,6 @@
-import type { Reader } from './api.js';
+import { PassThrough, type Readable } from 'node:stream';
+import { eventually } from '#libs/testing';
+import type { Api } from './api.js';
 import { CliError } from './cli-error.js';
 import type { Chunk, ReadEvent } from './executions-api.js';
 import { follow, nextPause } from './follow.js';
@@ -6,11 +8,15 @@ import { follow, nextPause } from './follow.js';
 const at = (ms: number): string => new Date(Date.parse('2026-01-01T00:00:00Z') + ms).toISOString();
 const envelope = { id: 'i', storedAt: at(0), cause: 'c', actor: 'a', correlationId: 'k' };
 const event = (type: string, ms: number, sequence: number): ReadEvent =>
-  ({ ...envelope, type, at: at(ms), position: `${sequence}/0`, data: {} }) as ReadEvent;
+  ({ ...envelope, type, at: at(ms), position: `${sequence}/0`, data: type.startsWith('Task') ? { taskId: 't' } : {} }) as ReadEvent;
 const chunk = (position: number, ms: number): Chunk => ({ position, task: 't', attempt: 1, stream: 'stdout', time: at(ms), text: `${position}` });
 
+type Asked = Pick<Api, 'get' | 'download'>;
+
+const refused = (): Promise<Readable> => Promise.reject(new CliError(4, 'STREAMS_FULL', 'no room'));
+
 /** Answers each request with the next page of its kind; an error is thrown. */
-const scripted = (events: readonly (ReadEvent[] | Error)[], output: readonly (Chunk[] | Error)[]) => {
+const scripted = (events: readonly (ReadEvent[] | Error)[], output: readonly (Chunk[] | Error)[], download: Asked['download'] = refused) => {
   const asked: string[] = [];
   const turns = { events: [...events], output: [...output] };
   const get = (path: string, query: { after?: string | number } = {}): Promise<unknown> => {
@@ -19,10 +25,10 @@ const scripted = (events: readonly (ReadEvent[] | Error)[], output: readonly (Ch
     const turn = turns[kind].shift() ?? [];
     return turn instanceof Error ? Promise.reject(turn) : Promise.resolve({ [kind === 'events' ? 'events' : 'chunks']: turn, next: null });
   };
-  return { api: { get } as Reader, asked };
+  return { api: { get, download } as Asked, asked };
 };
 
-const run = async (api: Reader, signal = new AbortController().signal) => {
+const run = async (api: Asked, signal = new AbortController().signal) => {
   const taken: string[] = [];
   const troubles: string[] = [];
   const end = await follow(api, 'e1', {
@@ -57,6 +63,40 @@ describe('following', () => {
     await expect(run(scripted([away], []).api)).rejects.toBe(away);
     const missing = new CliError(3, 'EXECUTION_NOT_FOUND', 'none');
     await expect(run(scripted([missing], []).api)).rejects.toBe(missing);
+  });
+
+  it('looks for events when the stream says that there are some, and for output while a task runs', async () => {
+    const stream = new PassThrough();
+    const opened: unknown[] = [];
+    const { api, asked } = scripted([[event('ExecutionRequested', 0, 1)], [event('TaskStarted', 1, 2)], [event('ExecutionCompleted', 9, 3)]], [], (path, query) => {
+      opened.push([path, query]);
+      return Promise.resolve(stream);
+    });
+    const running = run(api);
+    await eventually(() => stream.listenerCount('data') > 0, { what: 'the stream to be opened' });
+    stream.write('data: {}\n\n');
+    await eventually(() => asked.length > 6, { what: 'some looks at output' });
+    expect(asked.slice(2)).toEqual(['events 1/0', ...asked.slice(3).map(() => 'output 0')]);
+    stream.write('data: {}\n\n');
+    expect((await running).taken).toEqual(['1/0', '2/0', '3/0']);
+    expect(asked.filter((question) => question.startsWith('events'))).toEqual(['events 0/0', 'events 1/0', 'events 2/0']);
+    expect(opened).toEqual([['/executions/e1/stream', { after: '1/0' }]]);
+    expect(stream.destroyed).toBe(true);
+  });
+
+  it('looks by itself once the stream has broken, and opens it again behind what it has read', async () => {
+    const streams: PassThrough[] = [];
+    const { api } = scripted([[event('ExecutionRequested', 0, 1)], [event('ExecutionStarted', 1, 2)], [event('ExecutionCompleted', 9, 3)]], [], (_, query) => {
+      const stream = Object.assign(new PassThrough(), { after: query?.['after'] });
+      stream.write('retry: 1000\n\n');
+      streams.push(stream);
+      return Promise.resolve(stream);
+    });
+    const running = run(api);
+    await eventually(() => streams[0]?.listenerCount('data') === 1, { what: 'the stream to be opened' });
+    streams[0]?.destroy(new Error('connection reset'));
+    expect((await running).taken).toEqual(['1/0', '2/0', '3/0']);
+    expect(streams[1]).toMatchObject({ after: '2/0', destroyed: true });
   });
 
   it('ends when it is asked to', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Reader } from './api.js';
-import { type Chunk, type OutputWanted, type ReadEvent, readAllOutput, readEvents } from './executions-api.js';
+import type { Api } from './api.js';
+import { ChangeSignal } from './change-signal.js';
+import { type Chunk, type OutputWanted, type ReadEvent, pathOf, readAllOutput, readEvents } from './executions-api.js';
 import { Patience } from './patience.js';
 
 const SHORTEST_MS = 50;
@@ -18,6 +19,10 @@ const ends: Readonly<Record<string, End>> = {
 export const nextPause = (last: number, news: boolean): number =>
   news ? SHORTEST_MS : Math.min(LONGEST_MS, Math.round(last * 1.5));
 
+/** What has an end, and may write until then. */
+const opens = /^TaskStarted$/;
+const closes = /^Task(Completed|Failed|TimedOut|Cancelled)$/;
+
 export type Following = {
   /** What is new, in the order in which it happened. */
   readonly take: (news: readonly (ReadEvent | Chunk)[]) => void;
@@ -32,39 +37,60 @@ export type Following = {
 
 const timeOf = (item: ReadEvent | Chunk): string => ('type' in item ? item.at : item.time);
 
-/** Follows an execution from its beginning to its end. The server may go away in between, not at the start. */
-export const follow = async (api: Reader, id: string, following: Following): Promise<End> => {
+/**
+ * Follows an execution from its beginning to its end. The server may go away in between, not at the start. Events are read when its
+ * stream says that there are some, or now and then while there is no stream; output also while a task runs, as no event tells of it.
+ */
+export const follow = async (api: Pick<Api, 'get' | 'download'>, id: string, following: Following): Promise<End> => {
   const { signal, output, events: wanted = true } = following;
   let [position, outputPosition, wait] = ['0/0', 0, SHORTEST_MS];
   const patience = new Patience(following.trouble);
+  const changes = new ChangeSignal(api, `${pathOf(id)}/stream`);
+  const running = new Set<string>();
   let begun = false;
 
-  const look = async (): Promise<{ readonly news: number; readonly end: End | undefined }> => {
+  const look = async (forEvents: boolean): Promise<{ readonly news: number; readonly end: End | undefined }> => {
     // Output is stored before the event that ends its attempt: read in this order, none is missed.
-    const events = await readEvents(api, id, position);
+    const events = forEvents ? await readEvents(api, id, position) : [];
     begun = true;
     const chunks = output === undefined ? [] : await readAllOutput(api, id, outputPosition, output);
     position = events[events.length - 1]?.position ?? position;
     outputPosition = chunks[chunks.length - 1]?.position ?? outputPosition;
+    for (const { type, data } of events) {
+      if (!('taskId' in data) || data.taskId === undefined) continue;
+      if (opens.test(type)) running.add(data.taskId);
+      if (closes.test(type)) running.delete(data.taskId);
+    }
     const news = [...(wanted ? events : []), ...chunks].sort((a, b) => Date.parse(timeOf(a)) - Date.parse(timeOf(b)));
     if (news.length > 0) following.take(news);
     const end = events.map(({ type }) => ends[type]).find((known) => known !== undefined);
     return { news: events.length + chunks.length, end };
   };
 
-  for (;;) {
-    signal.throwIfAborted();
-    let news = false;
-    try {
-      const seen = await look();
-      patience.restored();
-      if (seen.end !== undefined) return seen.end;
-      news = seen.news > 0;
-    } catch (error) {
-      if (!begun) throw error;
-      patience.bear(error);
+  try {
+    for (let isDue = true; ; isDue = changes.taken() || isDue) {
+      signal.throwIfAborted();
+      let news = false;
+      try {
+        const seen = await look(isDue);
+        patience.restored();
+        if (seen.end !== undefined) return seen.end;
+        news = seen.news > 0;
+        isDue = false;
+        changes.open(position);
+      } catch (error) {
+        if (!begun) throw error;
+        patience.bear(error);
+        isDue = true;
+      }
+      wait = nextPause(wait, news);
+      // What comes in a burst is read at once.
+      await pause(SHORTEST_MS, undefined, { signal });
+      const isQuiet = changes.isLive && !isDue && (output === undefined || running.size === 0);
+      await changes.wait(isQuiet ? undefined : wait, signal);
+      isDue ||= !changes.isLive;
     }
-    wait = nextPause(wait, news);
-    await pause(wait, undefined, { signal });
+  } finally {
+    changes.close();
   }
 };
