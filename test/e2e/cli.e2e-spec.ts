@@ -130,7 +130,7 @@ describe('run', () => {
     const [watched, followed, output] = await Promise.all(watching.map(({ ended }) => ended));
     const { body } = await platform.get(`/api/v1/executions/${id}/events?limit=1000`);
     const lines = (watched?.out ?? '').trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
-    expect(lines.filter(({ kind }) => kind === 'event').map(({ kind: _, ...event }) => event)).toEqual(body['events']);
+    expect(lines.filter(({ kind }) => kind === 'event')).toEqual((body['events'] as object[]).map((event) => ({ kind: 'event', ...event })));
     expect(lines.filter(({ kind }) => kind === 'output').map(({ text }) => text).join('')).toBe(tasks.map((_, index) => `begun ${index}\nrested ${index}\n`).join(''));
     expect((followed?.out ?? '').trim().split('\n').map((line) => JSON.parse(line) as unknown)).toEqual(body['events']);
     expect(output?.out).toBe('begun 7\nrested 7\n');
