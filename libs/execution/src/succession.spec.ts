@@ -7,11 +7,12 @@ import { type Succession, successorOf } from './succession.js';
 /** What has happened, each step having changed something. */
 const history = (...steps: readonly Step[]): readonly Event[] => {
   const events: Event[] = [];
+  let state = initial;
   steps.forEach((step, index) => {
-    const state = fold(initial, events);
     const decided = decide(step, state, { now: T0 + (step.at ?? index), cause: `command-${index}`, actor: 'ada', correlationId: 'c' });
     expect([step.type, decided.length > 0]).toEqual([step.type, true]);
     events.push(...decided);
+    state = fold(state, decided);
   });
   return events;
 };
