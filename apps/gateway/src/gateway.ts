@@ -145,7 +145,7 @@ export const startGateway = async (
   };
   const secrets = new SecretStore(nats, keyring);
   const reads = new ExecutionReads(log, readModels, async () => new Set((await Members.list(nats)).keys()));
-  const feed = new FeedReader(nats);
+  const feed = new FeedReader(nats, alarm);
   const webSockets = new WebSockets();
   const counts = (principal: Principal): boolean => authenticator?.counts(principal) ?? true;
   const followers = new Followers(hubOptions(settings), counts);

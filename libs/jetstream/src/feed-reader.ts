@@ -1,5 +1,6 @@
 import { LogError } from '#libs/ledger';
 import type { Nats } from './connection.js';
+import { FeedTroubles } from './feed-troubles.js';
 import { OrderedPull } from './pull.js';
 import { type LeaderMessage, directRange, jetStreamApi, leaderGet } from './read.js';
 
@@ -14,12 +15,14 @@ export const isBehind = (a: FeedPlace, b: FeedPlace): boolean => a.sequence > b.
 const RETRY_MS = 250;
 const BATCH_MAX = 500;
 
-const placeOf = (text: string | undefined): FeedPlace => {
-  const [sequence = 0, index = -1] = (text ?? '0/-1').split('/').map(Number);
-  return { sequence, index };
+
+/** Undefined for what the feed's publisher has not written. */
+const placeOf = (text = ''): FeedPlace | undefined => {
+  const [, sequence, index] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
+  return sequence === undefined ? undefined : { sequence: Number(sequence), index: Number(index) };
 };
 
-const placeIn = ({ headers }: LeaderMessage): FeedPlace => placeOf(/^Runledger-Position: *(\S+)/im.exec(headers)?.[1]);
+const placeIn = ({ headers }: LeaderMessage): FeedPlace | undefined => placeOf(/^Runledger-Position: *(\S+)/im.exec(headers)?.[1]);
 
 export type FeedFollowing = {
   /** Where to go on; undefined: `backlog` events before the end. */
@@ -36,10 +39,15 @@ export type FeedFollowing = {
 
 /** Reads the public feed: stream FEED, one CloudEvent a message, in the order of their places in the log. */
 export class FeedReader {
-  constructor(private readonly nats: Nats) {}
+  /** `alarm` hears of what keeps a follower from going on, once each time, unless it is that there is no broker. */
+  constructor(
+    private readonly nats: Nats,
+    private readonly alarm: (message: string) => void,
+  ) {}
 
-  /** Goes on by itself until it is stopped, also when the broker was away or the feed was rebuilt. */
+  /** Goes on by itself until it is stopped, also when the broker was away or the feed was rebuilt. What `opened` or `take` throws is told, and they get the same again. */
   follow(following: FeedFollowing): { readonly stop: () => Promise<void> } {
+    const troubles = new FeedTroubles(this.alarm);
     let stopped = false;
     let pull: OrderedPull | undefined;
     let endPause = (): void => undefined;
@@ -48,13 +56,15 @@ export class FeedReader {
         try {
           const { next, from } = await this.begin(following.place(), following.backlog);
           pull = await OrderedPull.open(this.nats, 'FEED', ['events.>'], next);
-          await following.opened(from);
+          await troubles.within(following.opened(from));
           while (!stopped) {
             const messages = await pull.next(BATCH_MAX);
-            if (!stopped && messages.length > 0) await following.take(messages.map(({ data }) => data));
+            if (!stopped && messages.length > 0) await troubles.within(following.take(messages.map(({ data }) => data)));
+            troubles.over();
           }
-        } catch {
+        } catch (error) {
           // The broker is away, or the consumer was lost with it: made anew until it is stopped.
+          if (!stopped && this.nats.connected) troubles.heard(error);
         }
         pull?.close();
         if (stopped) return;
@@ -87,8 +97,7 @@ export class FeedReader {
     const { next, from } = await this.begin(after, 0);
     if (isBehind(from, after)) return undefined;
     const { messages, more } = await directRange(this.nats, 'FEED', `events.${tenant}.>`, { from: next, limit });
-    const last = messages[messages.length - 1];
-    const upTo = placeOf(last?.header('Runledger-Position'));
+    const upTo = messages.map((message) => placeOf(message.header('Runledger-Position'))).findLast((place) => place !== undefined) ?? after;
     return { bodies: messages.map(({ data }) => data), upTo: more || !isBehind(end, upTo) ? upTo : end };
   }
 
@@ -100,7 +109,7 @@ export class FeedReader {
   /** Place of the last event. */
   private async end(): Promise<FeedPlace> {
     const last = await leaderGet(this.nats, 'FEED', { last_by_subj: 'events.>' });
-    return last ? placeIn(last) : FEED_START;
+    return (last && placeIn(last)) ?? FEED_START;
   }
 
   /** The sequence of FEED to read from, and the place that this is behind of. */
@@ -112,8 +121,8 @@ export class FeedReader {
     // It is to be built anew, from the start.
     if (messages === 0) return { next: last + 1, from: after ?? FEED_START };
     const next = after === undefined ? Math.max(first, last + 1 - backlog) : await this.firstBehind(after, first, last);
-    if (next > first) return { next, from: after ?? (await this.placeAt(next - 1)) };
-    return { next: first, from: (await this.beginsWithTheLog(first)) ? (after ?? FEED_START) : later(await this.placeAt(first), after) };
+    if (next > first) return { next, from: after ?? (await this.mustHavePlace(next - 1)) };
+    return { next: first, from: (await this.beginsWithTheLog(first)) ? (after ?? FEED_START) : later((await this.placeAt(first)) ?? FEED_START, after) };
   }
 
   /** By halves: places only grow. */
@@ -121,23 +130,36 @@ export class FeedReader {
     let [low, high] = [first, last + 1];
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if (isBehind(await this.placeAt(middle), after)) high = middle;
+      const place = await this.placeAt(middle);
+      if (!place || isBehind(place, after)) high = middle;
       else low = middle + 1;
     }
     return low;
   }
 
-  private async placeAt(sequence: number): Promise<FeedPlace> {
-    const message = await leaderGet(this.nats, 'FEED', { seq: sequence, next_by_subj: 'events.>' });
-    if (message) return placeIn(message);
-    throw new LogError('LOG_UNAVAILABLE', 'stream FEED has lost messages while it was read; try again in a moment');
+  /** Of the first event at a sequence of FEED or behind it; undefined where only others' messages are left. */
+  private async placeAt(sequence: number): Promise<FeedPlace | undefined> {
+    for (let seq = sequence; ; ) {
+      const message = await leaderGet(this.nats, 'FEED', { seq, next_by_subj: 'events.>' });
+      if (!message && seq === sequence) throw new LogError('LOG_UNAVAILABLE', 'stream FEED has lost messages while it was read; try again in a moment');
+      const place = message && placeIn(message);
+      if (!message || place) return place;
+      seq = message.sequence + 1;
+    }
+  }
+
+  private async mustHavePlace(sequence: number): Promise<FeedPlace> {
+    const place = await this.placeAt(sequence);
+    if (place) return place;
+    throw new LogError('LOG_UNAVAILABLE', `stream FEED has nothing but messages of somebody else from ${sequence} on; remove them, and who may publish to events.> beside the projector`);
   }
 
   /** Whether nothing of the log was published before this message and is gone from the feed. */
   private async beginsWithTheLog(first: number): Promise<boolean> {
-    const { sequence, index } = await this.placeAt(first);
+    const place = await this.placeAt(first);
+    if (!place) return false;
     const start = await leaderGet(this.nats, 'LOG', { seq: 1, next_by_subj: 'log.>' });
-    return index === 0 && sequence <= (start?.sequence ?? 0);
+    return place.index === 0 && place.sequence <= (start?.sequence ?? 0);
   }
 }
 

@@ -259,6 +259,25 @@ it('repeats nothing when the feed is built anew, and ends all streams when the l
   expect(anew.positions).toEqual(['1/0']);
 });
 
+it('tells of a message that is no event, once, and hands on what stands around it', async () => {
+  const { requestFor, opened, open, feed, alarms, all } = stage({ recentEvents: 1 });
+  await opened();
+  const sink = open(tenant);
+  await settled();
+  for (const ref of [one, two]) await requestFor(ref);
+  const [first, second] = feed.bodies;
+  const garbage = ['not JSON', 'null', '{"position":"1/0"}', '{"tenant":"t","execution":"e1","type":"x","position":"1/x","data":{}}'].map((text) => Buffer.from(text));
+  for (let n = 0; n < 2; n++) await feed.following?.take([first, ...garbage, second] as Buffer[]);
+  expect(sink.positions).toEqual(all());
+  expect(alarms).toHaveLength(garbage.length);
+  // Also to who comes back to where the last events do not reach.
+  feed.page = () => Promise.resolve({ bodies: [first, ...garbage, second] as Buffer[], upTo: { sequence: 2, index: 0 } });
+  const late = open(tenant, FEED_START);
+  await settled();
+  expect(late.positions).toEqual(all());
+  expect(alarms).toHaveLength(garbage.length);
+});
+
 it('knows labels of executions that were requested before it was started', async () => {
   const { requestFor, commit, opened, open, feed } = stage();
   await requestFor(one, { team: 'red' });

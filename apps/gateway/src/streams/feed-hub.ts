@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { ExecutionRef } from '#libs/contracts';
 import { type FeedPlace, type FeedReader, Slots, isBehind } from '#libs/jetstream';
 import { type LogStore, type StoredCommit } from '#libs/ledger';
@@ -5,7 +6,7 @@ import { feedEvent } from '#libs/projections';
 import type { Settings } from '#libs/platform';
 import { Problem } from '../problem.js';
 import type { StreamFilter } from './filter.js';
-import { Frame } from './frame.js';
+import { Frame, cursorOf } from './frame.js';
 import { ExecutionLabels } from './labels.js';
 import type { Sink } from './sink.js';
 import { Seats } from './seats.js';
@@ -39,6 +40,8 @@ export const hubOptions = ({ streams, tenants }: Pick<Settings, 'streams' | 'ten
 const CHECK_MS = 1_000;
 const COMMITS = 200;
 const EVENTS = 500;
+/** Messages that nobody can read, of which it is remembered that they were told of. */
+const UNREADABLE = 1_000;
 /** Reads at once for those who catch up. */
 const READS = 16;
 
@@ -58,6 +61,8 @@ export class FeedHub {
     page: (filter, place) => this.slots.take(() => this.page(filter, place)),
     learn: (frames) => this.labels.learn(frames),
   };
+  /** Digests of what was told of. */
+  private readonly unreadable = new Set<string>();
   private all = new Set<Subscription>();
   private following: { readonly stop: () => Promise<void> } | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -142,7 +147,7 @@ export class FeedHub {
   }
 
   private async take(bodies: readonly Uint8Array[]): Promise<void> {
-    const frames = bodies.map((body) => Frame.of(body));
+    const frames = this.readable(bodies, cursorOf(this.window.end));
     if (frames.some(({ place }) => !isBehind(place, this.window.end))) await this.mustBeSameLog();
     for (const frame of frames) this.labels.note(frame);
     const labelled = new Set([...this.all].flatMap(({ wanted: { filter } }) => (filter.labels ? [filter.tenant] : [])));
@@ -179,7 +184,7 @@ export class FeedHub {
   private async page({ tenant, execution }: StreamFilter, place: FeedPlace): Promise<Page | undefined> {
     if (execution !== undefined) return await this.pageOfLog({ tenant, execution }, place);
     const page = await this.feed.page(tenant, place, EVENTS);
-    return page && { frames: page.bodies.map((body) => Frame.of(body)), upTo: page.upTo };
+    return page && { frames: this.readable(page.bodies, cursorOf(place)), upTo: page.upTo };
   }
 
   /** The log knows all of an execution, also what the feed has not heard of yet. */
@@ -190,6 +195,21 @@ export class FeedHub {
     const frames = commits.flatMap(framesOf).filter((frame) => isBehind(frame.place, place));
     const last = frames[frames.length - 1];
     return { frames, upTo: last ? last.place : start };
+  }
+
+  /** What is none of the feed's events is told, once, and holds nobody up: events of the log are written by the projector alone. */
+  private readable(bodies: readonly Uint8Array[], after: string): readonly Frame[] {
+    return bodies.flatMap((body) => {
+      try {
+        return [Frame.of(body)];
+      } catch (error) {
+        const digest = createHash('sha256').update(body).digest('hex');
+        if (this.unreadable.has(digest)) return [];
+        if (this.unreadable.size < UNREADABLE) this.unreadable.add(digest);
+        this.alarm(`stream FEED holds what is not an event, behind position ${after}: ${String(error)}; it is passed over. See who may publish to events.> beside the projector; purge FEED, and it is built anew`);
+        return [];
+      }
+    });
   }
 
   private check(now: number): void {

@@ -27,13 +27,16 @@ export class Frame {
     private readonly body: Uint8Array,
   ) {}
 
-  /** `body`: JSON of a CloudEvent. Throws SyntaxError. */
+  /** `body`: JSON of a CloudEvent as the feed has them. Throws Error for anything else. */
   static of(body: Uint8Array): Frame {
     type Envelope = { tenant: string; execution: string; position: string; type: string; data: { taskId?: string; labels?: Labels } };
-    const { tenant, execution, position, type, data } = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) as Envelope;
-    const [sequence = 0, index = 0] = position.split('/').map(Number);
+    const { tenant, execution, position, type, data } = (JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString()) ?? {}) as Partial<Envelope>;
+    const [, sequence, index] = /^(\d+)\/(\d+)$/.exec(String(position)) ?? [];
+    if (typeof tenant !== 'string' || typeof execution !== 'string' || typeof type !== 'string' || sequence === undefined || typeof data !== 'object' || data === null) {
+      throw new Error('JSON, but not an event as the feed has them');
+    }
     const name = type.slice(type.lastIndexOf('.') + 1);
-    const frame = new Frame({ tenant, execution }, { sequence, index }, name, data.taskId, body);
+    const frame = new Frame({ tenant, execution }, { sequence: Number(sequence), index: Number(index) }, name, data.taskId, body);
     if (name === 'ExecutionRequested') frame.labels = data.labels ?? {};
     return frame;
   }
