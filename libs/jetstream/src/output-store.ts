@@ -4,7 +4,7 @@ import { LogError } from '#libs/ledger';
 import { toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { purgeSubject } from './purge.js';
-import { directRange } from './read.js';
+import { type DirectMessage, directLastUpTo, directRange } from './read.js';
 
 /** A piece of a task's output; see OutputChunk in commands.proto. */
 export type OutputPiece = {
@@ -13,6 +13,8 @@ export type OutputPiece = {
   readonly chunk: number;
   readonly time: string;
   readonly truncated: boolean;
+  /** Behind it no line of the task is without its end; where that is not known, absent or false. */
+  readonly endsLines?: boolean;
   readonly bytes: Uint8Array;
 };
 
@@ -24,6 +26,19 @@ export type StoredOutput = OutputPiece & {
 };
 
 const TIMEOUT_MS = 5_000;
+
+const toStored = (message: DirectMessage): StoredOutput => ({
+  sequence: message.sequence,
+  storedAt: message.storedAt,
+  task: message.subject.slice(message.subject.lastIndexOf('.') + 1),
+  attempt: Number(message.header('Runledger-Attempt')),
+  stream: message.header('Runledger-Stream') === 'stderr' ? 'stderr' : 'stdout',
+  chunk: Number(message.header('Runledger-Chunk')),
+  time: message.header('Runledger-Time') ?? message.storedAt,
+  truncated: message.header('Runledger-Truncated') === 'true',
+  endsLines: message.header('Runledger-Ends-Lines') === 'true',
+  bytes: message.data,
+});
 
 /** Output of tasks: stream LOGS. */
 export class OutputStore {
@@ -37,6 +52,7 @@ export class OutputStore {
     all.set('Runledger-Chunk', String(piece.chunk));
     all.set('Runledger-Time', piece.time);
     if (piece.truncated) all.set('Runledger-Truncated', 'true');
+    if (piece.endsLines) all.set('Runledger-Ends-Lines', 'true');
     const subject = outputSubject(ref, task);
     const answer = toAnswer(await this.nats.replies.request(subject, piece.bytes, TIMEOUT_MS, all));
     if (typeof answer !== 'string' && answer.error === undefined) return;
@@ -58,17 +74,16 @@ export class OutputStore {
     const subject = task === undefined ? outputFilter(ref) : outputSubject(ref, task);
     const { afterSequence = 0, limit = Infinity } = range;
     const { messages, more } = await directRange(this.nats, 'LOGS', subject, { from: afterSequence + 1, limit });
-    const chunks = messages.map((message) => ({
-      sequence: message.sequence,
-      storedAt: message.storedAt,
-      task: message.subject.slice(message.subject.lastIndexOf('.') + 1),
-      attempt: Number(message.header('Runledger-Attempt')),
-      stream: message.header('Runledger-Stream') === 'stderr' ? ('stderr' as const) : ('stdout' as const),
-      chunk: Number(message.header('Runledger-Chunk')),
-      time: message.header('Runledger-Time') ?? message.storedAt,
-      truncated: message.header('Runledger-Truncated') === 'true',
-      bytes: message.data,
-    }));
-    return { chunks, more };
+    return { chunks: messages.map(toStored), more };
+  }
+
+  /**
+   * Of each task the last piece up to a sequence, in the order stored; of one task, or of all where they are at most so many. Undefined where
+   * they are more. Throws LogError LOG_UNAVAILABLE.
+   */
+  async last(ref: ExecutionRef, task: string | undefined, range: { readonly upTo?: number; readonly tasks: number }): Promise<readonly StoredOutput[] | undefined> {
+    const subject = task === undefined ? outputFilter(ref) : outputSubject(ref, task);
+    const messages = await directLastUpTo(this.nats, 'LOGS', subject, { most: range.tasks, ...(range.upTo !== undefined && { upTo: range.upTo }) });
+    return messages?.map(toStored);
   }
 }

@@ -21,6 +21,7 @@ type Query = {
   readonly next_by_subj?: string;
   readonly start_time?: string;
   readonly multi_last?: readonly string[];
+  readonly up_to_seq?: number;
   readonly batch?: number;
   readonly max_bytes?: number;
 };
@@ -28,6 +29,8 @@ type Query = {
 /** Longest pause in a page, and longest wait for the leader, before the broker is taken for gone. */
 const READ_TIMEOUT_MS = 3_000;
 const PAGE = 512;
+/** Of the last messages of more subjects than one answer may name none comes. */
+const TOO_MANY_SUBJECTS = 413;
 /** Of this, times the pages that are read at once, a message each more may be on its way. */
 export const PAGE_BYTES = 1024 * 1024;
 
@@ -72,6 +75,10 @@ const readPage = async (nats: Nats, stream: string, query: Query): Promise<Page>
         timer.refresh();
         const code = message.headers?.code ?? 0;
         if (code === 204 || code === 404) return finish();
+        if (code === TOO_MANY_SUBJECTS) {
+          pending = Infinity;
+          return finish();
+        }
         if (code >= 400) return finish(`${code} ${message.headers?.description ?? ''}`);
         messages.push(toMessage(message));
         const left = message.headers?.get('Nats-Num-Pending');
@@ -147,6 +154,33 @@ export const directSince = async (nats: Nats, stream: string, subject: string, t
 /** The last message of each of these subjects (at most 1,000), those that have one. Throws LogError LOG_UNAVAILABLE. */
 export const directLast = async (nats: Nats, stream: string, subjects: readonly string[]): Promise<readonly DirectMessage[]> =>
   (await directPage(nats, stream, { multi_last: subjects, batch: subjects.length })).messages;
+
+/**
+ * The last message of each subject (wildcards allowed) up to a sequence, in order; undefined where these are more than `most`. Throws LogError
+ * LOG_UNAVAILABLE.
+ */
+export const directLastUpTo = async (
+  nats: Nats,
+  stream: string,
+  subject: string,
+  { upTo, most }: { readonly upTo?: number; readonly most: number },
+): Promise<readonly DirectMessage[] | undefined> => {
+  if (upTo !== undefined && upTo < 1) return [];
+  const bound = upTo === undefined ? {} : { up_to_seq: upTo };
+  const found = new Map<string, DirectMessage>();
+  for (let seq = 0; ; ) {
+    const page = await directPage(nats, stream, { multi_last: [subject], seq, batch: most, max_bytes: PAGE_BYTES, ...bound });
+    for (const message of page.messages) {
+      // Of a subject there may be a later one by now.
+      found.delete(message.subject);
+      found.set(message.subject, message);
+    }
+    if (found.size + page.pending > most) return undefined;
+    const last = page.messages[page.messages.length - 1];
+    if (!last || page.pending === 0) return [...found.values()];
+    seq = last.sequence + 1;
+  }
+};
 
 /** A message as the stream's leader knows it: never behind, unlike a direct get. */
 export type LeaderMessage = StoredMessage & {

@@ -6,6 +6,7 @@ const FLUSH_MS = 50;
 const WINDOW = 4;
 /** Changes of stream kept in order within one flush; beyond, a stream's bytes gather, so that chunks stay few. */
 const MAX_SEGMENTS = 16;
+const NEWLINE = 0x0a;
 
 type Segment = { readonly stream: OutputStream; readonly time: string; readonly parts: Uint8Array[] };
 
@@ -29,6 +30,8 @@ export class Output {
   #timer: NodeJS.Timeout | undefined;
   #queue: OutputChunk[] = [];
   #number = 0;
+  /** Streams in the middle of a line. */
+  readonly #midLine = new Set<OutputStream>();
   #pending = 0;
   #paused = false;
   #closed = false;
@@ -96,13 +99,18 @@ export class Output {
   #cut({ stream, time, parts }: Segment): void {
     const bytes = Buffer.concat(parts);
     for (let from = 0; from < bytes.length; from += CHUNK_BYTES) {
+      const piece = bytes.subarray(from, from + CHUNK_BYTES);
+      if (piece.at(-1) === NEWLINE) this.#midLine.delete(stream);
+      else this.#midLine.add(stream);
       this.#queue.push({
         attempt: this.#attempt.attempt,
         stream,
         chunk: ++this.#number,
         time,
         truncated: this.truncated,
-        bytes: bytes.subarray(from, from + CHUNK_BYTES),
+        // What was cut off is not gone on with.
+        endsLines: this.truncated || this.#midLine.size === 0,
+        bytes: piece,
       });
     }
   }

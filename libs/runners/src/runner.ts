@@ -44,6 +44,8 @@ export type OutputChunk = {
   readonly chunk: number;
   readonly time: string;
   readonly truncated: boolean;
+  /** Behind it no line of either stream is without its end. */
+  readonly endsLines: boolean;
   readonly bytes: Uint8Array;
 };
 

@@ -64,7 +64,8 @@ export interface DelegateClarification {
 
 /**
  * OutputChunk is one message of output.<tenant>.<execution>.<task>; the bytes themselves are the message's body. These
- * travel as headers: Runledger-Attempt, Runledger-Stream, Runledger-Chunk, Runledger-Time, Runledger-Truncated.
+ * travel as headers: Runledger-Attempt, Runledger-Stream, Runledger-Chunk, Runledger-Time, Runledger-Truncated,
+ * Runledger-Ends-Lines.
  */
 export interface OutputChunk {
   attempt: number;
@@ -76,4 +77,6 @@ export interface OutputChunk {
   time: string;
   /** True on the last chunk when the byte limit was reached; the rest was read and dropped. */
   truncated: boolean;
+  /** True where behind it no line of either stream is without its end. Whoever begins to read behind such a chunk of each task reads whole lines. */
+  endsLines: boolean;
 }
