@@ -8,13 +8,21 @@ export class LastLines {
   private held: OutputLine[] = [];
   private first = 0;
   private characters = 0;
+  /** True once it was given more than it holds. */
+  isFull = false;
 
-  constructor(private readonly most: number) {}
+  constructor(
+    private readonly most: number,
+    private readonly mostCharacters: number = MAX_TAIL_CHARACTERS,
+  ) {}
 
   add(line: OutputLine): void {
     this.held.push(line);
     this.characters += line.text.length;
-    while (this.held.length - this.first > this.most || this.characters > MAX_TAIL_CHARACTERS) this.characters -= this.held[this.first++]?.text.length ?? 0;
+    while (this.held.length - this.first > this.most || this.characters > this.mostCharacters) {
+      this.characters -= this.held[this.first++]?.text.length ?? 0;
+      this.isFull = true;
+    }
     // What is no more shown is let go of now and then: at each line it would cost as much as all lines do.
     if (this.first < this.most && this.first < 1_000) return;
     this.held = this.held.slice(this.first);

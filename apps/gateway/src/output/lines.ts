@@ -64,11 +64,11 @@ export class LineReader {
     const { task, attempt, stream, sequence, time } = chunk;
     if (sequence !== this.sequence) this.ended = 0;
     this.sequence = sequence;
-    // What an attempt has not ended, its successor does not go on with.
-    for (const [key, other] of this.open) {
-      if (other.chunk.task === task && other.chunk.attempt < attempt) yield* this.close(key, other);
-    }
     const key = `${task}/${attempt}/${stream}`;
+    // What an attempt has not ended, its successor does not go on with; nor does anybody where a chunk says that none is open.
+    for (const [otherKey, other] of this.open) {
+      if (other.chunk.task === task && otherKey !== key && (chunk.endsLines || other.chunk.attempt < attempt)) yield* this.close(otherKey, other);
+    }
     const open = this.open.get(key) ?? { chunk, decoder: new StringDecoder('utf8'), text: '', time };
     this.open.set(key, open);
     if (open.text === '') open.time = time;
@@ -83,13 +83,16 @@ export class LineReader {
       yield this.line(open, open.text.slice(0, end), { continues: true });
       open.text = open.text.slice(end);
     }
-    if (chunk.bytes[chunk.bytes.length - 1] === NEWLINE) this.open.delete(key);
+    if (chunk.endsLines) yield* this.close(key, open);
+    else if (chunk.bytes[chunk.bytes.length - 1] === NEWLINE) this.open.delete(key);
     if (this.open.size > MAX_OPEN) yield* this.leaveOldest();
   }
 
   /** No more follows: what has no end of its own ends here. */
   *end(): Generator<OutputLine, void, void> {
-    for (const [key, open] of this.open) yield* this.close(key, open);
+    // In the order in which they began, also where they were not read in that one.
+    const inOrder = [...this.open].toSorted(([, one], [, other]) => one.chunk.sequence - other.chunk.sequence);
+    for (const [key, open] of inOrder) yield* this.close(key, open);
   }
 
   private *close(key: string, open: Open): Generator<OutputLine, void, void> {

@@ -4,11 +4,11 @@ import type { OutputStore, StoredOutput } from '#libs/jetstream';
 import { LogError } from '#libs/ledger';
 
 /** Chunks of one read: 3 MiB at most. */
-const PAGE = 100;
+export const PAGE = 100;
 const LOOK_MS = { shortest: 100, longest: 1_000 } as const;
 
 export type Source = {
-  readonly output: Pick<OutputStore, 'read'>;
+  readonly output: Pick<OutputStore, 'read' | 'last'>;
   /** Whether nothing runs of the execution any more. */
   readonly hasEnded: () => Promise<boolean>;
 };

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { StoredOutput } from '#libs/jetstream';
 import { LogError } from '#libs/ledger';
 import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
@@ -27,6 +28,12 @@ class Stored implements Source {
       const chunks = found.slice(0, limit);
       for (const { bytes } of chunks) this.bytes += bytes.length;
       return Promise.resolve({ chunks, more: found.length > limit });
+    },
+    last: (_ref, task, { upTo = Infinity, tasks }) => {
+      const found = this.chunks.filter((each) => each.sequence <= upTo && (task === undefined || each.task === task));
+      const lasts = [...new Map(found.map((each) => [each.task, each] as const)).values()].toSorted((one, other) => one.sequence - other.sequence);
+      for (const { bytes } of lasts) this.bytes += bytes.length;
+      return Promise.resolve(lasts.length > tasks ? undefined : lasts);
     },
   };
 }
@@ -89,6 +96,71 @@ describe('an answer of lines', () => {
     const source = new Stored([chunk(1, 'x\ny')]);
     source.ended = false;
     expect(parsed(await answer(source, { follow: 'true' }, () => false))).toMatchObject([{ text: 'x' }, { next: '1/0@0' }]);
+  });
+
+  describe('that has the last of them', () => {
+    /** As runners write it: of some chunks it is not known whether a line is open behind them. */
+    const written = fc
+      .array(
+        fc.record({
+          task: fc.constantFrom('a', 'b', 'c'),
+          stream: fc.constantFrom('stdout' as const, 'stderr' as const),
+          isNext: fc.boolean(),
+          isTold: fc.nat(9).map((n) => n > 0),
+          gap: fc.constantFrom(1, 1, 1, 2, 60),
+          text: fc.constantFrom('x\n', 'xy\n', 'y', '\n', 'x\ny', 'ERROR x\ny\n', 'ü'.repeat(9_000), 'x\r\n', ''),
+        }),
+        { maxLength: 120 },
+      )
+      .map((pieces) => {
+        const attempts = new Map<string, number>();
+        const open = new Map<string, Set<string>>();
+        let sequence = 7;
+        return pieces.map(({ task, stream, isNext, isTold, gap, text }): StoredOutput => {
+          const attempt = (attempts.get(task) ?? 1) + (isNext && text === '' ? 1 : 0);
+          if (attempt !== attempts.get(task)) open.set(task, new Set());
+          attempts.set(task, attempt);
+          const mine = open.get(task)!;
+          if (text.endsWith('\n')) mine.delete(stream);
+          else mine.add(stream);
+          return { ...chunk((sequence += gap), text, task), attempt, stream, ...(isTold && { endsLines: mine.size === 0 }) };
+        });
+      });
+    const queries = fc.record({ n: fc.integer({ min: 1, max: 60 }), task: fc.option(fc.constantFrom('a', 'b')), search: fc.option(fc.constantFrom('y', 'x')), after: fc.option(fc.nat()) });
+
+    it('has the same ones, whatever was written, as all of them end with, and goes on behind them', async () => {
+      await fc.assert(
+        fc.asyncProperty(written, queries, fc.boolean(), async (chunks, { n, task, search, after }, ended) => {
+          const source = new Stored(chunks);
+          source.ended = ended;
+          const everything = parsed(await answer(source, {}));
+          const start = after === null || everything.length === 0 ? undefined : everything[after % everything.length]?.position;
+          const query = { ...(task !== null && { task }), ...(search !== null && { search }), ...(start !== undefined && { after: start }) };
+          const all = parsed(await answer(source, query));
+          expect(parsed(await answer(source, { ...query, tail: String(n) }))).toEqual(all.slice(-n));
+          const followed = parsed(await answer(source, { ...query, tail: String(n), follow: 'true' }, () => false));
+          const next = followed.find((line) => line.next !== undefined)?.next;
+          if (ended) return expect(next).toBeUndefined();
+          expect(followed.slice(0, -1)).toEqual(all.slice(-n));
+          source.ended = true;
+          expect(parsed(await answer(source, { ...query, after: next! }))).toEqual(parsed(await answer(source, query)).slice(all.length));
+        }),
+        { numRuns: 200 },
+      );
+    }, 60_000);
+
+    it('ends with what was never ended, in the order in which it began', async () => {
+      const open = [chunk(1, 'a'), chunk(2, 'b', 'b'), chunk(3, 'a')];
+      const source = new Stored([...open, ...Array.from({ length: 100 }, (_, i) => ({ ...chunk(i + 4, 'c\n', 'c'), endsLines: true }))]);
+      expect(parsed(await answer(source, { tail: '3' })).map(({ text }) => text)).toEqual(['c', 'aa', 'b']);
+    });
+
+    it('reads no more than them, also where a line that is open for long has begun at the very beginning', async () => {
+      const open = { ...chunk(1, 'curl says no more'), task: 'b', endsLines: false };
+      const source = new Stored([open, ...Array.from({ length: 20_000 }, (_, i) => ({ ...chunk(i + 2, 'a line\nand one\n'), endsLines: true }))]);
+      expect(parsed(await answer(source, { tail: '100' }))).toHaveLength(100);
+      expect(source.bytes).toBeLessThan(5_000);
+    });
   });
 
   it('has a million lines one after the other, and the last of them', async () => {

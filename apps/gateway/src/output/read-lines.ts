@@ -1,9 +1,10 @@
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { ExecutionRef } from '#libs/contracts';
-import { LastLines } from './last-lines.js';
+import type { LastLines } from './last-lines.js';
 import { LineReader, type OutputLine } from './lines.js';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
 import { type Source, outputPages } from './output-pages.js';
+import { readEnd } from './read-end.js';
 
 /** Who follows is sent away after this time, and comes back with a cursor. */
 const FOLLOW_MS = 10 * 60_000;
@@ -32,16 +33,18 @@ const goOn = (form: LinesQuery['form'], { sequence, index, readFrom }: LinesCurs
 export async function* readLines(source: Source, ref: ExecutionRef, query: LinesQuery, { signal, counts }: LinesReader): AsyncGenerator<string, void, void> {
   const { task, follow, form, limit = Infinity } = query;
   const until = Date.now() + FOLLOW_MS;
-  const reader = new LineReader();
-  let tail = query.tail === undefined ? undefined : new LastLines(query.tail);
+  let reader = new LineReader();
+  let tail: LastLines | undefined;
   let cursor = query.after;
+  let readFrom = cursor.readFrom;
   let [given, inVain, beatenAt] = [0, 0, Date.now()];
   let wasOver = false;
   // Who follows silence has the head of the answer all the same.
   if (follow) yield '';
   const follows = (): boolean => follow && Date.now() < until && counts() && !signal.aborted;
+  if (query.tail !== undefined) ({ reader, tail, cursor, readFrom } = await readEnd(source.output, ref, query, query.tail, signal));
 
-  for await (const { chunks, isRead, isOver } of outputPages(source, ref, { task, readFrom: cursor.readFrom, follows, signal })) {
+  for await (const { chunks, isRead, isOver } of outputPages(source, ref, { task, readFrom, follows, signal })) {
     const before = given;
     // Behind the last chunk comes what has no end of line.
     for (const chunk of isOver ? [...chunks, undefined] : chunks) {
