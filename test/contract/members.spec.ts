@@ -55,7 +55,7 @@ describe.each(natsServers())('members on $name', ({ name: version }) => {
     const first = await join(broker.nats);
     const second = await join((await broker.connect()).nats);
     const never = randomUUID();
-    await eventually(() => first.members.goneFor(never) > 0, { what: 'an unknown member to count as absent' });
+    await eventually(() => first.members.goneFor(never) > 1_000, { what: 'an unknown member to count as absent' });
     await broker.server.kill();
     await eventually(() => !broker.nats.connected, { what: 'the outage' });
     expect(first.members.goneFor(never)).toBe(0);
@@ -63,9 +63,7 @@ describe.each(natsServers())('members on $name', ({ name: version }) => {
     first.members.onChange(() => changes.push([...first.members.live().keys()].join()));
     await new Promise((resolve) => setTimeout(resolve, first.members.ttlMs + 500));
     await broker.server.restart();
-    await eventually(() => first.members.goneFor(never) > 0, { what: 'the first to hear again' });
-    expect(first.members.goneFor(never)).toBeLessThan(1_500);
-    await eventually(() => first.members.goneFor(never) > first.members.ttlMs, { what: 'a full time to live after the outage' });
+    await eventually(() => first.members.goneFor(never) > first.members.ttlMs, { timeoutMs: 10_000, what: 'the count to go on after the outage' });
     expect(first.members.goneFor(second.incarnation)).toBe(0);
     expect(changes).toEqual([]);
   }, 20_000);

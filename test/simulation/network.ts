@@ -16,6 +16,7 @@ export class Network {
   /** Part of the requests that do not go well; 0 and all is well, and fast. */
   storm: number;
   private readonly cut = new Set<Host>();
+  private backAt = 0;
 
   constructor(
     readonly scheduler: Scheduler,
@@ -34,8 +35,19 @@ export class Network {
     this.cut.delete(host);
   }
 
+  /** Nobody reaches the broker, and nobody joins; who was connected is again only once it has reconnected. */
+  outage(forMs: number): void {
+    this.backAt = Math.max(this.backAt, this.scheduler.now + forMs);
+  }
+
+  /** Milliseconds until the broker is back. */
+  get awayMs(): number {
+    return Math.max(0, this.backAt - this.scheduler.now);
+  }
+
   heal(): void {
     this.storm = 0;
+    this.backAt = 0;
     this.cut.clear();
   }
 

@@ -4,7 +4,7 @@ import { childOf } from '../../apps/executor/src/child-request.js';
 import type { Random } from './random.js';
 import { BEGIN } from './scheduler.js';
 
-export type Trouble = 'crash' | 'stop' | 'freeze' | 'disconnect' | 'blind' | 'join' | 'clock';
+export type Trouble = 'crash' | 'stop' | 'freeze' | 'disconnect' | 'blind' | 'join' | 'clock' | 'outage';
 
 /** What is done to the system once so many steps have been taken. */
 export type Move = { readonly atStep: number } & (
@@ -175,7 +175,7 @@ export const programOf = (random: Random): Program => {
     }
   }
   for (let n = random.pick([0, 1, 2, 4, 8]); n > 0; n--) {
-    const trouble = random.weighted<Trouble>({ crash: 5, stop: 1, freeze: 3, disconnect: 2, blind: 2, join: 2, clock: 1 });
+    const trouble = random.weighted<Trouble>({ crash: 5, stop: 1, freeze: 3, disconnect: 2, blind: 2, join: 2, clock: 1, outage: 2 });
     moves.push({ atStep: random.int(5, steps), kind: 'trouble', trouble });
   }
   return {

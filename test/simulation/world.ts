@@ -4,6 +4,7 @@ import { Effects } from './effects.js';
 import { SimulatedExecutor, type Surroundings } from './executor.js';
 import { finalViolations } from './invariants.js';
 import { Lineage } from './lineage.js';
+import { Losses } from './losses.js';
 import { Membership } from './membership.js';
 import { Model } from './model.js';
 import { Network } from './network.js';
@@ -16,6 +17,7 @@ import type { Tell } from './trace.js';
 const HEALED_WITHIN_MS = 300_000;
 const STAYS_FOR_MS = 8_000;
 const MOST_EXECUTORS = 3;
+const RECONNECTS_WITHIN_MS = 1_500;
 /** How often trouble strikes just when nobody knows what became of an append. */
 const STRIKES_IN_DOUBT = 0.1;
 
@@ -36,6 +38,7 @@ class World {
   readonly violations: string[] = [];
   readonly models = new Map<string, Model>();
   private readonly lineage = new Lineage(this.models);
+  private readonly losses = new Losses();
   readonly scheduler: Scheduler;
   readonly broker: Broker;
   readonly client: Client;
@@ -107,9 +110,13 @@ class World {
   }
 
   private startExecutor(): void {
+    const { awayMs } = this.around.network;
+    if (awayMs > 0) return void this.scheduler.after(awayMs, undefined, () => this.up.length < MOST_EXECUTORS && this.startExecutor());
     const name = `x${this.executors.length + 1}`;
     const skewMs = this.chaos.chance(0.3) ? this.chaos.int(-2_000, 2_000) : 0;
-    this.executors.push(new SimulatedExecutor(name, this.program.concurrency, skewMs, this.around));
+    const executor = new SimulatedExecutor(name, this.program.concurrency, skewMs, this.around);
+    this.executors.push(executor);
+    this.losses.joined(executor.host, this.scheduler.now);
   }
 
   get up(): readonly SimulatedExecutor[] {
@@ -130,13 +137,15 @@ class World {
 
   private trouble(kind: Trouble, at?: Host): void {
     const { chaos } = this;
-    const { scheduler, network, membership } = this.around;
+    const { scheduler, membership } = this.around;
     const forMs = chaos.pick([20, 500, 3_500, 5_000, 8_000, 15_000]);
     const later = (undo: () => void): void => void scheduler.after(forMs, undefined, undo);
     if (kind === 'join' || this.up.length === 0) return this.up.length < MOST_EXECUTORS ? this.startExecutor() : undefined;
     const executor = this.up.find(({ host }) => host === at) ?? chaos.pick(this.up);
+    if (kind === 'outage') return this.outage(forMs);
     const { host } = executor;
     this.tell(host.name, () => `${kind} (${forMs} ms)`);
+    if (kind !== 'clock' && kind !== 'blind') this.losses.mayLose(host);
     switch (kind) {
       case 'crash':
         executor.crash();
@@ -147,17 +156,39 @@ class World {
         host.state = 'frozen';
         return later(() => host.state === 'frozen' && scheduler.thaw(host));
       case 'disconnect':
-        network.disconnect(host);
-        return later(() => network.reconnect(host));
+        this.disconnect(host);
+        return later(() => this.reconnect(host));
       case 'blind': {
         const other = chaos.pick(this.up).host;
         if (other === host) return;
+        this.losses.mayLose(other);
         membership.setBlind(host, other, true);
         return later(() => membership.setBlind(host, other, false));
       }
       case 'clock':
         host.skewMs += chaos.int(-5_000, 5_000);
         return;
+    }
+  }
+
+  private disconnect(host: Host): void {
+    this.around.network.disconnect(host);
+    this.around.membership.interrupted(host);
+  }
+
+  private reconnect(host: Host): void {
+    this.around.network.reconnect(host);
+    this.around.membership.restored(host);
+  }
+
+  /** Of the broker. Each process reconnects when it does. */
+  private outage(forMs: number): void {
+    this.tell('world', () => `the broker is away (${forMs} ms)`);
+    this.around.network.outage(forMs);
+    for (const { host } of this.executors) {
+      if (host.state === 'gone') continue;
+      this.disconnect(host);
+      this.scheduler.after(forMs + this.chaos.int(0, RECONNECTS_WITHIN_MS), undefined, () => this.reconnect(host));
     }
   }
 
@@ -182,7 +213,7 @@ class World {
     this.models.set(ref.execution, model);
     for (const event of commit.events) {
       model.take(event);
-      model.complaints.push(...this.lineage.take(ref.execution, event));
+      model.complaints.push(...this.lineage.take(ref.execution, event), ...this.losses.take(ref.execution, event, this.scheduler.now));
     }
     for (const complaint of model.complaints.splice(0)) this.violated(`${ref.execution} v${commit.version}: ${complaint}`);
   }

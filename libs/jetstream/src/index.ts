@@ -16,6 +16,7 @@ export { JetStreamLog, type Unreadable } from './jetstream-log.js';
 export { Members, type MembershipOptions } from './members.js';
 export { NatsError, type NatsErrorCode } from './nats-error.js';
 export { type OutputPiece, OutputStore, type StoredOutput } from './output-store.js';
+export { Presence, type PresenceOptions } from './presence.js';
 export type { Timing } from './publish.js';
 export { type ProvisionOptions, ProvisioningError, type ProvisioningCode, provision } from './provision.js';
 export { type SecretInfo, type SecretRef, SecretStore } from './secret-store.js';
