@@ -31,6 +31,26 @@ describe('streams that are opened all at once', () => {
     for (const client of again) client.close();
   });
 
+  it('leave their room where a web page from elsewhere asks for them, whatever it accepts, and as an image', async () => {
+    const { body } = await service.post('/api/v1/executions', { plan: { name: 'plan', tasks: [{ id: 'a', runner: 'noop' }] } });
+    const one = `${service.url}/api/v1/executions/${String(body['id'])}`;
+    const asked = [{ origin: 'https://elsewhere.example', accept: '*/*' }, { 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'image', accept: 'image/*,*/*;q=0.8' }];
+    for (const path of [`${service.url}/api/v1/stream`, `${one}/stream`, `${one}/output/lines?follow=true`]) {
+      for (const headers of asked) {
+        const clients = await Promise.all(Array.from({ length: MOST + 1 }, () => EventStreamClient.open(path, headers)));
+        for (const client of clients) expect([client.status, await client.problem()]).toEqual([403, expect.objectContaining({ code: 'ORIGIN_NOT_ALLOWED' })]);
+      }
+      const own = await Promise.all(Array.from({ length: MOST }, () => EventStreamClient.open(path, { accept: '*/*', origin: 'http://localhost:3000' })));
+      expect(own.map(({ status }) => status)).toEqual(own.map(() => 200));
+      for (const client of own) client.close();
+      await eventually(async () => {
+        const client = await EventStreamClient.open(path);
+        client.close();
+        return client.status === 200;
+      }, { what: 'room again' });
+    }
+  });
+
   it('leave their room where they are refused for something else', async () => {
     for (let count = 0; count <= MOST; count += 1) {
       expect((await EventStreamClient.open(`${service.url}/api/v1/stream?after=999999/0`)).status).toBe(400);

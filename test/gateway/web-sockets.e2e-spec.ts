@@ -76,7 +76,8 @@ describe('a WebSocket', () => {
     expect((await open(`${executions}/${id}/stream?access_token=${token}`, {})).refused).toBeUndefined();
     const cookie = { cookie: `runledger_token=${token}` };
     expect((await open(`${executions}/${id}/stream`, { ...cookie, 'sec-fetch-site': 'same-origin' })).refused).toBeUndefined();
-    expect((await open(`${executions}/${id}/stream`, { ...cookie, 'sec-fetch-site': 'cross-site' })).refused?.status).toBe(401);
+    expect((await open(`${executions}/${id}/stream`, { ...cookie, 'sec-fetch-site': 'same-site' })).refused?.status).toBe(401);
+    expect((await open(`${executions}/${id}/stream`, { ...cookie, 'sec-fetch-site': 'cross-site' })).refused?.status).toBe(403);
   });
 
   it('is refused as any request is: credentials, permission, workspace, tenant, Origin, Host, path', async () => {

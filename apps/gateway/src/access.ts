@@ -14,11 +14,13 @@ type RouteAccess = {
   readonly workspaces?: boolean;
   /** Its body is a form with a file, of any size, handed on as it comes. */
   readonly file?: boolean;
+  /** Its answer goes on, in one of the places that there are: always, or where this parameter of the query is given. */
+  readonly follows?: true | string;
 };
 
 /** Who may call a route. */
-export const Allow = (access: Permission | 'public', { browser = false, workspaces = false, file = false } = {}): MethodDecorator =>
-  applyDecorators(RouteConfig({ access, browser, workspaces, file } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
+export const Allow = (access: Permission | 'public', { browser = false, workspaces = false, file = false, follows }: Omit<RouteAccess, 'access'> = {}): MethodDecorator =>
+  applyDecorators(RouteConfig({ access, browser, workspaces, file, ...(follows !== undefined && { follows }) } satisfies RouteAccess), ApiExtension('x-permission', access)) as MethodDecorator;
 
 /** Not ours to decorate: the description and its pages, which tell nothing about anyone. */
 const pages = /^\/(docs|docs-json|docs-yaml|redoc)(\/|$)/;
@@ -33,6 +35,12 @@ export const accessOf = ({ routeOptions }: FastifyRequest): Permission | 'public
 
 /** True for a route whose body is a form with a file. */
 export const takesFile = ({ routeOptions }: FastifyRequest): boolean => (routeOptions.config as RouteAccess | undefined)?.file === true;
+
+/** True for a request whose answer would go on. */
+export const isFollowed = ({ routeOptions, query }: FastifyRequest): boolean => {
+  const { follows } = (routeOptions.config ?? {}) as RouteAccess;
+  return follows === true || (follows !== undefined && Object.hasOwn(query as object, follows));
+};
 
 /**
  * Hook onRequest: who asks and whether that may be done, before a body is read. `refused` hears of credentials that are missing or do

@@ -7,7 +7,7 @@ import type { FastifyReply, FastifyRequest, RequestPayload, RouteOptions } from 
 import { type Logger, NestLogger, type Settings, SettingsError } from '#libs/platform';
 import type { Authenticator } from '#libs/access';
 import type { AuditRecord } from '#libs/contracts';
-import { accessHook, takesFile } from './access.js';
+import { accessHook, isFollowed, takesFile } from './access.js';
 import { auditHook } from './audit.js';
 import { unpackBody } from './compressed-body.js';
 import { parseJson } from './json-body.js';
@@ -114,7 +114,7 @@ export const createHttpApp = async (
   fastify.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
     void reply.headers({ ...harmless, 'x-correlation-id': correlationOf(request) });
     try {
-      guard(request.method, request.headers);
+      guard(request.method, request.headers, isFollowed(request));
       done();
     } catch (error) {
       done(error as Error);

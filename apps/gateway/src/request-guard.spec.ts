@@ -33,6 +33,19 @@ it.each(['https://evil.example', 'null', 'http://localhost.evil.example', 'http:
   },
 );
 
+it.each([{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }])('lets no page elsewhere follow anything, whatever it accepts: %j', (headers) => {
+  const all = { host: 'localhost:8080', accept: '*/*', ...headers };
+  expect(() => onLoopback('GET', all, true)).toThrow(expect.objectContaining({ status: 403, code: 'ORIGIN_NOT_ALLOWED' }));
+  expect(() => onLoopback('GET', all, false)).not.toThrow();
+});
+
+it.each([{}, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'cross-site', origin: 'http://localhost:3000' }])(
+  'lets others follow: %j',
+  (headers) => {
+    expect(() => onLoopback('GET', { host: 'localhost:8080', ...headers }, true)).not.toThrow();
+  },
+);
+
 it.each(['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173'])('lets a page of %s in', (origin) => {
   expect(() => onLoopback('POST', { host: 'localhost:8080', origin })).not.toThrow();
 });

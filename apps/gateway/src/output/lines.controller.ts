@@ -26,7 +26,7 @@ export class OutputLinesController {
   ) {}
 
   @Get(':id/output/lines')
-  @Allow('executions.read', { browser: true, workspaces: true })
+  @Allow('executions.read', { browser: true, workspaces: true, follows: 'follow' })
   @describeOutput.lines()
   async lines(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<StreamableFile> {
     const wanted = parseLinesQuery(query);

@@ -20,7 +20,7 @@ export class StreamsController {
   ) {}
 
   @Get('executions/:id/stream')
-  @Allow('executions.read', { browser: true, workspaces: true })
+  @Allow('executions.read', { browser: true, workspaces: true, follows: true })
   @describeStream.execution()
   async execution(@Param('id') id: string, @Query() query: RequestQuery, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const wanted = this.parse(query, request, false);
@@ -30,7 +30,7 @@ export class StreamsController {
   }
 
   @Get('stream')
-  @Allow('executions.read', { browser: true, workspaces: true })
+  @Allow('executions.read', { browser: true, workspaces: true, follows: true })
   @describeStream.tenant()
   async ofTenant(@Query() query: RequestQuery, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const wanted = this.parse(query, request, true);
