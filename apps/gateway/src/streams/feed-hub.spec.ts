@@ -66,11 +66,18 @@ class FakeFeed {
   /** Events that are no longer there. */
   gone = 0;
   following: FeedFollowing | undefined;
+  /** Stopping takes so long. */
+  ending: Promise<void> = Promise.resolve();
   pages = 0;
 
   follow(following: FeedFollowing): { stop: () => Promise<void> } {
     this.following = following;
-    return { stop: () => Promise.resolve() };
+    return {
+      stop: async () => {
+        this.following = undefined;
+        await this.ending;
+      },
+    };
   }
 
   publish(stored: StoredCommit): void {
@@ -102,6 +109,7 @@ const stage = (more: Partial<HubOptions> = {}) => {
   };
   const hub = new FeedHub(log, feed, labelsOf, { ...options, ...more }, (message) => alarms.push(message));
   hub.start();
+  hub.enter('somebody');
   let delivered = 0;
   const commit = async (ref: ExecutionRef, command: Command): Promise<void> => {
     const current = await load(log, ref);
@@ -317,4 +325,48 @@ it('ends who may not be here any more, and everybody when it stops', async () =>
   expect(() => hub.enter('t')).toThrow('this gateway stops');
   // Somebody who was let in before.
   expect(open(tenant).ended?.why).toBe('SERVER_STOPPING');
+});
+
+it('reads the feed from the first stream until a minute after the last one, and misses nothing in between', async () => {
+  const { feed, opened, open, requestFor, commit, deliver, all } = stage();
+  await opened();
+  await requestFor(one);
+  await deliver();
+  const first = open(tenant);
+  await settled();
+  expect(first.positions).toEqual(all());
+  first.leave();
+  await jest.advanceTimersByTimeAsync(50_000);
+  expect(feed.following).toBeDefined();
+  await jest.advanceTimersByTimeAsync(12_000);
+  expect(feed.following).toBeUndefined();
+  await commit(one, start('a'));
+  const second = open(tenant, FEED_START);
+  expect(feed.following?.place()).toBeUndefined();
+  await settled();
+  await opened({ sequence: 2, index: 1 });
+  await requestFor(two);
+  await feed.following?.take(feed.bodies.slice(-1));
+  await settled();
+  expect(second.positions).toEqual(all());
+});
+
+it('goes on for who came while it was about to rest', async () => {
+  const { feed, opened, open, requestFor, deliver, all } = stage();
+  await opened();
+  let stopped = (): void => undefined;
+  const stop = new Promise<void>((resolve) => (stopped = resolve));
+  const { following } = feed;
+  feed.ending = stop;
+  await jest.advanceTimersByTimeAsync(62_000);
+  const sink = open(tenant);
+  await settled();
+  stopped();
+  await settled();
+  expect(feed.following).not.toBe(following);
+  await opened();
+  await requestFor(one);
+  await deliver();
+  await settled();
+  expect(sink.positions).toEqual(all());
 });

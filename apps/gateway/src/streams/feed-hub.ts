@@ -38,6 +38,8 @@ export const hubOptions = ({ streams, tenants }: Pick<Settings, 'streams' | 'ten
 });
 
 const CHECK_MS = 1_000;
+/** Whoever comes back within this time after the last stream has closed finds the last events still here. */
+const REST_AFTER_MS = 60_000;
 const COMMITS = 200;
 const EVENTS = 500;
 /** Messages that nobody can read, of which it is remembered that they were told of. */
@@ -47,8 +49,9 @@ const READS = 16;
 
 type Log = Pick<LogStore, 'history' | 'at' | 'head'>;
 type Feed = Pick<FeedReader, 'follow' | 'page'>;
+type Following = ReturnType<Feed['follow']>;
 
-/** One subscription to the public feed, handed on to every client of this gateway. */
+/** One subscription to the public feed, handed on to every client of this gateway, while it has any. */
 export class FeedHub {
   private readonly window: Window;
   private readonly labels: ExecutionLabels;
@@ -64,9 +67,10 @@ export class FeedHub {
   /** Digests of what was told of. */
   private readonly unreadable = new Set<string>();
   private all = new Set<Subscription>();
-  private following: { readonly stop: () => Promise<void> } | undefined;
+  private following: Following | undefined;
   private timer: NodeJS.Timeout | undefined;
   private beatAt = 0;
+  private wantedAt = 0;
   private isStopped = false;
 
   constructor(
@@ -82,12 +86,6 @@ export class FeedHub {
   }
 
   start(): void {
-    this.following = this.feed.follow({
-      place: () => (this.window.start ? this.window.end : undefined),
-      backlog: this.options.recentEvents,
-      opened: (from) => this.opened(from),
-      take: (bodies) => this.take(bodies),
-    });
     this.timer = setInterval(() => this.check(Date.now()), CHECK_MS).unref();
   }
 
@@ -115,7 +113,9 @@ export class FeedHub {
    */
   enter(tenant: string): () => void {
     if (this.isStopped) throw new Problem(503, 'GATEWAY_STOPPING', 'this gateway stops; ask another one, or this one again in a moment', { retryAfterSeconds: 1 });
-    return this.seats.take(tenant);
+    const leave = this.seats.take(tenant);
+    this.follow();
+    return leave;
   }
 
   /** Everything that fits, behind the place: what is there already, then what comes. Never throws: somebody is connected already. */
@@ -133,8 +133,30 @@ export class FeedHub {
       if (left?.size === 0) this.audiences.delete(audience);
     });
     if (this.isStopped) subscription.end('SERVER_STOPPING');
-    else void subscription.catchUp();
+    else {
+      this.follow();
+      void subscription.catchUp();
+    }
     return subscription;
+  }
+
+  private follow(): void {
+    this.wantedAt = Date.now();
+    this.following ??= this.feed.follow({
+      place: () => (this.window.start ? this.window.end : undefined),
+      backlog: this.options.recentEvents,
+      opened: (from) => this.opened(from),
+      take: (bodies) => this.take(bodies),
+    });
+  }
+
+  private async rest(following: Following): Promise<void> {
+    await following.stop();
+    if (this.following !== following || this.isStopped) return;
+    this.following = undefined;
+    this.window.forget();
+    // Somebody came meanwhile, and goes on from where it is once the feed is followed again.
+    if (this.all.size > 0) this.follow();
   }
 
   private async opened(from: FeedPlace): Promise<void> {
@@ -215,6 +237,8 @@ export class FeedHub {
   private check(now: number): void {
     const isBeat = now - this.beatAt >= this.options.beatMs;
     if (isBeat) this.beatAt = now;
+    if (this.all.size > 0) this.wantedAt = now;
+    if (this.following && now - this.wantedAt >= REST_AFTER_MS) void this.rest(this.following);
     for (const subscription of this.all) {
       subscription.check(now, this.options.stallMs);
       if (isBeat) subscription.beat(this.window.end);

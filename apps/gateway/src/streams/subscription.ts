@@ -39,6 +39,7 @@ export class Subscription {
   private sent = 0;
   private stalledSince: number | undefined;
   private takenThen = -1;
+  private endPause = (): void => undefined;
 
   constructor(
     readonly wanted: Wanted,
@@ -55,7 +56,7 @@ export class Subscription {
         else if (await this.step()) return;
       } catch {
         // The broker is away: what is there is there later, too.
-        await pause();
+        await this.pause();
       }
     }
   }
@@ -69,8 +70,9 @@ export class Subscription {
     void this.catchUp();
   }
 
-  /** Where the last events were given up: it has to find what comes behind its cursor elsewhere. */
+  /** Where the last events begin anew: it has to find out where to go on. */
   interrupt(): void {
+    this.endPause();
     if (!this.isLive) return;
     this.isLive = false;
     void this.catchUp();
@@ -125,7 +127,7 @@ export class Subscription {
     }
     if (page) this.passed(page.upTo);
     // What it waits for is not in the feed yet: it is being built anew.
-    if (!isBehind(this.cursor, before)) await pause();
+    if (!isBehind(this.cursor, before)) await this.pause();
     return false;
   }
 
@@ -141,9 +143,17 @@ export class Subscription {
     if (this.sent === limit || (untilEnd && frame.ref.execution === filter.execution && endsExecution(frame.type))) this.end('COMPLETE');
   }
 
+  private pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, RETRY_MS).unref();
+      this.endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   private passed(place: FeedPlace): void {
     if (isBehind(place, this.cursor)) this.cursor = place;
   }
 }
-
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
