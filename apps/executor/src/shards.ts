@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { SHARDS } from '#libs/contracts';
 
 const weight = (member: string, shard: number): number =>
-  createHash('sha256').update(`${member}/${shard}`).digest().readUIntBE(0, 6);
+  hash('sha256', `${member}/${shard}`, 'buffer').readUIntBE(0, 6);
 
 /**
  * The shards that fall to `self` among the living members, by rendezvous hashing: when a member comes or goes, only its own

@@ -10,18 +10,18 @@ const known: Messages = messages;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 
 const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
-const pointer = (path: string, key: string | number): string => `${path}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+const tokenOf = (key: string | number): string => String(key).replaceAll('~', '~0').replaceAll('/', '~1');
 
 /** Undefined for a value of the type; else the first fault. */
-const typed = (type: string, value: unknown, path: string): SchemaFault | undefined => {
-  const unless = (holds: boolean, message: string): SchemaFault | undefined => (holds ? undefined : { path, message });
+const typed = (type: string, value: unknown): SchemaFault | undefined => {
+  const unless = (holds: boolean, message: string): SchemaFault | undefined => (holds ? undefined : { path: '', message });
   if (type.endsWith('[]')) {
-    if (!Array.isArray(value)) return { path, message: 'must be a list' };
-    return first(value.entries(), (index, item) => typed(type.slice(0, -2), item, pointer(path, index)));
+    if (!Array.isArray(value)) return unless(false, 'must be a list');
+    return first(value.entries(), (item) => typed(type.slice(0, -2), item));
   }
   if (type.endsWith('{}')) {
-    if (!isObject(value)) return { path, message: 'must be an object' };
-    return first(Object.entries(value), (key, item) => typed(type.slice(0, -2), item, pointer(path, key)));
+    if (!isObject(value)) return unless(false, 'must be an object');
+    return first(Object.entries(value), (item) => typed(type.slice(0, -2), item));
   }
   switch (type) {
     case 'string':
@@ -41,24 +41,24 @@ const typed = (type: string, value: unknown, path: string): SchemaFault | undefi
     case 'Value':
       return unless(value !== undefined, 'must be a JSON value');
     default:
-      return message(type, value, path);
+      return message(type, value);
   }
 };
 
-const message = (name: string, value: unknown, path: string): SchemaFault | undefined => {
-  if (!isObject(value)) return { path, message: 'must be an object' };
-  return first(Object.entries(known[name] ?? {}), (field, type) => {
+const message = (name: string, value: unknown): SchemaFault | undefined => {
+  if (!isObject(value)) return { path: '', message: 'must be an object' };
+  return first(Object.entries(known[name] ?? {}), (type, field) => {
     const isOptional = type.endsWith('?');
-    if (isOptional && value[field] === undefined) return undefined;
-    if (value[field] === undefined) return { path: pointer(path, field), message: 'is missing' };
-    return typed(isOptional ? type.slice(0, -1) : type, value[field], pointer(path, field));
+    if (value[field] === undefined) return isOptional ? undefined : { path: '', message: 'is missing' };
+    return typed(isOptional ? type.slice(0, -1) : type, value[field]);
   });
 };
 
-const first = <K, V>(entries: Iterable<readonly [K, V]>, check: (key: K, value: V) => SchemaFault | undefined): SchemaFault | undefined => {
+/** Paths are put together from the fault outwards: most messages have none. */
+const first = <K extends string | number, V>(entries: Iterable<readonly [K, V]>, check: (value: V, key: K) => SchemaFault | undefined): SchemaFault | undefined => {
   for (const [key, value] of entries) {
-    const fault = check(key, value);
-    if (fault) return fault;
+    const fault = check(value, key);
+    if (fault) return { ...fault, path: `/${tokenOf(key)}${fault.path}` };
   }
   return undefined;
 };
@@ -67,4 +67,4 @@ const first = <K, V>(entries: Iterable<readonly [K, V]>, check: (key: K, value: 
  * The first fault in a message of the contract as JSON, undefined where there is none. Fields that the contract does not know are
  * allowed: a later version may have added them.
  */
-export const schemaFault = (name: keyof typeof messages, value: unknown): SchemaFault | undefined => message(name, value, '');
+export const schemaFault = (name: keyof typeof messages, value: unknown): SchemaFault | undefined => message(name, value);

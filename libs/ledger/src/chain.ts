@@ -1,10 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { type Commit, type Event, type ExecutionRef, isEventType, isTombstone, logSubject } from '#libs/contracts';
 import { type State, fold, initial } from '#libs/execution';
 import { MAX_COMMIT_BYTES, type StoredCommit, commitTooLarge } from './store.js';
 
 /** SHA-256 in base64url without padding. */
-export const hashOf = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('base64url');
+export const hashOf = (bytes: Uint8Array | string): string => hash('sha256', bytes, 'base64url');
 
 /** One execution as folded from its commits, with what the next commit must refer to. */
 export type Execution = {
