@@ -27,19 +27,17 @@ describe('npm test', () => {
     expect(output).toContain('runledger/v1/planted.ts');
   });
 
-  test.each([
-    ['a floating promise', 'Promise.resolve(1);', 'no-floating-promises'],
-    ['any', 'export const planted: any = 1;', 'no-explicit-any'],
-    [
-      'a switch that forgets a case',
-      `export function planted(of: 'a' | 'b'): void { switch (of) { case 'a': return; } }`,
-      'switch-exhaustiveness-check',
-    ],
-  ])('refuses %s', (_what, text, rule) => {
-    copy.write('libs/execution/src/planted.ts', `${text}\nexport {};\n`);
+  test('refuses a floating promise, any, and a switch that forgets a case', () => {
+    copy.write(
+      'libs/execution/src/planted.ts',
+      `Promise.resolve(1);
+export const planted: any = 1;
+export function forgets(of: 'a' | 'b'): void { switch (of) { case 'a': return; } }
+`,
+    );
     const { status, output } = copy.run('npm', 'run', '--silent', 'lint');
     expect(status).not.toBe(0);
-    expect(output).toContain(rule);
+    for (const rule of ['no-floating-promises', 'no-explicit-any', 'switch-exhaustiveness-check']) expect(output).toContain(rule);
   });
 
   test('refuses a fault in types', () => {
