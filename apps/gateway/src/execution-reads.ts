@@ -191,7 +191,7 @@ const until = (history: readonly StoredCommit[], asOf: AsOf | undefined): readon
 };
 
 /** Throws Refused EXECUTION_DELETED. */
-const mustNotBeDeleted = (ref: ExecutionRef, history: readonly StoredCommit[]): void => {
+export const mustNotBeDeleted = (ref: ExecutionRef, history: readonly StoredCommit[]): void => {
   const last = history[history.length - 1];
   const deleted = last && isTombstone(last.commit) && replay(unborn(ref), [last]).state.deleted;
   if (deleted) throw refusalOf(deleted);

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ExecutionRef } from '#libs/contracts';
+import { Refused } from '#libs/execution';
 import type { OutputStore, StoredOutput } from '#libs/jetstream';
 import { LogError } from '#libs/ledger';
 
@@ -26,7 +27,7 @@ export type Reading = {
 
 /**
  * Output of an execution from a sequence on, page by page: it is asked for, as a consumer of its own for whoever reads would be a load on the broker
- * that clients decide about. A broker that is away is waited for while it is followed. Throws LogError LOG_UNAVAILABLE otherwise, and what `hasEnded` throws.
+ * that clients decide about. A broker that is away is waited for while it is followed; who follows what is deleted has what was read until then. Throws LogError LOG_UNAVAILABLE otherwise, and what `hasEnded` throws.
  */
 export async function* outputPages({ output, hasEnded }: Source, ref: ExecutionRef, { task, readFrom, follows, signal }: Reading): AsyncGenerator<Page, void, void> {
   let afterSequence = readFrom;
@@ -46,6 +47,7 @@ export async function* outputPages({ output, hasEnded }: Source, ref: ExecutionR
       }
       if (ended) return;
     } catch (error) {
+      if (error instanceof Refused && error.code === 'EXECUTION_DELETED' && follows()) return;
       if (!(error instanceof LogError && error.code === 'LOG_UNAVAILABLE' && follows())) throw error;
     }
     if (!follows()) return;

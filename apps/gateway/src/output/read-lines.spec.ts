@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { StoredOutput } from '#libs/jetstream';
+import { Refused } from '#libs/execution';
 import { LogError } from '#libs/ledger';
 import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
 import { MAX_LINE, type OutputLine } from './lines.js';
@@ -161,6 +162,14 @@ describe('an answer of lines', () => {
       expect(parsed(await answer(source, { tail: '100' }))).toHaveLength(100);
       expect(source.bytes).toBeLessThan(5_000);
     });
+  });
+
+  it('ends with where to go on where the execution is deleted while it is followed, and breaks off otherwise', async () => {
+    const source = new Stored([chunk(1, 'x\n')]);
+    const looks = [false];
+    const deleted = { output: source.output, hasEnded: () => (looks.length > 0 ? Promise.resolve(looks.pop() === true) : Promise.reject(new Refused('EXECUTION_DELETED', 'gone'))) };
+    expect(parsed(await answer(deleted, { follow: 'true' }))).toMatchObject([{ text: 'x' }, { next: '1/0@1' }]);
+    await expect(answer(deleted, {})).rejects.toThrow('gone');
   });
 
   it('has a million lines one after the other, and the last of them', async () => {

@@ -26,6 +26,9 @@ export const comesTo: Readonly<Record<ExecutionStatus, readonly EventType[]>> = 
 const last: readonly string[] = [...comesTo.completed, ...comesTo.failed, ...comesTo.cancelled];
 export const endsExecution = (type: string): boolean => last.includes(type);
 
+/** Nothing may follow it. */
+export const isDeletion = (type: string): boolean => type === ('ExecutionDeleted' satisfies EventType);
+
 /** The labels of the frame have to be known where the filter names some. */
 export const fits = ({ tenant, execution, types, task, labels }: StreamFilter, frame: Frame): boolean => {
   const { ref, type } = frame;

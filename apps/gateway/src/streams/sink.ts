@@ -8,6 +8,7 @@ export const endings = {
   CREDENTIALS_EXPIRED: 'the credentials no longer count; come back with others, and this position',
   CURSOR_EXPIRED: 'the feed no longer holds what came next; come back without a position: a snapshot comes first',
   LOG_REPLACED: 'the log was restored to an earlier state; come back without a position: a snapshot comes first',
+  EXECUTION_DELETED: 'the execution was deleted; nothing comes any more, and nothing of it can be read',
   COMPLETE: 'this was the last event that was asked for',
 } as const;
 export type Ending = keyof typeof endings;

@@ -2,6 +2,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import { ExecutionView, type ListAnswer, type ListQuery } from '#libs/projections';
 import { FEED_START, type FeedPlace } from '#libs/jetstream';
 import { type LogStore } from '#libs/ledger';
+import { mustNotBeDeleted } from '../execution-reads.js';
 import type { ReadModels } from '../read-models.js';
 import { endsExecution } from './filter.js';
 import { cursorOf } from './frame.js';
@@ -27,7 +28,7 @@ export class Snapshots {
     private readonly readModels: Pick<ReadModels, 'list'>,
   ) {}
 
-  /** From the log itself. Undefined where there is no such execution. Throws LogError. */
+  /** From the log itself. Undefined where there is no such execution. Throws Refused EXECUTION_DELETED, LogError. */
   execution(ref: ExecutionRef): Promise<Snapshot | undefined> {
     return together(this.executions, `${ref.tenant}/${ref.execution}`, () => this.fold(ref));
   }
@@ -46,6 +47,7 @@ export class Snapshots {
 
   private async fold(ref: ExecutionRef): Promise<Snapshot | undefined> {
     const history = await this.log.history(ref);
+    mustNotBeDeleted(ref, history);
     const view = new ExecutionView(ref);
     for (const stored of history) view.apply(stored);
     const last = history[history.length - 1];

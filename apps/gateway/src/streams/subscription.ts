@@ -1,5 +1,5 @@
 import { type FeedPlace, isBehind } from '#libs/jetstream';
-import { type StreamFilter, endsExecution, fits } from './filter.js';
+import { type StreamFilter, endsExecution, fits, isDeletion } from './filter.js';
 import type { Frame } from './frame.js';
 import type { Ending, Sink } from './sink.js';
 
@@ -140,7 +140,9 @@ export class Subscription {
       this.sink.event(frame);
       this.sent += 1;
     }
-    if (this.sent === limit || (untilEnd && frame.ref.execution === filter.execution && endsExecution(frame.type))) this.end('COMPLETE');
+    const isOfOne = frame.ref.tenant === filter.tenant && frame.ref.execution === filter.execution;
+    if (this.sent === limit || (untilEnd && isOfOne && endsExecution(frame.type))) this.end('COMPLETE');
+    else if (isOfOne && isDeletion(frame.type)) this.end('EXECUTION_DELETED');
   }
 
   private pause(): Promise<void> {

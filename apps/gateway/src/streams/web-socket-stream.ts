@@ -6,6 +6,7 @@ import { BUFFER_BYTES, type Ending, FAREWELL_MS, type Sink, endings } from './si
 
 const codes: Readonly<Record<Ending, number>> = {
   COMPLETE: 1000,
+  EXECUTION_DELETED: 1000,
   SERVER_STOPPING: 1001,
   CREDENTIALS_EXPIRED: 1008,
   CURSOR_EXPIRED: 1008,
