@@ -14,6 +14,7 @@ const libraries = {
   ledger: { libs: ['contracts', 'execution'], modules: ['^(node:)?crypto$'] },
   jetstream: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [`${npm}@nats-io/`], builtins: true },
   artifacts: { libs: ['contracts', 'execution', 'ledger', 'jetstream'], modules: [`${npm}file-type/`], builtins: true },
+  output: { libs: ['contracts', 'ledger', 'jetstream'], builtins: true },
   runners: { libs: ['contracts', 'secrets'], builtins: true },
   platform: { libs: ['contracts', 'execution', 'ledger', 'secrets'], modules: [npm], builtins: true },
   testing: { libs: ['[^/]+'], modules: [npm], builtins: true },

@@ -70,6 +70,26 @@ it('files that a task names, or that fit its patterns, are its artifacts, and no
   }
 });
 
+it('an execution whose plan asks for it keeps all its output as an artifact, also across the death of its executor', async () => {
+  const script = 'seq -f "line %.0f" 20000; echo TOKEN-IN-LINE >&2; printf "no end"';
+  const plan = { name: 'loud', logArtifact: true, tasks: [{ id: 'loud', runner: 'command', input: { shell: 'sh', script } }, { id: 'last', runner: 'command', dependsOn: ['loud'], input: { argv: ['echo', 'done'] } }] };
+  const ids = await Promise.all(Array.from({ length: 6 }, async () => String((await platform.post('/api/v1/executions', { plan })).body['id'])));
+  await untilStatus(platform, ids[0]!, 'completed', 30_000);
+  await platform.killAndAwaitReturn('apps/executor/');
+  for (const id of ids) {
+    await untilStatus(platform, id, 'completed', 60_000);
+    const [log, ...others] = await eventually(async () => ((await listed(id)).length > 0 ? await listed(id) : false), { timeoutMs: 60_000, what: `the log of ${id}` });
+    expect([log?.name, others]).toEqual(['output.log', []]);
+    const text = String(await download(log!.id));
+    const lines = await (await fetch(`${platform.url}/api/v1/executions/${id}/output/lines`)).text();
+    expect(lines).toContain('TOKEN-IN-LINE');
+    const told = lines.trim().split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as { time?: string; task: string; attempt: number; stream: string; text: string }]));
+    expect(text).toBe(told.flatMap(({ time, task, attempt, stream, text: own }) => (time === undefined ? [] : [`${time} ${task}/${attempt} ${stream} ${own}\n`])).join(''));
+    expect(text).toMatch(/ last\/\d+ stdout done\n/);
+    expect(sha256(Buffer.from(text))).toBe(log!.sha256);
+  }
+}, 120_000);
+
 it('are put, listed, got and deleted on the command line', async () => {
   const id = await ended();
   const [file, copy] = [join(platform.home, 'file.csv'), join(platform.home, 'copy.csv')];

@@ -26,6 +26,7 @@ const planted: readonly (readonly [string, string, readonly string[]])[] = [
   ['libs/ledger/src/planted-nest.ts', `import '@nestjs/common';`, ['ledger-imports', 'nest-in-apps-and-platform']],
   ['libs/jetstream/src/planted.ts', `import '#libs/platform';`, ['jetstream-imports']],
   ['libs/artifacts/src/planted.ts', `import '#libs/platform';`, ['artifacts-imports']],
+  ['libs/output/src/planted.ts', `import '#libs/platform';`, ['output-imports']],
   ['libs/runners/src/planted.ts', `import '#libs/execution';`, ['runners-imports']],
   ['libs/platform/src/planted.ts', `import '#libs/runners';`, ['platform-imports']],
   [

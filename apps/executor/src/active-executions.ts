@@ -1,6 +1,6 @@
 import { type ExecutionRef, isToken } from '#libs/contracts';
 import { isTerminal } from '#libs/execution';
-import { LogError, type StoredCommit, advance, load, unborn } from '#libs/ledger';
+import { type Execution, LogError, type StoredCommit, advance, load, unborn } from '#libs/ledger';
 import { endIn } from './endings.js';
 import { ExecutionDriver, type Surroundings } from './execution-driver.js';
 
@@ -14,10 +14,10 @@ export class ActiveExecutions {
   /** Executions whose history can not be folded: checkpoints keep them for a version that can. */
   private readonly halted = new Map<string, ExecutionRef>();
 
-  /** `deleted` is told of every deleted execution that is come across, with the log sequence of its deletion. */
+  /** `overAlready` is told of every execution that is read and has ended, or is deleted. */
   constructor(
     private readonly around: Surroundings,
-    private readonly deleted: (ref: ExecutionRef, sequence: number) => void,
+    private readonly overAlready: (execution: Execution) => void,
   ) {}
 
   get size(): number {
@@ -126,8 +126,8 @@ export class ActiveExecutions {
         throw new LogError('LOG_UNAVAILABLE', `a read ended at ${execution.sequence}, before ${atLeast} that was delivered`);
       }
       this.halted.delete(keyOf(ref));
-      if (execution.state.deleted) this.deleted(ref, execution.sequence);
-      if (execution.version === 0 || isTerminal(execution.state.status)) return;
+      if (isTerminal(execution.state.status)) return this.overAlready(execution);
+      if (execution.version === 0) return;
       if (!this.drivers.has(keyOf(ref))) this.add(new ExecutionDriver(execution, 0, this.around));
     } catch (error) {
       if (error instanceof LogError) throw error;

@@ -8,6 +8,7 @@ import { addressList } from './addresses.js';
 import { artifactHints } from './artifact-hints.js';
 import { ArtifactKeeper } from './artifact-keeper.js';
 import { keepFiles } from './keep-files.js';
+import { logArtifacts } from './log-artifacts.js';
 import { bulkRunner } from './bulk-runner.js';
 import { systemClock } from './clock.js';
 import { commandSetup } from './command-setup.js';
@@ -73,6 +74,15 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
       // Behind what it tells of, so that everything committed has been published once.
       { purge: (ref, deletedAt) => feed.purge(ref, deletedAt) },
     ],
+    logArtifacts: logArtifacts({
+      log,
+      output,
+      store: artifactStore,
+      maxBytes: settings.artifactMaxBytes,
+      incarnation,
+      clock: systemClock,
+      warn: (error) => logger.warn({ err: error }, 'output could not be made an artifact of; trying again'),
+    }),
     incarnation,
     concurrency: settings.executor.concurrency,
     logger,

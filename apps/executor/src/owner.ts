@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type ExecutionRef, isTombstone, shardOf } from '#libs/contracts';
-import { endOf, isTerminal, runningAttempts } from '#libs/execution';
+import { type State, endOf, isTerminal, lacksLog, runningAttempts } from '#libs/execution';
 import type { LogPurge, LogStore, Position, StoredCommit } from '#libs/ledger';
 import type { Logger } from '#libs/platform';
 import { ActiveExecutions } from './active-executions.js';
 import { Children } from './children.js';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
-import { type Belongings, CleanUp } from './clean-up.js';
+import type { Backlog } from './backlog.js';
+import { type Belongings, cleanUp } from './clean-up.js';
 import { type CancelTimer, type Clock, systemClock, until } from './clock.js';
 import { EventWatch } from './event-watch.js';
 import type { ExecutionDriver, Surroundings } from './execution-driver.js';
@@ -33,6 +34,8 @@ export type OwnerOptions = {
   /** Whoever removes a deleted execution's commits, and what else goes with it, in order. */
   readonly purge: LogPurge;
   readonly belongings?: readonly Belongings[];
+  /** Makes what executions ask for that have ended. */
+  readonly logArtifacts?: Backlog;
   readonly incarnation: string;
   readonly concurrency: number;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
@@ -49,6 +52,8 @@ const JUMP_MS = 1_000;
 /** How long attempts of another log's get to end before the new one is followed. */
 const DISCARD_WITHIN_MS = 30_000;
 
+type Ended = { readonly ref: ExecutionRef; readonly state: State; readonly sequence: number };
+
 /** Follows the shards that fall to this process and drives their active executions. */
 export class Owner {
   private readonly active: ActiveExecutions;
@@ -63,7 +68,9 @@ export class Owner {
   private assignment: Promise<void> = Promise.resolve();
   private readonly intervals: CancelTimer[] = [];
   private readonly events: EventWatch;
-  private readonly cleanUp: CleanUp;
+  private readonly cleanUp: Backlog;
+  /** What there is to do for executions that have ended. */
+  private readonly backlogs: readonly Backlog[];
   private readonly clock: Clock;
 
   constructor(private readonly options: OwnerOptions) {
@@ -71,12 +78,13 @@ export class Owner {
     this.clock = clock;
     this.checkpoints = new CheckpointWriter(options.checkpoints);
     this.events = new EventWatch(log, clock, (error) => this.warn(error, 'the log can not be looked through for events; trying again'));
-    this.cleanUp = new CleanUp({
+    this.cleanUp = cleanUp({
       log: { history: (ref, range) => log.history(ref, range), purge: (ref, before) => options.purge.purge(ref, before) },
       belongings: options.belongings ?? [],
       clock,
       warn: (error) => this.warn(error, 'what a deleted execution leaves could not be removed; trying again'),
     });
+    this.backlogs = [this.cleanUp, ...(options.logArtifacts ? [options.logArtifacts] : [])];
     this.around = {
       events: this.events,
       children: new Children({ log, clock, incarnation }, (error) => this.warn(error, 'a child can not be looked at; trying again')),
@@ -91,7 +99,7 @@ export class Owner {
       done: (driver) => this.forget(driver),
       alarm: (ref, error) => logger.error({ ...ref, err: error }, 'execution halted'),
     };
-    this.active = new ActiveExecutions(this.around, (ref, deletedAt) => this.cleanUp.add(ref, deletedAt));
+    this.active = new ActiveExecutions(this.around, (execution) => this.afterEnd(execution));
     this.following = new ShardFollower({
       log,
       logger,
@@ -124,7 +132,7 @@ export class Owner {
     for (const driver of this.active.all()) driver.abandon();
     await this.idle(abandonMs);
     await this.following.stop();
-    await this.cleanUp.stop();
+    await Promise.all(this.backlogs.map((backlog) => backlog.stop()));
     await this.checkpoint(this.following.position);
     for (const driver of this.active.all()) driver.discard();
     await this.events.stop();
@@ -195,14 +203,14 @@ export class Owner {
 
   private dropForeign(): void {
     this.active.dropForeign();
-    this.cleanUp.keepOnly(this.around.owns);
+    for (const backlog of this.backlogs) backlog.keepOnly(this.around.owns);
   }
 
   /** The log is another than the one that was followed: nothing remembered of it counts. */
   private startOver(why: string): void {
     this.options.logger.error(`ALARM: the log was restored or lost data (${why}); reading it anew from the start`);
     this.mark = undefined;
-    this.cleanUp.keepOnly(() => false);
+    for (const backlog of this.backlogs) backlog.keepOnly(() => false);
     this.checkpoints.forget();
     const drivers = this.active.discard();
     // An attempt that the restored log still has running must not meet its former self.
@@ -227,7 +235,14 @@ export class Owner {
   private forget(driver: ExecutionDriver): void {
     if (!this.active.forget(driver) || !isTerminal(driver.state.status)) return;
     this.tellParent(driver);
+    this.afterEnd(driver);
     if (driver.sequence > this.following.delivered) this.active.hasEnded(driver);
+  }
+
+  private afterEnd({ ref, state, sequence }: Ended): void {
+    if (!this.around.owns(ref)) return;
+    if (state.deleted) this.cleanUp.add(ref, sequence);
+    else if (lacksLog(state)) this.options.logArtifacts?.add(ref, sequence);
   }
 
   /** Once, as a favour: who owns the parent looks for itself. */
@@ -276,7 +291,8 @@ export class Owner {
 
   private async checkpoint(mark: Position | undefined): Promise<void> {
     if (!mark || !this.following.caughtUp) return;
-    const active = [...this.active.begunBy(mark.sequence), ...this.cleanUp.upTo(mark.sequence)];
+    // Also those that ended behind the mark: their end, delivered again, would not tell that there is something to do.
+    const active = [...this.active.begunBy(mark.sequence), ...this.backlogs.flatMap((backlog) => backlog.all)];
     await this.checkpoints
       .write(this.owned, { position: mark, active })
       .catch((error: unknown) => this.warn(error, 'checkpoint not written'));

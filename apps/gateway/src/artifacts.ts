@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type Kept, artifactOf, keepBytes } from '#libs/artifacts';
+import { type Kept, artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
 import type { ExecutionRef } from '#libs/contracts';
 import type { NewArtifact } from '#libs/execution';
 import type { ArtifactStore } from '#libs/jetstream';
@@ -10,9 +10,6 @@ import { type ArtifactForm, parseArtifactForm } from './artifact-form.js';
 import type { Caller, Controlled, Executions } from './executions.js';
 import { type Fields, readForm } from './multipart.js';
 import { Problem } from './problem.js';
-
-/** Bytes that are stored longer than this and named by nothing may be swept: nothing names them any more. */
-const NAMED_WITHIN_MS = 5 * 60_000;
 
 export type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; readonly replayed: boolean };
 
@@ -66,7 +63,7 @@ export class Artifacts {
     const caller = callerOf({ ...Object.fromEntries(fields), filename, sha256: kept.sha256 });
     const artifactId = caller.idempotency ? artifactIdOf(ref, caller.idempotency.key) : uuid7();
     const artifact = artifactOf(kept, { artifactId, ...form });
-    if (Date.now() - kept.keptAt > NAMED_WITHIN_MS) throw new Problem(503, 'UPLOAD_TOO_SLOW', 'the bytes were stored long ago, and may be gone; send them again', { retryAfterSeconds: 1 });
+    if (!mayBeNamed(kept)) throw new Problem(503, 'UPLOAD_TOO_SLOW', 'the bytes were stored long ago, and may be gone; send them again', { retryAfterSeconds: 1 });
     const { sequence, replayed } = await this.executions.control(ref, { type: 'AddArtifact', artifact }, caller);
     if (!replayed) return { artifact, sequence, replayed };
     await this.drop(ref, kept);

@@ -104,6 +104,7 @@ const plan: Schema = {
     tasks: { type: 'array', minItems: 1, maxItems: 10_000, items: task, description: 'A graph without cycles.' },
     concurrency: { type: 'integer', minimum: 1, description: 'Tasks of this execution that run at once.' },
     timeoutMs: duration('The whole execution.'),
+    logArtifact: { type: 'boolean', default: false, description: 'When the execution has ended, all output of its tasks becomes an artifact of type log, output.log.' },
   },
 };
 

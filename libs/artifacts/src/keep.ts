@@ -22,6 +22,12 @@ export type Kept = StoredBytes & {
   readonly keptAt: number;
 };
 
+/** Bytes that are stored longer than this and named by nothing may be swept: nothing names them any more. */
+const NAMED_WITHIN_MS = 5 * 60_000;
+
+/** Whether an event may still name the bytes. */
+export const mayBeNamed = ({ keptAt }: Kept): boolean => Date.now() - keptAt <= NAMED_WITHIN_MS;
+
 export type Keeping = {
   readonly name: string;
   readonly maxBytes: number;

@@ -1,5 +1,5 @@
 import { type Step, T0, advance, at, cancel, fail, given, iso, request, start, succeed, task } from '#libs/testing';
-import type { NewArtifact } from './artifacts.js';
+import { LOG_ARTIFACT, type NewArtifact, lacksLog } from './artifacts.js';
 import { keyedCause } from './commands.js';
 import { illegality } from './legality.js';
 import { MAX_ARTIFACTS } from './limits.js';
@@ -75,6 +75,20 @@ describe('artifacts', () => {
     given(...ended, ...many).when(add('more')).refuses('ARTIFACTS_FULL');
     given(asked, start('a'), ...many).when(record('more')).decides();
     given(...ended, ...many, remove('x7')).when(add('more')).decidesTypes('ArtifactCreated');
+  });
+
+  it('of all output are wanted once, from the end on, where the plan asks for it', () => {
+    const wanting = [request([task('a')], { logArtifact: true }), start('a')] as const;
+    const log: Step = { ...add('log'), cause: LOG_ARTIFACT };
+    const isLacking = (...steps: readonly Step[]): boolean => lacksLog(given(...steps).state);
+    expect(isLacking(...wanting)).toBe(false);
+    expect(isLacking(...wanting, succeed('a'))).toBe(true);
+    expect(isLacking(...wanting, succeed('a'), add('x'))).toBe(true);
+    expect(isLacking(...wanting, succeed('a'), log)).toBe(false);
+    expect(isLacking(...wanting, succeed('a'), log, remove('log'))).toBe(false);
+    expect(isLacking(...wanting, succeed('a'), { type: 'DeleteExecution' })).toBe(false);
+    expect(isLacking(...ended)).toBe(false);
+    given(...wanting, succeed('a'), log, remove('log')).when(log).decides();
   });
 
   it('change nothing of what is due', () => {

@@ -8,6 +8,16 @@ export type NewArtifact = EventData['ArtifactCreated'];
 
 const isFull = (state: State): boolean => state.artifacts.size >= MAX_ARTIFACTS || state.events >= MAX_EVENTS;
 
+/**
+ * Causes the artifact that a plan with `logArtifact` asks for. It is applied once, whoever does it, also where the artifact is gone again.
+ * Clients' keys have no spaces.
+ */
+export const LOG_ARTIFACT = 'log artifact';
+
+/** True where the execution has ended, and the artifact of its output has yet to be made. */
+export const lacksLog = (state: State): boolean =>
+  state.plan.logArtifact === true && isTerminal(state.status) && state.applied.get(LOG_ARTIFACT) === undefined;
+
 /** Also of an execution that has ended; nothing where it is there already. Throws Refused ARTIFACTS_FULL. */
 export const addArtifact = (state: State, artifact: NewArtifact): readonly Fact[] => {
   if (state.artifacts.has(artifact.artifactId)) return [];

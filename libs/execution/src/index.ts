@@ -8,7 +8,7 @@ export {
   type TaskOutcome,
   keyedCause,
 } from './commands.js';
-export { type NewArtifact } from './artifacts.js';
+export { LOG_ARTIFACT, type NewArtifact, lacksLog } from './artifacts.js';
 export { childId, childIds, isExpanded } from './children.js';
 export { type Clarification, type Responder, countOf, whyNot } from './clarifications.js';
 export { decide } from './decide.js';

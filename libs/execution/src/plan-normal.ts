@@ -5,7 +5,7 @@ import { isSubExecution, planOfChild } from './sub-executions.js';
 export type LooseTask = Omit<PlanTask, 'input' | 'dependsOn'> & Partial<Pick<PlanTask, 'input' | 'dependsOn'>>;
 
 /** With `input` and `dependsOn` of every task present, and nothing that says the same as its absence. */
-export const normalPlan = (plan: Plan): Plan => ({ ...plan, tasks: plan.tasks.map(normalTask) });
+export const normalPlan = ({ logArtifact = false, ...plan }: Plan): Plan => ({ ...plan, tasks: plan.tasks.map(normalTask), ...(logArtifact && { logArtifact }) });
 
 const normalInput = (input: JsonObject): JsonObject => ({ ...input, plan: normalPlan(planOfChild({ input })) as unknown as JsonObject });
 

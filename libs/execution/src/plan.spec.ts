@@ -56,6 +56,7 @@ const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['error codes that are no list', plan([noop('a', { retry: { maxAttempts: 2, finalErrors: 'X' } })]), '/tasks/0/retry/finalErrors', /list/],
   ['an error that is final and retried', plan([noop('a', { retry: { maxAttempts: 2, finalErrors: ['X'], retryOn: ['X'] } })]), '/tasks/0/retry/retryOn/0', /finalErrors/],
   ['an unknown onFailure', plan([noop('a', { onFailure: 'shrug' })]), '/tasks/0/onFailure', /one of/],
+  ['a log artifact that is neither wanted nor not', plan([noop('a')], { logArtifact: 'yes' }), '/logArtifact', /true or false/],
   ['a concurrency of 0', plan([noop('a')], { concurrency: 0 }), '/concurrency', /integer/],
 ];
 
@@ -107,6 +108,12 @@ describe('expressions in a plan', () => {
     const result = parsePlan(plan([noop('a', { when: 'true' })]), runners);
     expect(result).toEqual({ problems: [{ path: '/tasks/0/when', message: 'conditions are not known here' }] });
   });
+});
+
+it('a plan that wants no log artifact says nothing of it', () => {
+  const parsed = (logArtifact: boolean): unknown => parsePlan(plan([noop('a')], { logArtifact }), runners);
+  expect(parsed(true)).toMatchObject({ plan: { logArtifact: true } });
+  expect(parsed(false)).toEqual(parsePlan(plan([noop('a')]), runners));
 });
 
 describe('items and iterations', () => {

@@ -144,11 +144,12 @@ class Parser {
 
   plan(value: unknown): void {
     if (!isObject(value)) return this.faults.add('', 'a plan is an object with name and tasks');
-    this.faults.only('', value, ['name', 'tasks', 'concurrency', 'timeoutMs']);
+    this.faults.only('', value, ['name', 'tasks', 'concurrency', 'timeoutMs', 'logArtifact']);
     this.faults.text('/name', value['name'], 200);
     this.faults.integer('/concurrency', value['concurrency'], 1, MAX_TASKS);
     this.faults.integer('/timeoutMs', value['timeoutMs'], 1, MAX_DURATION_MS);
-    const { tasks } = value;
+    const { tasks, logArtifact = false } = value;
+    if (typeof logArtifact !== 'boolean') this.faults.add('/logArtifact', 'must be true or false');
     if (!Array.isArray(tasks) || tasks.length === 0) return this.faults.add('/tasks', 'must be a list of at least one task');
     if (tasks.length > MAX_TASKS) return this.faults.add('/tasks', `${tasks.length} tasks; at most ${MAX_TASKS} are allowed`);
     tasks.forEach((task, i) => this.task(`/tasks/${i}`, task));

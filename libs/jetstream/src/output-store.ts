@@ -4,7 +4,7 @@ import { LogError } from '#libs/ledger';
 import { toAnswer } from './codes.js';
 import type { Nats } from './connection.js';
 import { purgeSubject } from './purge.js';
-import { type DirectMessage, directLastUpTo, directRange } from './read.js';
+import { type DirectMessage, directLastUpTo, directRange, leaderGet } from './read.js';
 
 /** A piece of a task's output; see OutputChunk in commands.proto. */
 export type OutputPiece = {
@@ -63,6 +63,11 @@ export class OutputStore {
   /** Removes all output of an execution. Throws LogError LOG_UNAVAILABLE. */
   async purge(ref: ExecutionRef): Promise<void> {
     await purgeSubject(this.nats, 'LOGS', outputFilter(ref));
+  }
+
+  /** Of the last piece of an execution, 0 where there is none: unlike `read`, which may be answered by a replica, this is never behind. Throws LogError LOG_UNAVAILABLE. */
+  async lastSequence(ref: ExecutionRef): Promise<number> {
+    return (await leaderGet(this.nats, 'LOGS', { last_by_subj: outputFilter(ref) }))?.sequence ?? 0;
   }
 
   /** Pieces in the order stored, of one task or of all, behind a sequence. Throws LogError LOG_UNAVAILABLE. */

@@ -110,6 +110,9 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         leader('LOG'),
         follow('LOG'),
         'output.>',
+        // For artifacts of all output.
+        direct('LOGS'),
+        leader('LOGS'),
         // It cleans up behind deletions, once the feed has told of them.
         api('STREAM.PURGE.LOG', 'STREAM.PURGE.FEED', 'STREAM.PURGE.LOGS'),
         leader('FEED'),

@@ -66,7 +66,7 @@ export const task = (id: string, more: Partial<PlanTask> = {}): PlanTask => ({
   ...more,
 });
 
-export const request = (tasks: readonly PlanTask[], more: { concurrency?: number; timeoutMs?: number } = {}): Command => ({
+export const request = (tasks: readonly PlanTask[], more: { concurrency?: number; timeoutMs?: number; logArtifact?: boolean } = {}): Command => ({
   type: 'RequestExecution',
   plan: { name: 'plan', tasks, ...more },
   name: 'plan',

@@ -1,4 +1,4 @@
-import type { OutputLine } from './lines.js';
+import type { OutputLine } from '#libs/output';
 
 /** Characters of those that are held: a line may have 16 Ki of them. */
 export const MAX_TAIL_CHARACTERS = 8 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import { isToken } from '#libs/contracts';
 import { type EventPosition, type Query, integer, invalid, known, one } from '../request-query.js';
-import { type Level, type OutputLine, levels } from './lines.js';
+import { type Level, type OutputLine, levels } from '#libs/output';
 
 /** Behind which line to go on. */
 export type LinesCursor = EventPosition & {

@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse } from '@nestjs/swagger';
 import { answers } from '../answer-schema.js';
 import { elsewhere, executions, id, query, read, refusal, tenant, unknown, workspace } from '../openapi.js';
-import { levels } from './lines.js';
+import { levels } from '#libs/output';
 import { MAX_LINES } from './lines-query.js';
 
 const pieces = (): MethodDecorator =>

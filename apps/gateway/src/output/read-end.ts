@@ -3,7 +3,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import type { StoredOutput } from '#libs/jetstream';
 import type { EventPosition } from '../request-query.js';
 import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
-import { LineReader, type OutputLine } from './lines.js';
+import { LineReader, type OutputLine } from '#libs/output';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
 import { PAGE, type Source } from './output-pages.js';
 

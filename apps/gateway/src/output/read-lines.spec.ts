@@ -3,7 +3,7 @@ import type { StoredOutput } from '#libs/jetstream';
 import { Refused } from '#libs/execution';
 import { LogError } from '#libs/ledger';
 import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
-import { MAX_LINE, type OutputLine } from './lines.js';
+import { MAX_LINE, type OutputLine } from '#libs/output';
 import { parseLinesQuery } from './lines-query.js';
 import type { Source } from './output-pages.js';
 import { MAX_IN_VAIN, readLines } from './read-lines.js';

@@ -1,7 +1,7 @@
 import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { ExecutionRef } from '#libs/contracts';
+import { LineReader, type OutputLine } from '#libs/output';
 import type { LastLines } from './last-lines.js';
-import { LineReader, type OutputLine } from './lines.js';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
 import { type Source, outputPages } from './output-pages.js';
 import { readEnd } from './read-end.js';

@@ -41,7 +41,7 @@ export const messages = {
   OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool', endsLines: 'bool' },
   Parent: { execution: 'string', task: 'string', attempt: 'uint32', depth: 'uint32' },
   PauseExecution: { reason: 'string?' },
-  Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?' },
+  Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?', logArtifact: 'bool?' },
   PlanTask: { id: 'string', runner: 'string', input: 'Struct', dependsOn: 'string[]', retry: 'RetryPolicy?', timeoutMs: 'uint64?', onFailure: 'string?', onLost: 'string?', scheduleToStartMs: 'uint64?', heartbeatMs: 'uint64?', when: 'string?', compensates: 'string?', forEach: 'ForEach?', loop: 'Loop?', artifacts: 'string[]?' },
   RequestExecution: { plan: 'Plan', name: 'string?', labels: 'string{}', input: 'Struct?' },
   RespondToClarification: { decision: 'string', reason: 'string?' },

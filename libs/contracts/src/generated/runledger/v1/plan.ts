@@ -20,7 +20,11 @@ export interface Plan {
     | number
     | undefined;
   /** The whole execution fails when it has not ended this long after its start; paused time counts. */
-  timeoutMs?: number | undefined;
+  timeoutMs?:
+    | number
+    | undefined;
+  /** When the execution has ended, an artifact of type log is made of all output of its tasks; absent: none is. */
+  logArtifact?: boolean | undefined;
 }
 
 export interface PlanTask {
