@@ -70,7 +70,7 @@ const task: Schema = {
     dependsOn: { type: 'array', items: token, description: 'Tasks that must have ended well before.' },
     retry,
     timeoutMs: duration('One attempt.'),
-    scheduleToStartMs: duration('A task that is due fails when no attempt of it has started so long after, pauses apart.'),
+    scheduleToStartMs: duration('A task that is due fails when no attempt of it has started so long after. Waiting for room in the concurrency of the plan counts; pauses do not.'),
     heartbeatMs: duration('An attempt fails that gives no sign of life for so long: output of a command, bytes of an answer.'),
     when: {
       type: 'string',

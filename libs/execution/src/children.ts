@@ -1,6 +1,5 @@
 import type { EventData, Fact, Failure, Json, JsonObject, PlanTask } from '#libs/contracts';
-import { MAX_ITEMS, MAX_ITEMS_BYTES, MAX_TASKS, MAX_TASK_RESULT_BYTES } from './limits.js';
-import { mayStart } from './starting.js';
+import { MAX_EVENTS, MAX_ITEMS, MAX_ITEMS_BYTES, MAX_TASKS, MAX_TASK_RESULT_BYTES } from './limits.js';
 import type { State } from './state.js';
 import { type TaskState, bytesOf, hasEndedWell, isTerminal } from './task-state.js';
 
@@ -102,11 +101,15 @@ const joinIterations = (state: State, task: TaskState, kind: { readonly kind?: '
 export const join = (state: State, task: TaskState, kind: { readonly kind?: 'timeout' } = {}): Fact =>
   state.graph.task.get(task.id)?.loop ? joinIterations(state, task, kind) : joinItems(state, task, kind);
 
-/** True for a loop of which an iteration has ended well: its owner is to say whether that was the last. */
-export const isUndecided = (state: State, task: TaskState): boolean => task.children?.isUndecided === true && task.status === 'running' && !isTerminal(state.status) && mayStart(state, task);
+/**
+ * True for a loop of which an iteration has ended well: its owner is to say whether that was the last. Nothing runs for that, so that it is asked also in a pause and before the
+ * execution comes to its end: what was done is undone only where it is known to be.
+ */
+export const isUndecided = ({ status, cancel, events }: State, task: TaskState): boolean =>
+  task.children?.isUndecided === true && task.status === 'running' && !isTerminal(status) && cancel?.mode !== 'immediate' && events < MAX_EVENTS;
 
-/** What follows an iteration that ended well, by what the loop's condition says of it. */
-export const decideLoop = (state: State, taskId: string, isOver: boolean, now: number): readonly Fact[] => {
+/** What follows an iteration that ended well, by what the loop's condition says of it; `ending` where no other one may begin. */
+export const decideLoop = (state: State, { taskId, isOver }: { readonly taskId: string; readonly isOver: boolean }, now: number, ending?: { readonly kind?: 'timeout' }): readonly Fact[] => {
   const [task, plan] = [state.tasks.get(taskId), state.graph.task.get(taskId)];
   if (!task || !plan?.loop || !isUndecided(state, task)) return [];
   const { attempt, children } = task;
@@ -117,6 +120,7 @@ export const decideLoop = (state: State, taskId: string, isOver: boolean, now: n
     const message = `not over after ${maxIterations} iterations, as this is still false: ${until}`;
     return [failed(taskId, attempt, { code: 'LOOP_EXHAUSTED', message, retryable: false }, progress)];
   }
+  if (ending) return [cancelled(task, ending)];
   const fault = faultOf(state, 1, []);
   if (fault) return [failed(taskId, attempt, fault, progress)];
   const notBefore = delayMs > 0 ? { notBefore: new Date(now + delayMs).toISOString() } : {};

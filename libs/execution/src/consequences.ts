@@ -1,5 +1,5 @@
 import type { Fact, Failure, JsonObject } from '#libs/contracts';
-import { join } from './children.js';
+import { isUndecided, join } from './children.js';
 import { MAX_CONSEQUENCES, MAX_EVENTS, MAX_RESULT_BYTES, REQUEST_WITHIN_MS } from './limits.js';
 import { expire, timeOut, withdraw } from './outcome.js';
 import { deliveries } from './signals.js';
@@ -46,16 +46,19 @@ export const endingOf = (state: State, now: number): Ending | undefined => {
   return undefined;
 };
 
+/** What the end of a task says of why it could not go on. */
+export const kindOf = ({ failure }: Ending): { readonly kind?: 'timeout' } => (failure?.code === 'EXECUTION_TIMED_OUT' ? { kind: 'timeout' } : {});
+
 const endTask = (state: State, task: TaskState, ending: Ending): readonly Fact[] => {
   // Whether there is anything to undo shows when all else has ended.
   if (task.compensates !== undefined && !state.compensating && !state.incomplete) return [];
-  const kind = ending.failure?.code === 'EXECUTION_TIMED_OUT' ? ({ kind: 'timeout' } as const) : {};
+  const kind = kindOf(ending);
   if (task.status === 'pending') {
     const isNeverWhole = ending.failure?.code === 'REQUEST_INCOMPLETE';
     return [{ type: 'TaskSkipped', data: { taskId: task.id, why: ending.why, ...(isNeverWhole ? { kind: 'incomplete' } : kind) } }];
   }
   // What is done by others ends after them.
-  if (task.status === 'running' && task.children) return task.children.open > 0 ? [] : [join(state, task, kind)];
+  if (task.status === 'running' && task.children) return task.children.open > 0 || isUndecided(state, task) ? [] : [join(state, task, kind)];
   // A wait has no process that could end in its own way; another execution has many, and ends by itself.
   if (task.status === 'running' && task.subExecution === undefined && (ending.abandon || task.executor === '')) {
     return [...withdraw(task), { type: 'TaskCancelled', data: { taskId: task.id, attempt: task.attempt, ...kind } }];
@@ -145,7 +148,10 @@ export const consequences = (state: State, now: number, limit = MAX_CONSEQUENCES
 };
 
 const notStarted = (state: State, { id: taskId, attempt }: TaskState): Fact => {
-  const message = `not started within ${state.graph.task.get(taskId)?.scheduleToStartMs ?? 0} ms of being due`;
+  const { concurrency } = state.plan;
+  const inLine = concurrency !== undefined && state.running >= concurrency;
+  const [why, way] = inLine ? [`the plan lets ${concurrency} run at once`, 'raise its concurrency'] : ['no executor has taken it', 'start another executor'];
+  const message = `not started within ${state.graph.task.get(taskId)?.scheduleToStartMs ?? 0} ms of being due: ${why}; ${way}, or allow for more in scheduleToStartMs`;
   // Another attempt would wait in the same line.
   return { type: 'TaskFailed', data: { taskId, attempt, error: { code: 'TASK_START_TIMED_OUT', message, retryable: false }, final: true } };
 };

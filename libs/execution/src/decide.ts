@@ -3,7 +3,7 @@ import { addArtifact, deleteArtifact, expireArtifact, recordArtifact } from './a
 import { begin, decideLoop, isExpanded, isUndecided } from './children.js';
 import { answered, delegated, questionOf, whyNot } from './clarifications.js';
 import { type ClientCommand, type Command, type Context, parseCause, stamp } from './commands.js';
-import { consequences, due } from './consequences.js';
+import { consequences, due, endingOf, kindOf } from './consequences.js';
 import { deletionOf, ofDeleted } from './deletion.js';
 import { fold } from './evolve.js';
 import { MAX_CONSEQUENCES, MAX_SIGNALS } from './limits.js';
@@ -202,8 +202,10 @@ const respond = (command: Command, state: State, context: Context, now: number):
       return recordMetadata(state, command);
     case 'RecordStep':
       return recordStep(state, command.taskId, command.attempt, command.step);
-    case 'DecideLoop':
-      return decideLoop(state, command.taskId, command.isOver, now);
+    case 'DecideLoop': {
+      const ending = endingOf(state, now);
+      return decideLoop(state, command, now, ending && kindOf(ending));
+    }
     case 'Advance':
       return due(state, now);
   }

@@ -1,5 +1,5 @@
 import type { Fact } from '#libs/contracts';
-import { type Step, T0, again, at, cancel, fail, given, iso, lose, over, pause, request, resume, start, succeed, task } from '#libs/testing';
+import { type Step, T0, advance, again, at, cancel, fail, given, iso, lose, over, pause, request, resume, start, succeed, task } from '#libs/testing';
 import type { Command } from './commands.js';
 import { next } from './next.js';
 
@@ -81,15 +81,40 @@ describe('a loop', () => {
     given(...first).when(over('poll')).decides();
   });
 
-  it('waits in a pause, and is not asked', () => {
-    expect(nextOf(...once, pause).decide).toEqual([]);
-    given(...once, pause).when(over('poll')).decides();
-    expect(nextOf(...once, pause, resume).decide).toEqual(['poll']);
+  it('is asked in a pause, as nothing runs for that; another iteration waits for the pause to end', () => {
+    expect(nextOf(...once, pause)).toMatchObject({ start: [], decide: ['poll'] });
+    given(...once, pause).when(over('poll')).decides(completed('poll', { count: 1, result: { n: 0 } }));
+    expect(nextOf(...once, pause, again('poll'))).toMatchObject({ start: [], decide: [] });
+    expect(nextOf(...once, pause, again('poll'), resume).start).toEqual(['poll--1']);
   });
 
   it('is cancelled with the iteration that runs, and between two at once', () => {
-    given(...first, cancel('graceful')).when(succeed('poll--0')).decidesTypes('TaskCompleted', 'TaskCancelled', 'ExecutionCancelled');
-    given(...once).when(cancel('graceful')).decidesTypes('ExecutionCancelRequested', 'TaskCancelled', 'TaskSkipped', 'ExecutionCancelled');
+    given(...first, cancel('immediate')).when(succeed('poll--0')).decidesTypes('TaskCompleted', 'TaskCancelled', 'ExecutionCancelled');
+    given(...once).when(cancel('immediate')).decidesTypes('ExecutionCancelRequested', 'TaskCancelled', 'TaskSkipped', 'ExecutionCancelled');
     given(...once, again('poll')).when(cancel('graceful')).decidesTypes('ExecutionCancelRequested', 'TaskSkipped', 'TaskSkipped', 'TaskCancelled', 'ExecutionCancelled');
+  });
+
+  it('is asked before a graceful cancel ends it: completed where that was the last iteration, cancelled where it was not', () => {
+    given(...once).when(cancel('graceful')).decidesTypes('ExecutionCancelRequested', 'TaskSkipped');
+    expect(nextOf(...once, cancel('graceful'))).toMatchObject({ start: [], decide: ['poll'], advance: false });
+    given(...once, cancel('graceful')).when(over('poll')).decides(completed('poll', { count: 1, result: { n: 0 } }), { type: 'ExecutionCancelled', data: {} });
+    given(...once, cancel('graceful')).when(again('poll')).decides({ type: 'TaskCancelled', data: { taskId: 'poll', attempt: 1 } }, { type: 'ExecutionCancelled', data: {} });
+  });
+
+  it('is asked before the end of the time of its execution ends it', () => {
+    const bounded = request([task('poll', { loop }), task('use', { dependsOn: ['poll'] })], { timeoutMs: 100 });
+    const late = [bounded, start('poll'), start('poll--0'), succeed('poll--0'), at(100, advance)] as const;
+    expect(next(given(...late).state, T0 + 100)).toMatchObject({ decide: ['poll'], advance: false });
+    given(...late).when(at(100, again('poll'))).decidesTypes('TaskCancelled', 'ExecutionFailed');
+    given(...late).when(at(100, over('poll'))).decidesTypes('TaskCompleted', 'ExecutionFailed');
+  });
+
+  it('is undone where a graceful cancel, also out of a pause, or the failure of another task met it behind its last iteration', () => {
+    const undoable = request([task('poll', { loop }), task('undo', { compensates: 'poll' }), task('other', { onFailure: 'stop' })]);
+    const done = [undoable, start('poll'), start('other'), start('poll--0'), succeed('poll--0')] as const;
+    for (const steps of [[succeed('other'), cancel('graceful')], [succeed('other'), pause, cancel('graceful')], [fail('other')]]) {
+      expect(nextOf(...done, ...steps, over('poll')).start).toEqual(['undo']);
+      given(...done, ...steps).when(again('poll')).decidesTypes('TaskCancelled', 'TaskSkipped', expect.stringMatching(/^Execution(Cancelled|Failed)$/));
+    }
   });
 });

@@ -1,19 +1,21 @@
-import { T0, advance, at, cancel, fail, given, lose, pause, request, resume, start, succeed, task } from '#libs/testing';
+import { T0, advance, at, cancel, fail, given, lose, pause, request, resume, start, startEach, succeed, task } from '#libs/testing';
 import { next } from './next.js';
 
 const chain = request([task('a'), task('b', { dependsOn: ['a'], scheduleToStartMs: 100 })]);
 const due = [chain, start('a'), at(10, succeed('a'))] as const;
 
+const nobody = 'not started within 100 ms of being due: no executor has taken it; start another executor, or allow for more in scheduleToStartMs';
+
 describe('a task with a limit on its start', () => {
   it('fails by itself when nobody starts it in time, counted from when it came due', () => {
     expect(next(given(...due).state, T0 + 10)).toEqual({ start: ['b'], decide: [], advance: false, wakeAt: T0 + 110 });
     given(...due).when(at(109, advance)).decides();
-    const error = { code: 'TASK_START_TIMED_OUT', message: 'not started within 100 ms of being due', retryable: false };
+    const error = { code: 'TASK_START_TIMED_OUT', message: nobody, retryable: false };
     given(...due).when(at(110, advance)).decides(
       { type: 'TaskFailed', data: { taskId: 'b', attempt: 0, error, final: true } },
       {
         type: 'ExecutionFailed',
-        data: { reason: { code: 'TASK_FAILED', message: "task 'b' failed: not started within 100 ms of being due", retryable: false } },
+        data: { reason: { code: 'TASK_FAILED', message: `task 'b' failed: ${nobody}`, retryable: false } },
       },
     );
   });
@@ -41,9 +43,19 @@ describe('a task with a limit on its start', () => {
     expect(late.state().tasks.get('a')).toMatchObject({ status: 'failed', retryAt: undefined });
   });
 
-  it('waits in the line of its plan, too', () => {
+  it('waits in the line of its plan, too, and says so', () => {
     const line = request([task('a'), task('b', { scheduleToStartMs: 100 })], { concurrency: 1 });
-    given(line, start('a')).when(at(100, advance)).decidesTypes('TaskFailed');
+    const late = given(line, start('a')).when(at(100, advance));
+    late.decidesTypes('TaskFailed');
+    expect(late.state().tasks.get('b')?.error?.message).toBe('not started within 100 ms of being due: the plan lets 1 run at once; raise its concurrency, or allow for more in scheduleToStartMs');
+  });
+
+  it('waits from its turn on, where it is an item, and not before', () => {
+    const items = request([task('mail', { forEach: { items: [1, 2], concurrency: 1 }, scheduleToStartMs: 100 })]);
+    const first = given(items, startEach('mail', [1, 2]), start('mail--0'));
+    expect(next(first.state, T0 + 500).advance).toBe(false);
+    const second = given(items, startEach('mail', [1, 2]), start('mail--0'), at(500, succeed('mail--0')));
+    expect(next(second.state, T0 + 500)).toMatchObject({ start: ['mail--1'], wakeAt: T0 + 600 });
   });
 
   it('has its whole time again for every attempt, from when that is due', () => {
@@ -53,11 +65,11 @@ describe('a task with a limit on its start', () => {
     failed.when(at(1_150, advance)).decides(
       {
         type: 'TaskFailed',
-        data: { taskId: 'a', attempt: 1, error: { code: 'TASK_START_TIMED_OUT', message: 'not started within 100 ms of being due', retryable: false }, final: true },
+        data: { taskId: 'a', attempt: 1, error: { code: 'TASK_START_TIMED_OUT', message: nobody, retryable: false }, final: true },
       },
       {
         type: 'ExecutionFailed',
-        data: { reason: { code: 'TASK_FAILED', message: "task 'a' failed: not started within 100 ms of being due", retryable: false } },
+        data: { reason: { code: 'TASK_FAILED', message: `task 'a' failed: ${nobody}`, retryable: false } },
       },
     );
     given(retried, start('a'), at(50, lose('a'))).when(at(149, start('a'))).decidesTypes('TaskStarted');

@@ -70,12 +70,12 @@ const childrenWait = (state: State, { id: task }: TaskState, { count, open: left
   const since = moments.expanded.get(task) ?? moments.first;
   const loop = state.graph.task.get(task)?.loop;
   const open = Array.from({ length: admitted }, (_, index) => childId(task, index)).flatMap((child) => state.tasks.get(child) ?? []).filter(({ status }) => !isTerminal(status));
-  // None of the others starts before the resume.
-  if (state.status === 'paused' && !open.some(({ status }) => status === 'running')) return undefined;
   if (isUndecided) {
     const text = `iteration ${count - 1} has ended${nobodyOf(alive) || '; an executor decides whether another one follows'}`;
     return { kind: 'executor', task, text, since, until: null, endedBy: [anyExecutor] };
   }
+  // None of the others starts before the resume.
+  if (state.status === 'paused' && !open.some(({ status }) => status === 'running')) return undefined;
   const waiting = count - admitted;
   const turns = waiting > 0 ? `, ${waiting} of them ${waiting === 1 ? 'waits for its' : 'wait for their'} turn` : '';
   const text = loop ? `iteration ${count - 1} of at most ${loop.maxIterations} has not ended` : `${left} of ${count} items have not ended${turns}`;

@@ -56,7 +56,8 @@ describe('why an execution does not go on', () => {
     expect(await waitsOf([...once], 40, ['one'])).toMatchObject([{ kind: 'attempt', task: 'poll--0' }, { kind: 'tasks', text: 'iteration 0 of at most 5 has not ended', endedBy: [ofTask('poll--0')] }]);
     const ended = [...once, at(30, succeed('poll--0'))];
     expect(await waitsOf(ended, 40, ['one'])).toMatchObject([{ kind: 'executor', task: 'poll', text: 'iteration 0 has ended; an executor decides whether another one follows' }]);
-    expect(await waitsOf([...ended, at(50, pause)], 60, ['one'])).toMatchObject([{ kind: 'resume' }]);
+    expect(await waitsOf([...ended, at(50, pause)], 60, ['one'])).toMatchObject([{ kind: 'resume' }, { kind: 'executor', task: 'poll' }]);
+    expect(await waitsOf([...ended, at(50, pause), at(60, again('poll'))], 70, ['one'])).toMatchObject([{ kind: 'resume' }]);
     const between = await waitsOf([...ended, at(50, again('poll'))], 60, ['one']);
     expect(between).toMatchObject([{ kind: 'retry', task: 'poll--1', since: { time: iso(50), sequence: 5 }, until: iso(150) }, { kind: 'tasks', task: 'poll' }]);
   });
