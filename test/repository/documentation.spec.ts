@@ -35,3 +35,26 @@ describe('the documentation', () => {
     expect(decisions.filter((decision) => !leadsTo('docs/adr/README.md', decision))).toEqual([]);
   });
 });
+
+describe('the list of error codes', () => {
+  /** Names of settings and of the environment, and codes of Node and of packages. */
+  const others = /^(RUNLEDGER|STEPFLOW|ERR|HPE|FST|Z)_|^(LC_ALL|NATS_URL)$/;
+  const sources = execFileSync('git', ['ls-files', 'apps/*.ts', 'libs/*.ts'], { cwd: repository, encoding: 'utf8' }).trim().split('\n');
+  const text = sources.filter((file) => !/\.spec\.ts$|\/generated\/|^libs\/testing\//.test(file)).map(textOf).join('\n');
+  // Most have a `_`; those that have none stand where only a code stands.
+  const literal = /'([A-Z]+(?:_[A-Z]+)+)'|(?:code: |code: string = |Problem\(\d{3}, |EXIT\.\w+, |UpError\()'([A-Z]+)'/g;
+  const inSources = new Set([...text.matchAll(literal)].map(([, long, short]) => long ?? short ?? '').filter((code) => !others.test(code)));
+  const listed = new Set(['docs/errors.md', 'apps/cli/README.md'].flatMap((page) => {
+    const rows = textOf(page).match(/^\| `[A-Z].*$/gm) ?? [];
+    return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, code = '']) => code));
+  }));
+
+  it('has every code that there is', () => {
+    expect(inSources.size).toBeGreaterThan(100);
+    expect([...inSources].filter((code) => !listed.has(code)).sort()).toEqual([]);
+  });
+
+  it('has no code that is gone', () => {
+    expect([...listed].filter((code) => !text.includes(`'${code}'`) && !new RegExp(`\\b${code}: (\\d|\\()`).test(text)).sort()).toEqual([]);
+  });
+});
