@@ -91,7 +91,7 @@ export class Executions {
 }
 
 const nearlyFull = (): Problem =>
-  new Problem(503, 'LOG_NEARLY_FULL', 'the log is at 85 % of its size: no new executions until there is room', { retryAfterSeconds: 30 });
+  new Problem(503, 'LOG_NEARLY_FULL', 'the log is at 85 % of its size: no new executions until there is room; delete some that have ended, or give stream LOG more max_bytes', { retryAfterSeconds: 30 });
 
 /** Each request without a key is a command of its own. */
 const contextOf = ({ actor, correlationId, idempotency }: Caller): Context => ({

@@ -35,8 +35,8 @@ const answerUnreadable = (error: NodeJS.ErrnoException, socket: Socket): void =>
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const [status, title] = tooLarge ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request'];
   const [code, detail] = tooLarge
-    ? ['HEADERS_TOO_LARGE', 'the headers and the URL together are larger than 16 KiB']
-    : ['REQUEST_INVALID', 'this is not an HTTP request'];
+    ? ['HEADERS_TOO_LARGE', 'the headers and the URL together are larger than 16 KiB; send less in them, and data in the body']
+    : ['REQUEST_INVALID', 'this is not an HTTP request; check scheme and port'];
   const body = JSON.stringify({ type: `urn:runledger:problem:${code}`, title, status, code, detail });
   const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n`;
   socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);

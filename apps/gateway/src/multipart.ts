@@ -68,12 +68,12 @@ export const readForm = async <T>(
     });
     parser.on('field', (field: string | undefined, value: string, _isNameCut: boolean, isCut: boolean) => {
       if (!field) return fail(nameless());
-      if (isCut) return fail(new Problem(413, 'MULTIPART_TOO_LARGE', `field ${field.slice(0, 64)} has more than ${MAX_FIELD_BYTES} bytes`));
+      if (isCut) return fail(new Problem(413, 'MULTIPART_TOO_LARGE', `field ${field.slice(0, 64)} has more than ${MAX_FIELD_BYTES} bytes; what is large goes in the file`));
       const known = fields.get(field);
       if (known) known.push(value);
       else fields.set(field, [value]);
     });
-    parser.on('partsLimit', () => fail(new Problem(413, 'MULTIPART_TOO_LARGE', `the form has more than ${MAX_PARTS} parts`)));
+    parser.on('partsLimit', () => fail(new Problem(413, 'MULTIPART_TOO_LARGE', `the form has more than ${MAX_PARTS} parts; send one file with each request`)));
     parser.on('filesLimit', () => fail(invalid('it holds more than one file; send one at a time')));
     parser.on('error', (error: unknown) => fail(asProblem(error)));
     parser.on('finish', resolve);
