@@ -4,6 +4,8 @@ import type { ExecutionRef } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
 import { ArtifactStore } from '#libs/jetstream';
 import { load, submit } from '#libs/ledger';
+import type { DueAnswer, DueArtifact, DueQuery } from '#libs/projections';
+import { eventually } from '#libs/testing';
 import { ArtifactKeeper, type KeeperOptions } from '../../apps/executor/src/artifact-keeper.js';
 import { systemClock } from '../../apps/executor/src/clock.js';
 import { commitFor } from '../contract/commits.js';
@@ -47,17 +49,19 @@ const add = async (artifactId: string, expiresAt?: number): Promise<string> => {
   return kept.object;
 };
 
+const page = (due: readonly DueArtifact[], next: string | null = null): Pick<DueAnswer, 'due' | 'next'> => ({ due, next });
+
 /** What the projection knows, from the log; what is asked of it may be answered wrongly. */
-const keeper = (more: Partial<KeeperOptions['hints']> = {}): ArtifactKeeper =>
+const keeper = (more: Partial<KeeperOptions['hints']> = {}, owns: KeeperOptions['owns'] = () => true): ArtifactKeeper =>
   new ArtifactKeeper({
     log: broker.log,
     store,
-    owns: () => true,
+    owns,
     incarnation: 'x1',
     clock: { ...systemClock, now: () => Date.now() + aheadMs },
     warn: (error) => warnings.push(error),
     hints: {
-      due: async () => [...(await load(broker.log, ref)).state.artifacts.keys()].map((id) => ({ ...ref, id, object: objects.get(id) ?? '' })),
+      due: async () => page([...(await load(broker.log, ref)).state.artifacts.keys()].map((id) => ({ ...ref, id, object: objects.get(id) ?? '' }))),
       known: () => Promise.resolve(new Set()),
       ...more,
     },
@@ -90,7 +94,7 @@ describe('an artifact whose time has come', () => {
   it('expires also where its deletion, or its expiry, was known too late', async () => {
     const object = await add('gone', Date.now());
     await tell({ type: 'DeleteArtifact', artifactId: 'gone' });
-    const late = keeper({ due: () => Promise.resolve([{ ...ref, id: 'gone', object }]) });
+    const late = keeper({ due: () => Promise.resolve(page([{ ...ref, id: 'gone', object }])) });
     await late.expire();
     expect((await types()).filter((type) => type === 'ArtifactExpired')).toEqual([]);
     expect((await there()).has(object)).toBe(false);
@@ -101,9 +105,42 @@ describe('an artifact whose time has come', () => {
     await broker.log.append(commitFor(broken, 0));
     const object = await add('due', Date.now());
     const both = [{ ...broken, id: 'stuck', object: 'stuck' }, { ...ref, id: 'due', object }];
-    await keeper({ due: () => Promise.resolve(both) }).expire();
+    await keeper({ due: () => Promise.resolve(page(both)) }).expire();
     expect(await types()).toContain('ArtifactExpired');
     expect(warnings).toHaveLength(1);
+  });
+
+  it('is found behind any number of those that are others\' affair, or can\'t expire', async () => {
+    const objectOf = new Map<string, string>();
+    for (const id of ['1', '2', '3']) objectOf.set(id, await add(id, Date.now()));
+    const stranger = { ...ref, execution: 'stranger' };
+    const pages = [[{ ...stranger, id: 's', object: 's' }], ['1', '2'].map((id) => ({ ...ref, id, object: objectOf.get(id)! })), [{ ...ref, id: '3', object: objectOf.get('3')! }]];
+    const asked: (string | undefined)[] = [];
+    const due = ({ cursor }: DueQuery): Promise<Pick<DueAnswer, 'due' | 'next'>> => {
+      asked.push(cursor);
+      const at = Number(cursor ?? 0);
+      return Promise.resolve(page(pages[at]!, at + 1 < pages.length ? String(at + 1) : null));
+    };
+    await keeper({ due }, ({ execution }) => execution !== 'stranger').expire();
+    expect(asked).toEqual([undefined, '1', '2']);
+    expect((await types()).filter((type) => type === 'ArtifactExpired')).toHaveLength(3);
+    expect((await broker.log.history(stranger))).toEqual([]);
+    const left = await there();
+    expect([...objectOf.values()].filter((object) => left.has(object))).toEqual([]);
+  });
+
+  it('waits for who begins next where an executor stops', async () => {
+    const ids = Array.from({ length: 50 }, (_, i) => String(i));
+    const due: DueArtifact[] = [];
+    for (const id of ids) due.push({ ...ref, id, object: await add(id, Date.now()) });
+    const stopping = keeper({ due: () => Promise.resolve(page(due, 'more')) });
+    stopping.start();
+    await eventually(async () => (await types()).includes('ArtifactExpired'), { what: 'the first to expire' });
+    await stopping.stop();
+    const expired = (await types()).filter((type) => type === 'ArtifactExpired').length;
+    expect(expired).toBeLessThan(50);
+    await keeper({ due: () => Promise.resolve(page(due)) }).expire();
+    expect((await types()).filter((type) => type === 'ArtifactExpired')).toHaveLength(50);
   });
 
   it('waits while nobody can say which they are', async () => {

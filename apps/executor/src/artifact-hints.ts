@@ -9,7 +9,7 @@ const ask = async <T>(nats: Nats, pattern: string, query: object): Promise<T | u
 
 /** What the projector says of artifacts. */
 export const artifactHints = (nats: Nats): ArtifactHints => ({
-  due: async (now, limit) => (await ask<DueAnswer>(nats, artifactQueries.due, { now, limit }))?.due,
+  due: (query) => ask<DueAnswer>(nats, artifactQueries.due, query),
   known: async (tenant, objects, minSeq) => {
     const answer = await ask<KnownAnswer>(nats, artifactQueries.known, { tenant, objects, minSeq });
     return answer && new Set(answer.objects);

@@ -1,8 +1,8 @@
 import type { ExecutionRef } from '#libs/contracts';
 import { Refused } from '#libs/execution';
 import type { ArtifactStore, ObjectInfo } from '#libs/jetstream';
-import { LogError, type LogStore, submit } from '#libs/ledger';
-import type { DueAnswer } from '#libs/projections';
+import { type Execution, LogError, type LogStore, load, submitOn } from '#libs/ledger';
+import type { DueAnswer, DueArtifact, DueQuery } from '#libs/projections';
 import type { Belongings } from './clean-up.js';
 import type { CancelTimer, Clock } from './clock.js';
 
@@ -10,11 +10,15 @@ const EXPIRE_EVERY_MS = 30_000;
 const SWEEP_EVERY_MS = 10 * 60_000;
 /** Bytes that nothing names for this long are nobody's: whoever stored them has given up naming them long before. */
 const SWEEP_AFTER_MS = 15 * 60_000;
-const AT_ONCE = 100;
+const PAGE = 1_000;
+/** Held, so that the history of an execution is read once for all of its artifacts; a few MB. */
+const AT_A_TIME = 10_000;
+/** Executions of which artifacts expire at a time: what is done by people goes first. */
+const AT_ONCE = 4;
 
 /** What the artifacts projection knows; undefined while nobody answers. It is a hint: what counts is read from the log. */
 export type ArtifactHints = {
-  due(now: string, limit: number): Promise<DueAnswer['due'] | undefined>;
+  due(query: DueQuery): Promise<Pick<DueAnswer, 'due' | 'next'> | undefined>;
   /** Which of these objects belong to artifacts that are there, by what the log held at `minSeq`. */
   known(tenant: string, objects: readonly string[], minSeq: number): Promise<ReadonlySet<string> | undefined>;
 };
@@ -34,20 +38,28 @@ export type KeeperOptions = {
 export class ArtifactKeeper implements Belongings {
   private readonly intervals: CancelTimer[] = [];
   private working: Promise<void> = Promise.resolve();
+  private isStopped = false;
+  private isExpiring = false;
 
   constructor(private readonly options: KeeperOptions) {}
 
   start(): void {
     const { clock } = this.options;
-    this.run(() => this.expire());
+    const expire = (): void => {
+      if (this.isExpiring) return;
+      this.isExpiring = true;
+      this.run(() => this.expire().finally(() => (this.isExpiring = false)));
+    };
+    expire();
     this.run(() => this.sweep());
     this.intervals.push(
-      clock.every(EXPIRE_EVERY_MS, () => this.run(() => this.expire())),
+      clock.every(EXPIRE_EVERY_MS, expire),
       clock.every(SWEEP_EVERY_MS, () => this.run(() => this.sweep())),
     );
   }
 
   async stop(): Promise<void> {
+    this.isStopped = true;
     for (const cancel of this.intervals) cancel();
     await this.working;
   }
@@ -60,22 +72,58 @@ export class ArtifactKeeper implements Belongings {
 
   /** Commits the expiry of every artifact whose time has come, once whoever does it, and removes its bytes. */
   async expire(): Promise<void> {
-    const { clock, hints, log, incarnation, owns, store } = this.options;
+    const { clock, hints, owns } = this.options;
     const now = clock.now();
-    const due = (await hints.due(new Date(now).toISOString(), AT_ONCE)) ?? [];
-    for (const { tenant, execution, id, object } of due) {
-      const ref = { tenant, execution };
-      if (!owns(ref)) continue;
+    let cursor: string | null | undefined;
+    while (cursor !== null && !this.isStopped) {
+      const byExecution = new Map<string, DueArtifact[]>();
+      for (let seen = 0; cursor !== null && seen < AT_A_TIME; ) {
+        const page = await hints.due({ now: new Date(now).toISOString(), limit: PAGE, ...(cursor !== undefined && { cursor }) });
+        for (const artifact of page?.due ?? []) {
+          if (!owns(artifact)) continue;
+          const key = `${artifact.tenant}/${artifact.execution}`;
+          const same = byExecution.get(key);
+          if (same) same.push(artifact);
+          else byExecution.set(key, [artifact]);
+        }
+        seen += PAGE;
+        cursor = page?.next ?? null;
+      }
+      await this.expireAll([...byExecution.values()], now);
+    }
+  }
+
+  /** Throws LogError, once nothing of it is under way any more. */
+  private async expireAll(queue: (readonly DueArtifact[])[], now: number): Promise<void> {
+    const worker = async (): Promise<void> => {
+      try {
+        for (let artifacts = queue.shift(); artifacts; artifacts = queue.shift()) await this.expireOf(artifacts, now);
+      } catch (error) {
+        queue.length = 0;
+        throw error;
+      }
+    };
+    const failed = (await Promise.allSettled(Array.from({ length: AT_ONCE }, worker))).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  /** Artifacts of one execution, whose history is read once. Throws LogError. */
+  private async expireOf(artifacts: readonly DueArtifact[], now: number): Promise<void> {
+    const { log, incarnation, store } = this.options;
+    let execution: Execution | undefined;
+    for (const { tenant, execution: of, id, object } of artifacts) {
+      if (this.isStopped) return;
       const context = { now, cause: `expiry/${id}`, actor: `executor/${incarnation}`, correlationId: id };
       try {
-        const { execution: after } = await submit(log, ref, { type: 'ExpireArtifact', artifactId: id }, context);
-        if (after.state.artifacts.has(id)) continue;
+        execution ??= await load(log, { tenant, execution: of });
+        ({ execution } = await submitOn(log, execution, { type: 'ExpireArtifact', artifactId: id }, context));
+        if (execution.state.artifacts.has(id)) continue;
       } catch (error) {
         if (error instanceof LogError) throw error;
         if (!(error instanceof Refused)) {
           // Its history is broken: that is its own affair, and others are due.
           this.options.warn(error);
-          continue;
+          return;
         }
       }
       await store.delete({ tenant, object });

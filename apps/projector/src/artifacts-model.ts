@@ -6,6 +6,7 @@ import {
   type ArtifactsAnswer,
   type ArtifactsQuery,
   type DueAnswer,
+  type DueArtifact,
   type DueQuery,
   type KnownAnswer,
   type KnownQuery,
@@ -82,9 +83,17 @@ export class ArtifactsModel {
     return { bytes: row?.bytes ?? 0 };
   }
 
-  due({ now, limit }: DueQuery): Omit<DueAnswer, 'asOfSeq'> {
-    const sql = 'SELECT tenant, execution, id, object FROM artifacts WHERE expires_at <= ? ORDER BY expires_at LIMIT ?';
-    return { due: this.file.prepare(sql).all(now, limit) as DueAnswer['due'] };
+  /** Throws QueryRefused CURSOR_INVALID. */
+  due({ now, limit, cursor }: DueQuery): Omit<DueAnswer, 'asOfSeq'> {
+    const after = cursor === undefined ? ['', '', ''] : decodeCursor(cursor, 3);
+    const sql =
+      'SELECT tenant, execution, id, object, expires_at FROM artifacts ' +
+      'WHERE expires_at <= ? AND expires_at >= ? AND (expires_at, tenant, id) > (?, ?, ?) ORDER BY expires_at, tenant, id LIMIT ?';
+    const rows = this.file.prepare(sql).all(now, after[0], ...after, limit + 1) as (DueArtifact & { readonly expires_at: string })[];
+    const page = rows.slice(0, limit);
+    const last = page[page.length - 1];
+    const next = rows.length > limit && last ? encodeCursor(last.expires_at, last.tenant, last.id) : null;
+    return { due: page.map(({ tenant, id, execution, object }) => ({ tenant, id, execution, object })), next };
   }
 
   known({ tenant, objects }: KnownQuery): Omit<KnownAnswer, 'asOfSeq'> {

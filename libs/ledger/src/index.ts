@@ -11,7 +11,7 @@ export {
   seal,
   unborn,
 } from './chain.js';
-export { append, load, refresh, submit } from './ledger.js';
+export { append, load, refresh, submit, submitOn } from './ledger.js';
 export { type Faults, MemoryLog } from './memory-log.js';
 export {
   type Append,

@@ -80,6 +80,8 @@ const decideParts = (execution: Execution, command: ClientCommand, context: Cont
   return command.type === 'RequestExecution' ? inCommits(execution, events) : [{ events }];
 };
 
+export type Submitted = { readonly execution: Execution; readonly events: readonly Event[] };
+
 /**
  * The one way a client's command changes anything: read, decide, append; after a conflict again on what is new. Of a request that one commit
  * does not hold the rest follows in further ones; who fails in between may send the same command again, which goes on from there.
@@ -90,9 +92,13 @@ export const submit = async (
   ref: ExecutionRef,
   command: ClientCommand,
   context: Context,
-): Promise<{ readonly execution: Execution; readonly events: readonly Event[] }> => {
+): Promise<Submitted> =>
   // A new execution's first append needs no read: expectation 0 finds out whether it exists.
-  let execution = command.type === 'RequestExecution' ? unborn(ref) : await load(log, ref);
+  await submitOn(log, command.type === 'RequestExecution' ? unborn(ref) : await load(log, ref), command, context);
+
+/** The same, where the execution has been read; what it answers with takes the next command. */
+export const submitOn = async (log: LogStore, read: Execution, command: ClientCommand, context: Context): Promise<Submitted> => {
+  let execution = read;
   const stored: Event[] = [];
   for (let conflicts = 0; conflicts < MAX_TRIES; conflicts++) {
     let isDone = true;

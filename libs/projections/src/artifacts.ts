@@ -59,9 +59,10 @@ export type ArtifactAnswer = { readonly asOfSeq: number; readonly found: StoredA
 /** Bytes of all artifacts of a tenant that are there. */
 export type ArtifactUsage = { readonly asOfSeq: number; readonly bytes: number };
 
-/** Artifacts of all tenants whose time has come, the longest overdue first. */
-export type DueQuery = { readonly now: string; readonly limit: number };
-export type DueAnswer = { readonly asOfSeq: number; readonly due: readonly (ArtifactRef & { readonly execution: string; readonly object: string })[] };
+/** Artifacts of all tenants whose time has come, the longest overdue first; at most 1,000 an answer. */
+export type DueQuery = { readonly now: string; readonly limit: number; readonly cursor?: string };
+export type DueArtifact = ArtifactRef & { readonly execution: string; readonly object: string };
+export type DueAnswer = { readonly asOfSeq: number; readonly due: readonly DueArtifact[]; readonly next: string | null };
 
 /** Which of these objects are those of artifacts that are there. At most 1,000. */
 export type KnownQuery = AtLeast & { readonly tenant: string; readonly objects: readonly string[] };

@@ -7,6 +7,7 @@ export {
   type ArtifactsAnswer,
   type ArtifactsQuery,
   type DueAnswer,
+  type DueArtifact,
   type DueQuery,
   type KnownAnswer,
   type KnownQuery,
