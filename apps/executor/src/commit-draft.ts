@@ -1,5 +1,5 @@
 import type { Event, ExecutionRef, Json, PlanTask } from '#libs/contracts';
-import { type OwnerCommand, type State, type TaskOutcome, decide, fold, isExpanded, isSubExecution, next, startable } from '#libs/execution';
+import { type OwnerCommand, type State, type TaskOutcome, decision, isExpanded, isSubExecution, next, startable } from '#libs/execution';
 import { childOf } from './child-request.js';
 import { isLoopOver, verdictOf } from './expressions.js';
 import { type RunnerHost, isEffectFree, runOnTheSpot } from './runs.js';
@@ -31,6 +31,8 @@ export type CommitDraft = {
   /** When it was decided, in milliseconds since the epoch: what is due by then is in it, what comes due later is not. */
   readonly at: number;
   readonly events: readonly Event[];
+  /** What they lead to. */
+  readonly state: State;
   /** How many of the reports are in it. */
   readonly taken: number;
   /** Attempts that it starts and does not end. */
@@ -63,9 +65,9 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
   let bytes = 0;
   const apply = (command: OwnerCommand, cause: string): void => {
     const context = { now, cause, actor: `executor/${incarnation}`, correlationId: state.correlationId };
-    const decided = decide(command, state, context);
-    state = fold(state, decided);
-    events.push(...decided);
+    const decided = decision(command, state, context);
+    state = decided.state;
+    events.push(...decided.events);
   };
   const hasRoom = (): boolean => events.length < MAX_EVENTS * room && bytes < MAX_REPORTED_BYTES * room;
 
@@ -119,7 +121,7 @@ export const draftCommit = (folded: State, reports: readonly Report[], options: 
       progress = true;
     }
   }
-  return { at: now, events, taken, started, more: !hasRoom() };
+  return { at: now, events, state, taken, started, more: !hasRoom() };
 };
 
 const sizeOf = (value: OwnerCommand | TaskOutcome | readonly Json[]): number => Buffer.byteLength(JSON.stringify(value));

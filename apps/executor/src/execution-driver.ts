@@ -222,7 +222,7 @@ export class ExecutionDriver {
     const { events } = draft;
     const sealed = seal(this.execution, events, this.around.newId());
     this.reports.sending(sealed.hash, draft);
-    const appended = await append(this.around.log, this.execution, events, sealed).catch((error: unknown) => {
+    const appended = await append(this.around.log, this.execution, events, sealed, draft.state).catch((error: unknown) => {
       if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) this.reports.failed(sealed.hash);
       throw error;
     });

@@ -105,5 +105,6 @@ export const stamp = (facts: readonly Fact[], context: Context, lastAt: number):
   if (facts.length === 0) return [];
   const { cause, actor, correlationId } = context;
   const at = new Date(Math.max(context.now, lastAt)).toISOString();
-  return facts.map((fact) => ({ ...fact, at, cause, actor, correlationId }));
+  // Named one by one: spreading a fact takes many times as long, and nothing is done as often.
+  return facts.map(({ type, data }) => ({ type, data, at, cause, actor, correlationId }) as Event);
 };

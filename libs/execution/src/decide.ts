@@ -211,12 +211,15 @@ const respond = (command: Command, state: State, context: Context, now: number):
   }
 };
 
+/** What was decided, and the state that it leads to. */
+export type Decision = { readonly events: readonly Event[]; readonly state: State };
+
 /**
  * What the command changes, with everything that follows from it: a cancelled execution's tasks skipped, the end of the last
  * task as the end of the execution. Empty: already satisfied, answer as before. Of very many consequences the first come with
  * the command, the others at the next Advance. Throws Refused.
  */
-export const decide = (command: Command, state: State, context: Context): readonly Event[] => {
+export const decision = (command: Command, state: State, context: Context): Decision => {
   const now = Math.max(context.now, state.at);
   const events = stamp(respond(command, state, context, now), context, state.at);
   // Only time that an owner looks at counts, so that a client's command never reports a timeout.
@@ -228,5 +231,8 @@ export const decide = (command: Command, state: State, context: Context): readon
     events.push(...following);
     settled = fold(settled, following);
   }
-  return events;
+  return { events, state: settled };
 };
+
+/** The events of `decision`. Throws Refused. */
+export const decide = (command: Command, state: State, context: Context): readonly Event[] => decision(command, state, context).events;

@@ -14,7 +14,8 @@ export class GrowingMap<V> {
 
   /** With these, each in the place of the one that had its key before. */
   plus(added: Iterable<readonly [string, V]>): GrowingMap<V> {
-    return this.under(new Map(added));
+    const newer = new Map(added);
+    return newer.size === 0 ? this : this.under(newer);
   }
 
   get(key: string): V | undefined {
@@ -26,6 +27,7 @@ export class GrowingMap<V> {
   }
 
   private under(newer: ReadonlyMap<string, V>): GrowingMap<V> {
+    if (this.entries.size === 0) return new GrowingMap(newer, undefined);
     if (this.entries.size > newer.size) return new GrowingMap(newer, this);
     const entries = new Map([...this.entries, ...newer]);
     return this.older?.under(entries) ?? new GrowingMap(entries, undefined);

@@ -11,7 +11,7 @@ export {
 export { LOG_ARTIFACT, type NewArtifact, lacksLog } from './artifacts.js';
 export { childId, childIds, isExpanded } from './children.js';
 export { type Clarification, type Responder, countOf, whyNot } from './clarifications.js';
-export { decide } from './decide.js';
+export { type Decision, decide, decision } from './decide.js';
 export { refusalOf } from './deletion.js';
 export { evolve, fold } from './evolve.js';
 export { illegality } from './legality.js';

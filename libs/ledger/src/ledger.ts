@@ -1,5 +1,5 @@
 import type { Event, ExecutionRef } from '#libs/contracts';
-import { type ClientCommand, type Context, decide, fold, inParts } from '#libs/execution';
+import { type ClientCommand, type Context, type Decision, type State, decision, fold, inParts } from '#libs/execution';
 import { type Execution, type Sealed, replay, seal, unborn } from './chain.js';
 import { LogError, type LogStore, MAX_COMMIT_BYTES, type StoredCommit, commitTooLarge } from './store.js';
 
@@ -27,7 +27,7 @@ export const refresh = async (
 };
 
 /**
- * Appends events as the next commit. Undefined on a conflict: refresh and decide again.
+ * Appends events as the next commit, which leads to `state`. Undefined on a conflict: refresh and decide again.
  * Throws LogError; after OUTCOME_UNKNOWN the execution must be read again before anything is decided on it, and `sealed.hash`
  * tells whether it was stored.
  */
@@ -36,26 +36,26 @@ export const append = async (
   execution: Execution,
   events: readonly Event[],
   { commit, body, hash }: Sealed = seal(execution, events),
+  state: State = fold(execution.state, events),
 ): Promise<Execution | undefined> => {
   const result = await log.append({ ref: execution.ref, id: commit.id, body, expected: execution.sequence });
   if (!result.stored) return undefined;
-  const { ref, state } = execution;
-  return { ref, state: fold(state, events), version: commit.version, sequence: result.sequence, hash };
+  return { ref: execution.ref, state, version: commit.version, sequence: result.sequence, hash };
 };
 
 /** Of a commit, without what names and chains it. */
 const ROOM_BYTES = MAX_COMMIT_BYTES - 1024;
 
-/** The events of one commit; sealed where it took that to know that they fit. */
-type Part = { readonly events: readonly Event[]; readonly sealed?: Sealed };
+/** The events of one commit; sealed where it took that to know that they fit, and what they lead to where that is known. */
+type Part = { readonly events: readonly Event[]; readonly sealed?: Sealed; readonly state?: State };
 
 /**
  * What a request decides, in as few commits as hold it; nearly always that is one. Throws LogError COMMIT_TOO_LARGE where one has not room for
  * a single event, before anything is stored.
  */
-const inCommits = (execution: Execution, events: readonly Event[]): readonly Part[] => {
+const inCommits = (execution: Execution, { events, state }: Decision): readonly Part[] => {
   try {
-    return [{ events, sealed: seal(execution, events) }];
+    return [{ events, sealed: seal(execution, events), state }];
   } catch (error) {
     if (!(error instanceof LogError && error.code === 'COMMIT_TOO_LARGE')) throw error;
   }
@@ -75,9 +75,9 @@ const inCommits = (execution: Execution, events: readonly Event[]): readonly Par
 };
 
 const decideParts = (execution: Execution, command: ClientCommand, context: Context): readonly Part[] => {
-  const events = decide(command, execution.state, context);
-  if (events.length === 0) return [];
-  return command.type === 'RequestExecution' ? inCommits(execution, events) : [{ events }];
+  const decided = decision(command, execution.state, context);
+  if (decided.events.length === 0) return [];
+  return command.type === 'RequestExecution' ? inCommits(execution, decided) : [decided];
 };
 
 export type Submitted = { readonly execution: Execution; readonly events: readonly Event[] };
@@ -102,8 +102,8 @@ export const submitOn = async (log: LogStore, read: Execution, command: ClientCo
   const stored: Event[] = [];
   for (let conflicts = 0; conflicts < MAX_TRIES; conflicts++) {
     let isDone = true;
-    for (const { events, sealed } of decideParts(execution, command, context)) {
-      const appended = await append(log, execution, events, sealed);
+    for (const { events, sealed, state } of decideParts(execution, command, context)) {
+      const appended = await append(log, execution, events, sealed, state);
       isDone = appended !== undefined;
       if (!appended) break;
       execution = appended;
