@@ -1,26 +1,24 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Nats } from '#libs/jetstream';
 import type { Fault } from '#libs/ledger';
-import type { Why } from '#libs/projections';
 import { Random } from '../simulation/random.js';
 import { Clients } from './clients.js';
 import { runledger } from './command-line.js';
 import { Effects } from './effects.js';
 import { Faults } from './faults.js';
-import { type History, readHistory } from './history.js';
+import { type BulkJudged, ofBulk } from './bulk-judgement.js';
+import { ofDeletions } from './deletion-judgement.js';
+import { Following, type History } from './history.js';
 import { ofEffects, ofLog, ofLosses, ofReadModels } from './judgement.js';
 import { Platform } from './platform.js';
-import { faultsOf, playsOf } from './program.js';
+import { bulkPlaysOf, faultsOf, playsOf } from './program.js';
 import { type Recovery, recoveryOf } from './recovery.js';
+import { Settling } from './settling.js';
 
 const RECOVERY_BAR_MS = 10_000;
-/** How long anything may take once nothing goes wrong any more. */
-const ENDS_WITHIN_MS = 90_000;
 /** From the start of a nats-server to its first answer, on a busy machine. */
 const BROKER_BACK_MS = 2_000;
 const ASK_WHY_EVERY_MS = 1_000;
-const ASKED_AT_ONCE = 8;
 
 export type Result = {
   readonly violations: readonly string[];
@@ -29,6 +27,8 @@ export type Result = {
   readonly faults: Faults['done'];
   readonly recovery: Recovery;
   readonly effects: ReturnType<Effects['all']>;
+  readonly bulk: BulkJudged['operations'];
+  readonly dryRuns: number;
   readonly retries: number;
   readonly whys: number;
   readonly folder: string;
@@ -43,7 +43,6 @@ export class Chaos {
   private readonly random: Random;
   private readonly begun = Date.now();
   private faults: Faults | undefined;
-  private whys = 0;
 
   constructor(
     seed: number,
@@ -63,24 +62,32 @@ export class Chaos {
     await platform.start({ gateways: 2, executors: random.int(2, 3) });
     const plays = playsOf(random.fork(), durationMs, effects);
     const planned = faultsOf(random.fork(), durationMs, platform.victims.map(({ name }) => name));
+    const bulk = bulkPlaysOf(random.fork(), durationMs);
     const clients = this.clients();
+    const nats = await platform.connect('operator');
+    const following = new Following(nats);
+    const settling = new Settling(following, clients, (what) => this.violated(what));
+    const followed = following.follow();
     const faults = new Faults(platform.victims, (what) => this.tell(what));
     this.faults = faults;
     faults.begin(planned);
-    const timers = plays.map((play) => setTimeout(() => clients.play(play), play.atMs));
-    const asking = setInterval(() => void this.askWhy(clients), ASK_WHY_EVERY_MS);
+    const timers = [...plays.map((play) => setTimeout(() => clients.play(play), play.atMs)), ...bulk.map((play) => setTimeout(() => clients.playBulk(play), play.atMs))];
+    const asking = setInterval(() => void settling.askWhy(), ASK_WHY_EVERY_MS);
     await new Promise((resolve) => setTimeout(resolve, durationMs));
     for (const timer of timers) clearTimeout(timer);
     await faults.end();
     this.tell('all faults end');
-    const nats = await platform.connect('operator');
-    const history = await this.untilEnded(nats, clients);
+    await settling.untilEnded();
     clearInterval(asking);
-    const recovery = recoveryOf(history.commits, faults.done, this.incarnations);
-    await this.judge(nats, history, clients, faults, recovery);
+    following.stop();
+    await followed;
+    const recovery = recoveryOf(following.commits, faults.done, this.incarnations);
+    const judged = ofBulk(following, clients.dryRuns);
+    for (const what of judged.violations) this.violated(what);
+    await this.judge(following, clients, faults, recovery);
     await nats.close();
-    const result = { violations: this.violations, natsServer: platform.natsServer, history, faults: faults.done, recovery };
-    return { ...result, effects: effects.all(), retries: clients.retries, whys: this.whys, folder: platform.folder };
+    const result = { violations: this.violations, natsServer: platform.natsServer, history: following, faults: faults.done, recovery, bulk: judged.operations };
+    return { ...result, dryRuns: clients.dryRuns.length, effects: effects.all(), retries: clients.gateways.retries, whys: settling.whys, folder: platform.folder };
   }
 
   /** Keeps the folder where something was wrong. */
@@ -111,55 +118,15 @@ export class Chaos {
     appendFileSync(join(this.platform.logs, 'trace.log'), `${new Date().toISOString()} ${seconds.padStart(8)} s  ${what}\n`);
   }
 
-  /** Whatever has not ended can say what it waits for, at any time that anybody can be asked. */
-  private async askWhy(clients: Clients, ids: readonly string[] = this.someOf(clients.accepted)): Promise<void> {
-    for (const id of ids) {
-      const reply = await clients.read(`/api/v1/executions/${id}/why`);
-      if (reply?.status !== 200) continue;
-      const { total, ended, status } = reply.body as unknown as Why;
-      this.whys += 1;
-      if (!ended && total === 0) this.violated(`${id} is ${status} and waits for nothing: ${JSON.stringify(reply.body)}`);
-    }
-  }
-
-  private someOf(ids: readonly string[]): readonly string[] {
-    return ids.slice(-3 * ASKED_AT_ONCE).filter(() => Math.random() < 1 / 3);
-  }
-
-  private async untilEnded(nats: Nats, clients: Clients): Promise<History> {
-    const deadline = Date.now() + ENDS_WITHIN_MS;
-    let isFinished = false;
-    const finished = clients.finish().then(() => (isFinished = true));
-    const resumed = new Set<string>();
-    for (;;) {
-      const history = await readHistory(nats);
-      const open = [...history.models].filter(([, { hasEnded }]) => !hasEnded);
-      if (isFinished && open.length === 0) return history;
-      if (Date.now() > deadline) {
-        if (!isFinished) this.violated('a client has not been told what became of its request');
-        for (const [id, { status }] of open) {
-          const why = await clients.read(`/api/v1/executions/${id}/why`);
-          this.violated(`${id} is stuck, ${status}: ${JSON.stringify(why?.body)}`);
-        }
-        return history;
-      }
-      await this.askWhy(clients, open.slice(0, ASKED_AT_ONCE).map(([id]) => id));
-      const paused = isFinished ? open.filter(([id, { status }]) => status === 'paused' && !resumed.has(id)) : [];
-      for (const [id] of paused) {
-        resumed.add(id);
-        await clients.ask(id, { type: 'ResumeExecution' }, `at-last-${id}`);
-      }
-      await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, 500))]);
-      await new Promise((resolve) => setTimeout(resolve, 300));
-    }
-  }
-
-  private async judge(nats: Nats, history: History, clients: Clients, faults: Faults, recovery: Recovery): Promise<void> {
+  private async judge(history: Following, clients: Clients, faults: Faults, recovery: Recovery): Promise<void> {
     const { platform, effects, incarnations } = this;
     for (const what of ofLog(history, clients)) this.violated(what);
     for (const what of ofEffects(history, effects.all(), faults.done, incarnations)) this.violated(what);
     for (const what of ofLosses(history, faults.done, incarnations)) this.violated(what);
-    for await (const what of ofReadModels(history, clients)) this.violated(what);
+    for await (const what of ofReadModels(history, clients.gateways)) this.violated(what);
+    const provisioner = await platform.connect('provisioner');
+    for await (const what of ofDeletions(history, clients.gateways, provisioner)) this.violated(what);
+    await provisioner.close();
     for (const [kind, { worst }] of recovery.commits) {
       if (worst > RECOVERY_BAR_MS) this.violated(`${worst} ms passed from the kill of ${kind} to the next commit; at most ${RECOVERY_BAR_MS} may`);
     }
@@ -168,11 +135,12 @@ export class Chaos {
     for (const { name } of platform.victims) this.judgeLog(name);
   }
 
-  private async judgeByCommandLine({ commits, models }: History): Promise<void> {
+  private async judgeByCommandLine(history: Following): Promise<void> {
+    const held = (await history.held()).length;
     const verified = await runledger(this.platform, 'verify');
     const heads = verified.said['heads'] as { readonly compared: number } | null | undefined;
     if (verified.code !== 0) this.violated(`verify: ${JSON.stringify((verified.said['faults'] as readonly Fault[] | undefined) ?? verified.said)}`);
-    else if (verified.said['commits'] !== commits.length || heads?.compared !== models.size) this.violated(`verify has not seen all: ${JSON.stringify(verified.said)}`);
+    else if (verified.said['commits'] !== held || heads?.compared !== history.models.size) this.violated(`verify has not seen all: ${JSON.stringify(verified.said)}`);
     const rebuilt = await runledger(this.platform, 'rebuild');
     if (rebuilt.code !== 0) this.violated(`rebuilt read models are not the live ones: ${JSON.stringify(rebuilt.said)}`);
   }

@@ -1,27 +1,25 @@
 import type { ClientCommand } from '#libs/execution';
 import type { Answer } from '../simulation/client.js';
-import type { Random } from '../simulation/random.js';
-import type { Ask, Askable, Play, Successor } from './program.js';
-
-type Reply = { readonly status: number; readonly body: Readonly<Record<string, unknown>> };
-type Around = {
-  readonly urls: readonly string[];
-  readonly random: Random;
-  readonly tell: (what: string) => void;
-  readonly violated: (what: string) => void;
-};
+import { type Around, Gateways, type Reply, pause, toldBy } from './gateways.js';
+import type { Ask, Askable, BulkPlay, Play, Successor } from './program.js';
 
 const TENANT = 'default';
-/** Longer than a gateway may wait for a broker that does not answer; one that is paused answers nothing at all. */
-const ANSWER_WITHIN_MS = 12_000;
 
-/** Clients that name each request with a key and send it again, to whatever gateway, until they have been told what became of it. */
+/** What a dry run has answered, of what was asked. */
+export type DryRun = { readonly key: string; readonly action: BulkPlay['action']; readonly filter: BulkFilter; readonly byStatus: Readonly<Record<string, number>>; readonly asOfSeq: number };
+
+export type BulkFilter = { readonly labels: Readonly<Record<string, string>>; readonly until: string };
+
+/** Clients that name each request with a key and send it again until they have been told what became of it. */
 export class Clients {
   readonly answers: Answer[] = [];
-  retries = 0;
+  readonly dryRuns: DryRun[] = [];
+  readonly gateways: Gateways;
   private readonly playing: Promise<void>[] = [];
 
-  constructor(private readonly around: Around) {}
+  constructor(private readonly around: Around) {
+    this.gateways = new Gateways(around);
+  }
 
   /** Executions whose acceptance has been heard of. */
   get accepted(): readonly string[] {
@@ -29,7 +27,11 @@ export class Clients {
   }
 
   play(play: Play): void {
-    this.playing.push(this.follow(play).catch((error: unknown) => this.around.violated(`a client broke: ${String(error)}`)));
+    this.goOn(this.follow(play));
+  }
+
+  playBulk(play: BulkPlay): void {
+    this.goOn(this.askInBulk(play));
   }
 
   /** Resolves when every client knows all that it wanted to know. */
@@ -37,42 +39,54 @@ export class Clients {
     await Promise.all(this.playing);
   }
 
-  /** Undefined where no gateway has a say in the matter now. */
-  async read(path: string): Promise<Reply | undefined> {
-    const url = this.around.random.pick(this.around.urls);
-    return await fetched(`${url}${path}`, { method: 'GET' }).catch(() => undefined);
-  }
-
   async ask(execution: string, command: Askable, key: string): Promise<Reply> {
     const answer: Answer = { ref: { tenant: TENANT, execution }, command, cause: key, told: undefined };
     this.answers.push(answer);
-    const [path, body] = requestOf(command);
-    const reply = await this.send(`/api/v1/executions/${execution}${path}`, body, key);
-    answer.told = reply.status < 300 ? (reply.body['changed'] === false ? 'satisfied' : 'applied') : String(reply.body['code']);
+    const [method, path, json] = requestOf(command);
+    const reply = await this.gateways.send({ method, path: `/api/v1/executions/${execution}${path}`, key, ...(json && { json }) });
+    answer.told = toldBy(reply);
     this.around.tell(`${command.type} of ${execution} (${key}): ${answer.told}`);
     return reply;
   }
 
-  private async follow({ key, plan, asks, successor }: Play): Promise<void> {
-    const reply = await this.send('/api/v1/executions', { plan }, key);
-    const execution = String(reply.body['id']);
-    const command: ClientCommand = { type: 'RequestExecution', plan, name: plan.name, labels: {}, input: {}, dialect: 'canonical' };
-    const told = reply.status === 202 ? 'applied' : String(reply.body['code']);
-    this.answers.push({ ref: { tenant: TENANT, execution }, command, cause: key, told });
-    this.around.tell(`RequestExecution ${execution} (${key}): ${told}`);
-    if (told !== 'applied') return this.around.violated(`${key} was not accepted: ${JSON.stringify(reply.body)}`);
+  private goOn(playing: Promise<void>): void {
+    this.playing.push(playing.catch((error: unknown) => this.around.violated(`a client broke: ${String(error)}`)));
+  }
+
+  private async follow({ key, plan, labels, asks, successor, deletion }: Play): Promise<void> {
+    const command: ClientCommand = { type: 'RequestExecution', plan, name: plan.name, labels, input: {}, dialect: 'canonical' };
+    const request = { path: '/api/v1/executions', key, json: { plan, labels } };
+    const reply = await this.gateways.send(request);
+    const execution = this.isRequested(reply, command, key);
+    if (execution === undefined) return this.around.violated(`${key} was not accepted: ${JSON.stringify(reply.body)}`);
     for (const [index, ask] of asks.entries()) await this.askFor(execution, ask, `${key}-${index + 1}`);
     if (successor) await this.carryOn(execution, command, successor, `${key}-on`);
+    for (const [index, afterMs] of deletion.entries()) {
+      await pause(afterMs);
+      const { status } = await this.ask(execution, { type: 'DeleteExecution' }, `${key}-delete-${index + 1}`);
+      if (status >= 300) continue;
+      // What is gone is not born again by its own key.
+      const again = await this.gateways.send(request);
+      if (again.status !== 410) this.around.violated(`${key} is deleted, and was answered ${again.status}: ${JSON.stringify(again.body)}`);
+      return;
+    }
+  }
+
+  /** The execution that was asked for, if it was accepted. */
+  private isRequested(reply: Reply, command: ClientCommand, key: string): string | undefined {
+    const isAccepted = reply.status === 202;
+    const execution = isAccepted ? String(reply.body['id']) : '';
+    const told = isAccepted ? 'applied' : String(reply.body['code']);
+    this.answers.push({ ref: { tenant: TENANT, execution }, command, cause: key, told });
+    this.around.tell(`RequestExecution ${execution} (${key}): ${told}`);
+    return isAccepted ? execution : undefined;
   }
 
   /** Asks for another execution that goes on with one, soon after that one was asked for: while it runs, that may be refused. */
   private async carryOn(execution: string, command: ClientCommand & { readonly type: 'RequestExecution' }, how: Successor, key: string): Promise<void> {
     await pause(this.around.random.int(0, 4_000));
-    const body = how === 'rerun' ? { fromTask: command.plan.tasks[0]!.id } : {};
-    const { status, body: said } = await this.send(`/api/v1/executions/${execution}/${how}`, body, key);
-    const told = status === 202 ? 'applied' : String(said['code']);
-    this.around.tell(`${how} of ${execution} (${key}): ${told}`);
-    this.answers.push({ ref: { tenant: TENANT, execution: status === 202 ? String(said['id']) : '' }, command, cause: key, told });
+    const json = how === 'rerun' ? { fromTask: command.plan.tasks[0]!.id } : {};
+    this.isRequested(await this.gateways.send({ path: `/api/v1/executions/${execution}/${how}`, key, json }), command, key);
   }
 
   private async askFor(execution: string, { afterMs, command, isDoubled }: Ask, key: string): Promise<void> {
@@ -84,37 +98,37 @@ export class Clients {
     if (replies.every(({ status, body }) => status < 300 && body['changed'] === true)) this.around.violated(`${key} of ${execution} was answered ${first}, and ${second}`);
   }
 
-  private async send(path: string, body: object, key: string): Promise<Reply> {
-    for (;;) {
-      const url = this.around.random.pick(this.around.urls);
-      const headers = { 'content-type': 'application/json', 'idempotency-key': key };
-      const reply = await fetched(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) }).catch((error: unknown) => String(error));
-      if (typeof reply !== 'string' && reply.status < 500 && reply.status !== 429) return reply;
-      this.retries += 1;
-      this.around.tell(`${key} again, as ${url} said: ${typeof reply === 'string' ? reply : `${reply.status} ${String(reply.body['code'])}`}`);
-      await pause(this.around.random.int(50, 500));
-    }
+  /** Of what was requested so long ago, so that it is known beforehand what that may be; first as a dry run. */
+  private async askInBulk({ key, action, labels, olderMs, ratePerSecond, isDry, asks }: BulkPlay): Promise<void> {
+    const filter = { labels, until: new Date(Date.now() - olderMs).toISOString() };
+    const json = { filter, ratePerSecond };
+    const path = `/api/v1/bulk/${action}`;
+    const { status, body } = await this.gateways.send({ path, key: `${key}-dry`, json: { ...json, dryRun: true } });
+    this.around.tell(`a dry run of bulk ${action} (${key}): ${JSON.stringify(body['byStatus'] ?? body)} as of ${String(body['asOfSeq'])}`);
+    if (status !== 200) return this.around.violated(`a dry run was answered ${status}: ${JSON.stringify(body)}`);
+    this.dryRuns.push({ key: `${key}-dry`, action, filter, byStatus: body['byStatus'] as DryRun['byStatus'], asOfSeq: Number(body['asOfSeq']) });
+    if (isDry) return;
+    const command: ClientCommand = { type: 'RequestExecution', plan: { name: `bulk ${action}`, tasks: [] }, name: `bulk ${action}`, labels: {}, input: {}, dialect: 'canonical' };
+    const reply = await this.gateways.send({ path, key, json });
+    const execution = this.isRequested(reply, command, key);
+    if (execution === undefined) return this.around.violated(`${key} was not accepted: ${JSON.stringify(reply.body)}`);
+    for (const [index, ask] of asks.entries()) await this.askFor(execution, ask, `${key}-${index + 1}`);
   }
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
-
-const fetched = async (url: string, init: RequestInit): Promise<Reply> => {
-  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-  return { status: response.status, body: (await response.json()) as Reply['body'] };
-};
-
-const requestOf = (command: Askable): readonly [path: string, body: object] => {
+const requestOf = (command: Askable): readonly [method: 'POST' | 'DELETE', path: string, json?: object] => {
   switch (command.type) {
     case 'PauseExecution':
-      return ['/pause', {}];
+      return ['POST', '/pause', {}];
     case 'ResumeExecution':
-      return ['/resume', {}];
+      return ['POST', '/resume', {}];
     case 'CancelExecution':
-      return ['/cancel', { mode: command.mode }];
+      return ['POST', '/cancel', { mode: command.mode }];
     case 'SendSignal':
-      return [`/signals/${command.name}`, { payload: command.payload }];
+      return ['POST', `/signals/${command.name}`, { payload: command.payload }];
     case 'RespondToClarification':
-      return [`/clarifications/${command.taskId}/respond`, { decision: command.decision }];
+      return ['POST', `/clarifications/${command.taskId}/respond`, { decision: command.decision }];
+    case 'DeleteExecution':
+      return ['DELETE', ''];
   }
 };

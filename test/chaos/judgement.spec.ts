@@ -3,10 +3,12 @@ import { MemoryLog, load, seal } from '#libs/ledger';
 import type { StoredCommit } from '#libs/ledger';
 import type { Effect } from './effects.js';
 import type { Done } from './faults.js';
+import type { History } from './history.js';
 import { Model } from '../simulation/model.js';
 import { ofEffects, ofLosses } from './judgement.js';
 import { recoveryOf } from './recovery.js';
 
+const nothing: History = { commits: [], models: new Map(), buried: new Map(), torn: new Set(), complaints: [] };
 const ref = { tenant: 'default', execution: 'x' };
 const T0 = Date.parse('2026-01-01T00:00:00.000Z');
 const task: PlanTask = { id: 'a', runner: 'command', input: {}, dependsOn: [] };
@@ -49,7 +51,7 @@ const judged = async (events: readonly Event[], effects: readonly Effect[], faul
   const commits = await logOf(requested, ...events);
   const model = new Model();
   for (const each of commits.flatMap(({ commit }) => commit.events)) model.take(each);
-  return [...ofEffects({ commits, models: new Map([['x', model]]), complaints: [] }, effects, faults, incarnations)];
+  return [...ofEffects({ ...nothing, commits, models: new Map([['x', model]]) }, effects, faults, incarnations)];
 };
 
 describe('side effects', () => {
@@ -78,7 +80,7 @@ describe('side effects', () => {
 
 it('a loss shows when nothing was done to the executor of the attempt while it ran', async () => {
   const commits = await logOf(requested, started(1), lost(1));
-  const losses = (faults: readonly Done[]): readonly string[] => [...ofLosses({ commits, models: new Map(), complaints: [] }, faults, incarnations)];
+  const losses = (faults: readonly Done[]): readonly string[] => [...ofLosses({ ...nothing, commits }, faults, incarnations)];
   expect(losses([kill('executor-1', T0 + 2_500)])).toEqual([]);
   const seen = [expect.stringMatching(/given up for lost, and nothing was done to executor-1/)];
   expect(losses([kill('executor-1', T0 + 500)])).toEqual(seen);

@@ -1,10 +1,12 @@
-import type { Event } from '#libs/contracts';
+import { type Event, isTombstone } from '#libs/contracts';
 import type { StoredCommit } from '#libs/ledger';
 import type { ListAnswer, TaskView } from '#libs/projections';
+import type { Answer } from '../simulation/client.js';
 import { ofAnswers, ofExecution } from '../simulation/invariants.js';
 import type { Clients } from './clients.js';
 import type { Effect } from './effects.js';
 import type { Done } from './faults.js';
+import type { Gateways } from './gateways.js';
 import type { History } from './history.js';
 
 /** How long the processes of an executor that was killed may outlive it. */
@@ -13,18 +15,29 @@ const REAPED_WITHIN_MS = 1_000;
 const withEffects = ['command', 'http'];
 
 /** What must hold of the log, once all is over. Whether its commits and events are right in themselves, `verify` says. */
-export function* ofLog({ commits, models, complaints }: History, clients: Clients): Generator<string> {
+export function* ofLog({ commits, models, complaints, torn }: History, clients: Clients): Generator<string> {
   yield* complaints;
   for (const [name, model] of models) {
-    const history = commits.filter(({ ref }) => ref.execution === name);
+    // What was purged before it was seen is judged by its deletion alone.
+    const history = commits.filter(({ ref, commit }) => ref.execution === name && (!torn.has(name) || isTombstone(commit)));
+    if (history.length === 0) yield `${name} has lost commits, and is not deleted`;
+    if (history.length === 0) continue;
     yield* ofExecution(name, history, model, Date.now(), new Set());
     if (!model.hasEnded) yield `${name} has not ended: it is ${model.status}`;
   }
-  yield* ofAnswers(clients.answers, commits);
-  // Parts of executions that are executions themselves are asked for by nobody else.
-  const isAskedFor = (event: Event): boolean => event.type === 'ExecutionRequested' && event.data.parent === undefined;
-  const requested = commits.filter(({ commit }) => commit.events.some(isAskedFor)).length;
-  if (requested !== clients.accepted.length) yield `${clients.accepted.length} executions were accepted, and ${requested} are in the log`;
+  yield* ofAnswers(clients.answers.filter(({ ref }) => !torn.has(ref.execution)), commits);
+  yield* ofRequests(commits, clients.answers);
+}
+
+/** Parts of executions that are executions themselves, and what is retried in bulk, nobody else asks for. */
+function* ofRequests(commits: History['commits'], answers: readonly Answer[]): Generator<string> {
+  const asked = new Set(answers.flatMap(({ command, cause }) => (command.type === 'RequestExecution' ? [cause] : [])));
+  for (const { ref, commit } of commits) {
+    for (const event of commit.events) {
+      const isAskedFor = event.type === 'ExecutionRequested' && event.data.parent === undefined && !event.cause.startsWith('bulk ');
+      if (isAskedFor && !asked.has(event.cause.replace(/#[^#]*$/, ''))) yield `${ref.execution} was requested by ${event.cause}, which is nobody's`;
+    }
+  }
 }
 
 /** An attempt is given up for lost only where something was done to its executor; a broker that is away loses none. */
@@ -47,7 +60,7 @@ export function* ofLosses({ commits }: History, faults: readonly Done[], incarna
 type Attempt = { readonly task: string; readonly started: Extract<Event, { readonly type: 'TaskStarted' }>['data'] };
 
 /** What was done to the world is what the log says: each attempt once at most, none that is not in it, and all that it calls completed. */
-export function* ofEffects({ commits, models }: History, effects: readonly Effect[], faults: readonly Done[], incarnations: ReadonlyMap<string, string>): Generator<string> {
+export function* ofEffects({ commits, models, buried, torn }: History, effects: readonly Effect[], faults: readonly Done[], incarnations: ReadonlyMap<string, string>): Generator<string> {
   const attempts = new Map<string, Attempt>();
   const givenUp = new Set<string>();
   const completed: string[] = [];
@@ -61,6 +74,7 @@ export function* ofEffects({ commits, models }: History, effects: readonly Effec
   }
   const seen = new Map<string, Effect>();
   for (const effect of effects) {
+    if (torn.has(effect.execution)) continue;
     const name = `${effect.execution}/${effect.taskId}/${effect.attempt}`;
     const started = attempts.get(name)?.started;
     if (!started) yield `${name} was run, and its start is not in the log`;
@@ -77,7 +91,8 @@ export function* ofEffects({ commits, models }: History, effects: readonly Effec
     const executor = attempts.get(name)?.started.executor ?? '';
     const effect = seen.get(name);
     const [execution = '', taskId = ''] = name.split('/');
-    const runner = models.get(execution)?.tasks.get(taskId)?.plan.runner ?? '';
+    if (torn.has(execution)) continue;
+    const runner = (buried.get(execution) ?? models.get(execution)?.tasks)?.get(taskId)?.plan.runner ?? '';
     if (executor !== '' && withEffects.includes(runner) && effect?.endedAt === undefined) yield `${name} has completed, and ${effect ? 'never came to its end' : 'nothing was done'}`;
   }
 }
@@ -85,11 +100,12 @@ export function* ofEffects({ commits, models }: History, effects: readonly Effec
 const eventsOf = ({ ref, commit }: StoredCommit) => commit.events.map((event) => ({ ref, event }));
 
 /** The read models, as any client is answered from them, are what the model derives from the log. */
-export async function* ofReadModels({ models, commits }: History, clients: Clients): AsyncGenerator<string> {
+export async function* ofReadModels({ models: all, commits }: History, gateways: Gateways): AsyncGenerator<string> {
+  const models = new Map([...all].filter(([, { isDeleted }]) => !isDeleted));
   const minSeq = commits[commits.length - 1]?.sequence ?? 0;
   const statuses = new Map<string, string>();
   for (let cursor = ''; ; ) {
-    const answer = await clients.read(`/api/v1/executions?limit=100&minSeq=${minSeq}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+    const answer = await gateways.read(`/api/v1/executions?limit=100&minSeq=${minSeq}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
     if (answer?.status !== 200) return yield `the list of executions is not answered: ${JSON.stringify(answer)}`;
     const { executions, next } = answer.body as unknown as ListAnswer;
     for (const { id, status } of executions) statuses.set(id, status);
@@ -99,7 +115,7 @@ export async function* ofReadModels({ models, commits }: History, clients: Clien
   if (statuses.size !== models.size) yield `${statuses.size} executions are listed, and ${models.size} are in the log`;
   for (const [id, model] of models) {
     if (statuses.get(id) !== model.status) yield `${id} is listed as ${statuses.get(id)}, and ${model.status} in the model`;
-    const answer = await clients.read(`/api/v1/executions/${id}/tasks?minSeq=${minSeq}`);
+    const answer = await gateways.read(`/api/v1/executions/${id}/tasks?minSeq=${minSeq}`);
     const tasks = (answer?.body['tasks'] ?? []) as readonly TaskView[];
     if (tasks.length !== model.tasks.size) yield `${id} is shown with ${tasks.length} tasks of ${model.tasks.size}`;
     for (const task of tasks) {

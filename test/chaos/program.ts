@@ -1,12 +1,12 @@
-import type { JsonObject, Plan, PlanTask } from '#libs/contracts';
+import type { BulkAction, JsonObject, Plan, PlanTask } from '#libs/contracts';
 import type { ClientCommand } from '#libs/execution';
 import { commandOf, nestedPlanOf } from '../simulation/program.js';
 import type { Random } from '../simulation/random.js';
 import type { Effects } from './effects.js';
 
-const askable = ['PauseExecution', 'ResumeExecution', 'CancelExecution', 'SendSignal', 'RespondToClarification'] as const;
+const askable = ['PauseExecution', 'ResumeExecution', 'CancelExecution', 'SendSignal', 'RespondToClarification', 'DeleteExecution'] as const;
 
-/** A command that is a request with a JSON body and nothing else. */
+/** A command that is a request about an execution and nothing else. */
 export type Askable = Extract<ClientCommand, { readonly type: (typeof askable)[number] }>;
 
 const isAskable = (command: ClientCommand): command is Askable => askable.some((type) => type === command.type);
@@ -23,7 +23,29 @@ export type Ask = {
 export type Successor = 'retry' | 'rerun' | 'fork';
 
 /** An execution that is asked for so long after the beginning, and what its client wants of it. */
-export type Play = { readonly atMs: number; readonly key: string; readonly plan: Plan; readonly asks: readonly Ask[]; readonly successor: Successor | undefined };
+export type Play = {
+  readonly atMs: number;
+  readonly key: string;
+  readonly plan: Plan;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly asks: readonly Ask[];
+  readonly successor: Successor | undefined;
+  /** Deleted so long after all that: tried that often, as it may not have ended. */
+  readonly deletion: readonly number[];
+};
+
+/** One thing that is done to all executions of a team that were requested so long before; first it is asked which that would be. */
+export type BulkPlay = {
+  readonly atMs: number;
+  readonly key: string;
+  readonly action: BulkAction;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly olderMs: number;
+  readonly ratePerSecond: number;
+  readonly isDry: boolean;
+  /** What a client wants of the operation itself. */
+  readonly asks: readonly Ask[];
+};
 
 /** A thing that is done to a process: `forMs` it is down, or paused. */
 export type Fault = {
@@ -34,6 +56,8 @@ export type Fault = {
 };
 
 const EVERY_MS = 200;
+const BULK_EVERY_MS = 1_500;
+const teams = ['red', 'green', 'blue'];
 const FAULT_EVERY_MS = 1_400;
 /** So long that nothing but its owner's checkpoint knows of an execution. */
 const LONG_WAITS_MS = [9_000, 12_000, 20_000];
@@ -44,11 +68,40 @@ export const playsOf = (random: Random, durationMs: number, effects: Effects): r
     const plan = stagedPlan(random, nestedPlanOf(random), effects);
     const asks = Array.from({ length: random.int(0, random.chance(0.5) ? 0 : 5) }, () => commandOf(random))
       .filter(isAskable)
-      .map((command): Ask => ({ afterMs: random.int(0, 2_500), command, isDoubled: random.chance(0.2) }));
-    plays.push({ atMs, key: `play-${plays.length + 1}`, plan, asks, successor: random.pick([undefined, undefined, 'retry', 'rerun', 'fork']) });
+      .map((command) => askOf(random, command));
+    plays.push({
+      atMs,
+      key: `play-${plays.length + 1}`,
+      plan,
+      labels: { team: random.pick(teams) },
+      asks,
+      successor: random.pick([undefined, undefined, 'retry', 'rerun', 'fork']),
+      deletion: random.chance(0.2) ? [random.int(500, 5_000), random.int(2_000, 10_000)] : [],
+    });
   }
   return plays;
 };
+
+export const bulkPlaysOf = (random: Random, durationMs: number): readonly BulkPlay[] => {
+  const plays: BulkPlay[] = [];
+  for (let atMs = random.int(0, BULK_EVERY_MS); atMs < durationMs; atMs += random.int(200, 2 * BULK_EVERY_MS)) {
+    const action = random.weighted<BulkAction>({ pause: 3, resume: 3, cancel: 2, retry: 2, delete: 2 });
+    plays.push({
+      atMs,
+      key: `bulk-${plays.length + 1}`,
+      action,
+      labels: { team: random.pick(teams) },
+      // What was requested last week is deleted, and not what has just ended.
+      olderMs: action === 'delete' ? random.int(4_000, 12_000) : random.int(200, 4_000),
+      ratePerSecond: random.pick([5, 20, 100]),
+      isDry: random.chance(0.25),
+      asks: random.chance(0.3) ? [askOf(random, { type: 'PauseExecution' }), askOf(random, { type: 'ResumeExecution' })] : random.chance(0.1) ? [askOf(random, { type: 'CancelExecution', mode: 'immediate' })] : [],
+    });
+  }
+  return plays;
+};
+
+const askOf = (random: Random, command: Askable): Ask => ({ afterMs: random.int(0, 2_500), command, isDoubled: random.chance(0.2) });
 
 /** As it is done where time is not virtual. */
 const staged = (random: Random, task: PlanTask, effects: Effects): PlanTask => {

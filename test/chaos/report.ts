@@ -17,6 +17,7 @@ export const reportOf = (seed: number, minutes: number, result: Result): string 
   const of = (kind: string): string => counted(faults.filter((fault) => fault.kind === kind).map((fault) => fault.of));
   const attempts = (kind: string): number => effects.filter((effect) => effect.kind === kind).length;
   const again = effects.filter(({ attempt }) => attempt > 1).length;
+  const deleted = [...history.models.values()].filter(({ isDeleted }) => isDeleted);
   const events = history.commits.reduce((sum, { commit }) => sum + commit.events.length, 0);
   return [
     `chaos: seed ${seed}, ${minutes} minutes, nats-server ${result.natsServer}, every write synced`,
@@ -25,6 +26,8 @@ export const reportOf = (seed: number, minutes: number, result: Result): string 
     `  restarted   ${of('restart')}`,
     `  executions  ${history.models.size}: ${counted([...history.models.values()].map(({ status }) => status))}`,
     `  log         ${history.commits.length} commits, ${events} events`,
+    `  in bulk     ${result.bulk.length} operations, ${result.dryRuns} dry runs; ${counted(result.bulk.flatMap(({ action, commanded }) => Array.from({ length: commanded }, () => action)))}`,
+    `  deleted     ${deleted.length} executions, ${history.torn.size} of which were gone before all of them was seen`,
     `  effects     ${attempts('command')} commands and ${attempts('request')} requests begun, ${again} of them not the first attempt, ${effects.filter(({ isBeside }) => isBeside).length} beside one that was given up`,
     `  clients     ${result.retries} requests sent again; ${result.whys} answers of why`,
     ...[...recovery.commits].map(([kind, times]) => `  recovery    from the kill of ${kind} to the next commit: ${spread(times)}`),
