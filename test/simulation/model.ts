@@ -195,7 +195,9 @@ export class Model {
 
   private start(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskStarted' }>): void {
     const { id, dependsOn, compensates } = task.plan;
-    if (compensates === undefined) this.expect(this.status === 'running', `${id} starts while ${this.status}`);
+    // Where items are carried over, what they are items of is begun with the request.
+    const isCarriedOver = !this.hasStarted && this.cancel === undefined && task.plan.forEach !== undefined && data.executor === '';
+    if (compensates === undefined) this.expect(this.status === 'running' || isCarriedOver, `${id} starts while ${this.status}`);
     else this.expectUndoing(task);
     const whole = this.tasks.get(task.whole ?? '');
     if (whole) this.complaints.push(...ofStart(task, whole, this.partsOf(whole.plan.id)));

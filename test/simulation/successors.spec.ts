@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Event } from '#libs/contracts';
 import { type Succession, fold, initial, isTerminal, next, successorOf } from '#libs/execution';
-import { World, cancel, generatedLogs, request, start, succeed, task } from '#libs/testing';
+import { World, cancel, generatedLogs, request, start, startEach, succeed, task } from '#libs/testing';
 import { Model } from './model.js';
 
 /** Drives it to its end; what is picked fails. */
@@ -52,4 +52,15 @@ it('what was carried over is undone as the model tells it', () => {
   for (const event of log.flat()) model.take(event);
   expect(model.complaints).toEqual([]);
   expect(log.flat().flatMap(({ type, data }) => (type === 'TaskStarted' ? [data.taskId] : []))).toEqual(['c', 'undo-b', 'undo-a']);
+});
+
+it('a fan-out of which items are carried over begins with the request, as the model tells it', () => {
+  const first = new World();
+  const tasks = [task('a', { forEach: { items: ['x', 'y'] } })];
+  for (const command of [request(tasks), startEach('a', ['x', 'y']), start('a--0'), succeed('a--0'), cancel('immediate')]) first.tell(command);
+  const model = new Model();
+  const { log } = driven(first.log.flat(), { kind: 'retry' }, () => false);
+  for (const event of log.flat()) model.take(event);
+  expect(model.complaints).toEqual([]);
+  expect(log[0]?.map(({ type }) => type)).toEqual(['ExecutionRequested', 'TaskStarted', 'TaskExpanded', 'TaskCarriedOver']);
 });
