@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 /** The same with 2 GiB: ARTIFACT_MIB=2048. */
 const LARGE_MIB = Number(process.env['ARTIFACT_MIB'] ?? 192);
 
-type Artifact = { readonly id: string; readonly name: string; readonly sha256: string; readonly size: number; readonly task: string | null };
+type Artifact = { readonly id: string; readonly name: string; readonly sha256: string; readonly size: number; readonly task: string | null; readonly step: string | null };
 
 let platform: Platform;
 beforeAll(async () => {
@@ -58,11 +58,14 @@ const head = '--b\r\nContent-Disposition: form-data; name="file"; filename="larg
 const multipart = 'multipart/form-data; boundary=b';
 
 it('files that a task names, or that fit its patterns, are its artifacts, and nothing that a link leads to', async () => {
-  const script = 'mkdir -p out/deep; printf one > out/a.txt; printf two > out/deep/b.txt; printf three > c.txt; ln -s /etc/passwd out/link; echo ARTIFACT:c.txt:the third; echo ARTIFACT:out/link';
+  const script = 'mkdir -p out/deep; printf one > out/a.txt; printf two > out/deep/b.txt; printf three > c.txt; ln -s /etc/passwd out/link; echo STEP_START:first; echo STEP_START:pack; echo ARTIFACT:c.txt:the third; echo STEP_COMPLETE:pack; echo ARTIFACT:out/link';
   const id = await run({ id: 'make', runner: 'command', input: { shell: 'sh', script }, artifacts: ['out/**'] });
   await untilStatus(platform, id, 'completed', 20_000);
   const artifacts = await listed(id);
   expect(artifacts.map(({ name, task }) => `${task} ${name}`).toSorted()).toEqual(['make c.txt', 'make out/a.txt', 'make out/deep/b.txt']);
+  expect(artifacts.map(({ name, step }) => `${name} ${step}`).toSorted()).toEqual(['c.txt make.1.2', 'out/a.txt null', 'out/deep/b.txt null']);
+  const ofStep = (await platform.get(`/api/v1/artifacts?execution=${id}&step=make.1.2`)).body['artifacts'] as Artifact[];
+  expect(ofStep.map(({ name }) => name)).toEqual(['c.txt']);
   const contents: Readonly<Record<string, string>> = { 'out/a.txt': 'one', 'out/deep/b.txt': 'two', 'c.txt': 'three' };
   for (const { id: artifact, name, sha256: hash } of artifacts) {
     const bytes = await download(artifact);

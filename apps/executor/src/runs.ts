@@ -1,7 +1,7 @@
 import type { ExecutionRef, Failure, PlanTask } from '#libs/contracts';
-import type { NewArtifact, State, TaskOutcome } from '#libs/execution';
+import { type NewArtifact, type State, type TaskOutcome, stepIdOf } from '#libs/execution';
 import { ExpressionError } from '#libs/expressions';
-import type { MarkedFile, Attempt, OutputChunk, Progress, Runner, StepReport } from '#libs/runners';
+import type { Attempt, MarkedFile, NotKept, OutputChunk, Progress, Runner, StepReport } from '#libs/runners';
 import { AttemptCourse } from './attempt-course.js';
 import type { Clock } from './clock.js';
 import { failureOf, inputOf } from './expressions.js';
@@ -60,18 +60,25 @@ export type RunnerHost = {
   readonly runners: ReadonlyMap<string, Runner>;
   readonly output: (ref: ExecutionRef, taskId: string, chunk: OutputChunk) => Promise<void>;
   /** Stores a file of an attempt, and returns the fact that it is there. Without it nothing is kept. */
-  readonly keep?: (ref: ExecutionRef, by: { readonly taskId: string; readonly attempt: number }, file: MarkedFile) => Promise<NewArtifact>;
+  readonly keep?: (ref: ExecutionRef, by: { readonly taskId: string; readonly attempt: number; readonly stepId?: string }, file: MarkedFile) => Promise<NewArtifact>;
 };
+
+/** Errors of what stores it say whether another attempt may help. */
+const notKept = (error: unknown): NotKept => ({
+  why: error instanceof Error ? error.message : String(error),
+  retryable: !(error instanceof Error && 'retryable' in error && error.retryable === false),
+});
 
 /** A file's fact is told before the attempt's end is. */
 const artifactsOf = (keep: NonNullable<RunnerHost['keep']>, { ref, task, attempt }: Assignment, reports: RunReports): Pick<Attempt, 'artifact' | 'artifactPatterns'> => ({
   artifactPatterns: task.artifacts ?? [],
   artifact: async (file) => {
     try {
-      reports.artifact(await keep(ref, { taskId: task.id, attempt }, file));
+      const step = file.step === undefined ? {} : { stepId: stepIdOf(task.id, attempt, file.step) };
+      reports.artifact(await keep(ref, { taskId: task.id, attempt, ...step }, file));
       return undefined;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return notKept(error);
     }
   },
 });

@@ -29,6 +29,7 @@ export {
 } from './limits.js';
 export { type Next, mustStop, next, runningAttempts } from './next.js';
 export { type Expression, type ExpressionRules } from './plan-expressions.js';
+export { stepIdOf } from './outcome.js';
 export { inParts } from './parts.js';
 export { type PlanProblem } from './plan-faults.js';
 export { type RunnerInputs, parsePlan } from './plan.js';

@@ -142,6 +142,9 @@ export const recordMetadata = (state: State, { taskId, attempt, key, value }: Ev
   return [{ type: 'ExecutionMetadataRecorded', data: { taskId, attempt, key, value } }];
 };
 
+/** `number`: 1 for the first that the attempt starts. */
+export const stepIdOf = (taskId: string, attempt: number, number: number): string => `${taskId}.${attempt}.${number}`;
+
 export const recordStep = (state: State, taskId: string, attempt: number, step: StepProgress): readonly Fact[] => {
   const task = current(state, taskId, attempt);
   if (!task) return [];
@@ -152,7 +155,7 @@ export const recordStep = (state: State, taskId: string, attempt: number, step: 
       return closeStep(task, step.error);
     case 'started': {
       if (task.steps >= MAX_STEPS) return [];
-      const stepId = `${taskId}.${attempt}.${task.steps + 1}`;
+      const stepId = stepIdOf(taskId, attempt, task.steps + 1);
       const { name, metadata } = step;
       return [...closeStep(task, undefined), { type: 'StepStarted', data: { taskId, attempt, stepId, name, metadata } }];
     }

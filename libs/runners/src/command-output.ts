@@ -56,7 +56,7 @@ export function readOutput(
     new StepMarkers({
       step: (report) => attempt.step(report),
       metadata: (key, value) => attempt.metadata?.(key, value),
-      artifact: (path, description) => files?.keep(path, description),
+      artifact: (file) => files?.keep(file),
       excess: (what) => note(`markers: only the first ${what} of an attempt count`),
       stop: marking.stop,
     });

@@ -5,7 +5,7 @@ import { type CommandLimits, type LimitName, ownLimits } from './command-limits.
 import { readOutput } from './command-output.js';
 import { type CommandPolicy, grant } from './command-policy.js';
 import { failed, invalidInput } from './failed.js';
-import { filesMatching } from './file-patterns.js';
+import { TooManyFiles, filesMatching } from './file-patterns.js';
 import type { Exit, Launched, Running } from './launch.js';
 import { keepFile } from './marked-files.js';
 import { Reaper } from './reaper.js';
@@ -97,15 +97,17 @@ export function commandRun(options: CommandOptions): Runner['run'] {
 
 /** Keeps the files that the plan wants kept. Answers with the failure that it is when they can't be. */
 async function keepFiles({ artifact, artifactPatterns = [] }: Attempt, directory: string): Promise<Outcome | undefined> {
-  const notKept = (why: string): Outcome => failed('ARTIFACT_NOT_KEPT', `files of the task could not be kept: ${why}`, true);
+  const failure = (why: string, retryable: boolean): Outcome => failed('ARTIFACT_NOT_KEPT', `files of the task could not be kept: ${why}`, retryable);
   try {
     for (const name of await filesMatching(directory, artifactPatterns)) {
-      const why = await keepFile(directory, { name, description: '' }, artifact);
-      if (why !== undefined) return notKept(`${name}: ${why}`);
+      const notKept = await keepFile(directory, { name, description: '' }, artifact);
+      if (notKept) return failure(`${name}: ${notKept.why}`, notKept.retryable);
     }
     return undefined;
   } catch (error) {
-    return notKept(error instanceof Error ? error.message : String(error));
+    // As many there would be again.
+    if (error instanceof TooManyFiles) return failure(error.message, false);
+    return failure(error instanceof Error ? error.message : String(error), true);
   }
 }
 

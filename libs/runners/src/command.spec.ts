@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { JsonObject } from '#libs/contracts';
 import { eventually } from '#libs/testing';
 import { createRunners } from './index.js';
-import type { Attempt, OutputChunk, Runner, StepReport } from './runner.js';
+import type { Attempt, NotKept, OutputChunk, Runner, StepReport } from './runner.js';
 
 let root: string;
 let command: Runner;
@@ -376,7 +376,7 @@ describe('output', () => {
     const asked: string[] = [];
     const artifact: Attempt['artifact'] = ({ name }) => {
       asked.push(name);
-      return Promise.resolve('there is no room');
+      return Promise.resolve({ why: 'there is no room', retryable: true });
     };
     let written = '';
     const sink: Attempt['output'] = async ({ bytes }) => void (written += Buffer.from(bytes).toString());
@@ -392,6 +392,17 @@ describe('output', () => {
       '[runledger] artifact "." not kept: it is no file',
       '[runledger] artifact "there" not kept: there is no room',
     ]);
+  });
+
+  it('fails for good where more files fit than are kept, or one is refused for good, as another attempt would come to the same', async () => {
+    const keeping = (why?: NotKept): Partial<Attempt> => ({ artifactPatterns: ['out/**'], artifact: () => Promise.resolve(why) });
+    const make = (files: number): JsonObject => ({ shell: 'sh', script: `mkdir -p out; for i in $(seq ${files}); do : > out/$i; done` });
+    expect(await command.run(attemptOf(make(100), keeping()))).toMatchObject({ ok: true });
+    const refused = { why: 'there are more bytes than are taken', retryable: false };
+    expect(await command.run(attemptOf(make(1), keeping(refused)))).toMatchObject({ ok: false, error: { code: 'ARTIFACT_NOT_KEPT', retryable: false } });
+    expect(await command.run(attemptOf(make(1), keeping({ why: 'the broker is away', retryable: true })))).toMatchObject({ ok: false, error: { code: 'ARTIFACT_NOT_KEPT', retryable: true } });
+    const many = await command.run(attemptOf(make(101), keeping()));
+    expect(many).toMatchObject({ ok: false, error: { code: 'ARTIFACT_NOT_KEPT', message: expect.stringContaining('more than 100 files fit out/**; pack them into an archive') as string, retryable: false } });
   });
 
   it('is stopped by a step that fails and was to stop it', async () => {

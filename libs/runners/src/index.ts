@@ -1,5 +1,6 @@
 export {
   type MarkedFile,
+  type NotKept,
   type Attempt,
   type Course,
   type Heartbeat,

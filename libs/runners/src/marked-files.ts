@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { ArtifactSink, MarkedFile } from './runner.js';
+import type { ArtifactSink, MarkedFile, NotKept } from './runner.js';
 import { isWithin } from './work-directory.js';
 
 /** The file as an open one, or why it is not to be had. A pipe is not waited for, and a link is followed before it is judged. */
@@ -19,12 +19,16 @@ const opened = async (directory: string, name: string): Promise<{ readonly handl
   return isSame ? 'it is no file' : 'it lies outside the working directory';
 };
 
+export type Named = Pick<MarkedFile, 'name' | 'description' | 'step'>;
+
+const missed = (why: string): NotKept => ({ why, retryable: true });
+
 /** Keeps a file below a directory, given by its real path. Answers why it was not kept, undefined where it was. */
-export const keepFile = async (directory: string, { name, description }: Pick<MarkedFile, 'name' | 'description'>, sink: ArtifactSink | undefined): Promise<string | undefined> => {
-  const file = await opened(directory, name);
-  if (typeof file === 'string') return file;
+export const keepFile = async (directory: string, named: Named, sink: ArtifactSink | undefined): Promise<NotKept | undefined> => {
+  const file = await opened(directory, named.name);
+  if (typeof file === 'string') return missed(file);
   try {
-    return sink ? await sink({ name, description, ...file }) : 'this executor keeps no artifacts';
+    return sink ? await sink({ ...named, ...file }) : missed('this executor keeps no artifacts');
   } finally {
     await file.handle.close();
   }
@@ -41,10 +45,10 @@ export class MarkedFiles {
     private readonly refuse: (name: string, why: string) => void,
   ) {}
 
-  keep(name: string, description: string): void {
+  keep(named: Named): void {
     this.last = this.last.then(async () => {
-      const why = await keepFile(this.directory, { name, description }, this.sink).catch((error: unknown) => String(error));
-      if (why !== undefined) this.refuse(name, why);
+      const notKept = await keepFile(this.directory, named, this.sink).catch((error: unknown) => missed(String(error)));
+      if (notKept) this.refuse(named.name, notKept.why);
     });
   }
 

@@ -27,12 +27,17 @@ export type MarkedFile = {
   /** As the command named it, below its working directory. */
   readonly name: string;
   readonly description: string;
+  /** Which of the attempt's started steps was open when it was named: 1 for the first; undefined where none was. */
+  readonly step?: number | undefined;
   readonly bytes: number;
   readonly handle: FileHandle;
 };
 
+/** Why a file was not kept, and whether another attempt may help. */
+export type NotKept = { readonly why: string; readonly retryable: boolean };
+
 /** Keeps a file until it has read it, and leaves it open. Resolves with why it was not kept, undefined where it was. */
-export type ArtifactSink = (file: MarkedFile) => Promise<string | undefined>;
+export type ArtifactSink = (file: MarkedFile) => Promise<NotKept | undefined>;
 
 export type OutputStream = 'stdout' | 'stderr';
 

@@ -7,7 +7,7 @@ const telling = (told: Told[]): StepMarkers =>
   new StepMarkers({
     step: (report) => told.push(report),
     metadata: (key, value) => told.push(['metadata', key, value]),
-    artifact: (path, description) => told.push(['artifact', path, description]),
+    artifact: ({ name, description, step }) => told.push(['artifact', name, description, ...(step === undefined ? [] : [String(step)])]),
     excess: (what) => told.push(['excess', what]),
     stop: (name, error) => told.push(['stop', name, error]),
   });
@@ -100,12 +100,18 @@ it('takes values and artifacts from what follows their colons, and what only loo
 });
 
 it('takes steps before artifacts, and artifacts before values', () => {
-  expect(stepsIn('META:a:b ARTIFACT:x STEP_START:s\nMETA:a:b ARTIFACT:x\n')).toEqual([started('s'), ['artifact', 'x', '']]);
+  expect(stepsIn('META:a:b ARTIFACT:x STEP_START:s\nMETA:a:b ARTIFACT:x\n')).toEqual([started('s'), ['artifact', 'x', '', '1']]);
 });
 
 it('asks for a stop where a step fails that was to stop the command, and nowhere else', () => {
   const text = 'STEP_ERROR:none is open\nSTEP_START:a stop_on_error=false\nSTEP_ERROR:x\nSTEP_START:b stop_on_error=True\nSTEP_COMPLETE:b\nSTEP_ERROR:late\nSTEP_START:c {stop_on_error:yes}\nSTEP_ERROR:it broke\n';
   expect(stepsIn(text).filter((told) => !('kind' in told))).toEqual([['stop', 'c', 'it broke']]);
+});
+
+it('tells of an artifact which step was open, by the number of its start', () => {
+  const text = 'ARTIFACT:a\nSTEP_START:one\nARTIFACT:b\nSTEP_START:two\nARTIFACT:c\nSTEP_ERROR:no\nARTIFACT:d\nSTEP_START:three\nSTEP_COMPLETE:three\nARTIFACT:e\n';
+  const artifacts = stepsIn(text).filter((each) => Array.isArray(each));
+  expect(artifacts).toEqual([['artifact', 'a', ''], ['artifact', 'b', '', '1'], ['artifact', 'c', '', '2'], ['artifact', 'd', ''], ['artifact', 'e', '']]);
 });
 
 it('bounds artifacts and values, and reads steps behind them', () => {

@@ -1,3 +1,4 @@
+import type { Named } from './marked-files.js';
 import type { Attempt, StepReport } from './runner.js';
 
 const MAX_STEPS = 1_000;
@@ -37,8 +38,8 @@ function markerIn(line: string): readonly [kind: Kind | undefined, rest: string]
 }
 
 export type Markers = Required<Pick<Attempt, 'step' | 'metadata'>> & {
-  /** A path as it was written. */
-  readonly artifact: (path: string, description: string) => void;
+  /** A file by its path as it was written. */
+  readonly artifact: (file: Named) => void;
   /** Only the first so many of these count: told once of each, when there are more. */
   readonly excess: (what: string) => void;
   /** A step that was to stop the command where it fails has failed. */
@@ -160,7 +161,7 @@ export class StepMarkers {
   #artifact([path, description]: readonly [string, string]): void {
     if (path === '') return;
     if (++this.#artifacts > MAX_ARTIFACTS) return this.#exceed(`${MAX_ARTIFACTS} artifacts`);
-    this.#told.artifact(path, description.slice(0, MAX_TEXT));
+    this.#told.artifact({ name: path, description: description.slice(0, MAX_TEXT), step: this.#open && this.#started });
   }
 
   #metadata([key, value]: readonly [string, string]): void {
