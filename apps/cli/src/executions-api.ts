@@ -40,7 +40,7 @@ export const readEvents = async (api: Reader, id: string, after: string): Promis
 
 export type OutputWanted = { readonly task?: string | undefined; readonly stream?: string | undefined };
 
-export type OutputPage = { readonly chunks: readonly Chunk[]; readonly next: number | null };
+type OutputPage = { readonly chunks: readonly Chunk[]; readonly next: number | null };
 
 /** Output behind a position, a page of at most 6 MiB at a time. */
 export async function* outputPages(api: Reader, id: string, after: number, { task, stream }: OutputWanted): AsyncGenerator<readonly Chunk[]> {

@@ -18,7 +18,7 @@ export type Line = {
 
 export type LinesWanted = Query & { readonly tail?: number; readonly follow?: 'true' };
 
-export type LinesReading = {
+type LinesReading = {
   readonly signal: AbortSignal;
   /** Said once each time that the server can't be reached. */
   readonly trouble: (message: string) => void;

@@ -7,7 +7,7 @@ import { EXIT } from './exit-codes.js';
 import { notedNatsUrl, userFolder } from './home-nats.js';
 
 /** Where no credentials are given, and the server is the one that `up` has started on this machine: as its operator. */
-export const natsAccess = (url: string | undefined, env: Environment): NatsSettings => {
+const natsAccess = (url: string | undefined, env: Environment): NatsSettings => {
   const settings = readNatsSettings({ ...env, NATS_URL: url });
   const home = resolve(env['RUNLEDGER_HOME'] || '.runledger');
   const noted = notedNatsUrl(home);

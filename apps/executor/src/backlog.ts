@@ -1,7 +1,7 @@
 import type { ExecutionRef } from '#libs/contracts';
 import type { CancelTimer, Clock } from './clock.js';
 
-export type BacklogOptions = {
+type BacklogOptions = {
   /** Resolves with false where its time has not come. Again changes nothing. `sequence`: as handed in. What it throws is reported. */
   readonly work: (ref: ExecutionRef, sequence: number, signal: AbortSignal) => Promise<boolean>;
   readonly atOnce: number;

@@ -2,7 +2,7 @@ import { type ExecutionRef, shardOf } from '#libs/contracts';
 import type { Position } from '#libs/ledger';
 
 /** Where a shard's next owner goes on: behind `position`, with these executions of before it still active. */
-export type Checkpoint = { readonly position: Position; readonly active: readonly ExecutionRef[] };
+type Checkpoint = { readonly position: Position; readonly active: readonly ExecutionRef[] };
 
 export type CheckpointStore = {
   get(key: string): Promise<unknown>;

@@ -4,7 +4,7 @@ import { derivedId } from '#libs/ledger';
 import { inputOf } from './expressions.js';
 
 /** A child as its parent's attempt asks for it. */
-export type ChildRequest = { readonly command: ClientCommand; readonly context: Omit<Context, 'now'> };
+type ChildRequest = { readonly command: ClientCommand; readonly context: Omit<Context, 'now'> };
 
 /** The same child for the same attempt, whoever requests it. No idempotency key holds a NUL. */
 export const childOf = ({ tenant, execution }: ExecutionRef, taskId: string, attempt: number): string =>

@@ -44,7 +44,7 @@ export const inputOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt
 };
 
 /** What is to become of a task that is due. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'start'; readonly input?: JsonObject; readonly items?: readonly Json[] }
   | { readonly kind: 'skip' }
   | { readonly kind: 'fail'; readonly error: Failure };

@@ -12,7 +12,7 @@ const neverStarted: TaskOutcome = {
 type Around = { readonly host: RunnerHost; readonly clock: Clock };
 
 /** What attempts need of the one who drives their execution. */
-export type AttemptHooks = {
+type AttemptHooks = {
   readonly state: () => State;
   readonly report: (command: OwnerCommand & { readonly taskId: string }, attempt: number, settled?: () => void) => void;
   readonly lost: (taskId: string, attempt: number) => void;

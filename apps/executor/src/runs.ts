@@ -22,7 +22,7 @@ export type Run = {
 };
 
 /** What an attempt tells while and when it runs. */
-export type RunReports = {
+type RunReports = {
   readonly step: (report: StepReport) => void;
   readonly metadata: (key: string, value: string) => void;
   readonly progress: (progress: Progress, settled: () => void) => void;
@@ -86,7 +86,7 @@ const artifactsOf = (keep: NonNullable<RunnerHost['keep']>, { ref, task, attempt
 type Identity = Pick<Attempt, 'ref' | 'taskId' | 'attempt' | 'input' | 'executionInput' | 'idempotencyKey'>;
 
 /** An attempt, and the state it is made in: all of its input follows from that. */
-export type Assignment = { readonly ref: ExecutionRef; readonly state: State; readonly task: PlanTask; readonly attempt: number };
+type Assignment = { readonly ref: ExecutionRef; readonly state: State; readonly task: PlanTask; readonly attempt: number };
 
 /** Throws ExpressionError where a template has no value. */
 const identify = ({ ref, state, task, attempt }: Assignment): Identity => ({

@@ -8,7 +8,7 @@ import { Problem } from './problem.js';
  * The bytes that a Range header asks for; undefined for all of them: without one, with one that is no range of bytes, and with several
  * ranges, all of which may be answered with everything. Throws Problem RANGE_NOT_SATISFIABLE.
  */
-export const rangeOf = (header: string | undefined, size: number): ByteRange | undefined => {
+const rangeOf = (header: string | undefined, size: number): ByteRange | undefined => {
   const [, first = '', last = ''] = /^bytes=(\d{0,16})-(\d{0,16})$/.exec(header ?? '') ?? [];
   if (first === '' && last === '') return undefined;
   const [from, to] = first === '' ? [Math.max(0, size - Number(last)), size] : [Number(first), last === '' ? size : Math.min(Number(last) + 1, size)];

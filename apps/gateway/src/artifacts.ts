@@ -11,7 +11,7 @@ import type { Caller, Controlled, Executions } from './executions.js';
 import { type Fields, readForm } from './multipart.js';
 import { Problem } from './problem.js';
 
-export type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; readonly replayed: boolean };
+type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; readonly replayed: boolean };
 
 export type Upload = {
   readonly payload: Readable;

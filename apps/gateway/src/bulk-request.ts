@@ -17,7 +17,7 @@ const byDefault = (action: BulkAction): readonly ExecutionStatus[] => (action ==
 
 export const RATE = { least: 1, usual: 20, most: 200 } as const;
 
-export type BulkRequest = Omit<BulkInput, 'actor' | 'correlationId'> & { readonly dryRun: boolean };
+type BulkRequest = Omit<BulkInput, 'actor' | 'correlationId'> & { readonly dryRun: boolean };
 
 const filterFaults = (action: BulkAction, filter: Fields): Fault[] => {
   const { status = [], labels, name, from, until, origin } = filter;

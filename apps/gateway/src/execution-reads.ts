@@ -7,7 +7,7 @@ import type { ReadModels } from './read-models.js';
 import type { AsOf, EventPosition, ReadAt } from './request-query.js';
 
 /** An event as clients read it. */
-export type EventView = {
+type EventView = {
   readonly id: string;
   readonly position: string;
   readonly type: string;

@@ -67,7 +67,7 @@ class Adapter extends FastifyAdapter {
   }
 }
 
-export type Guards = {
+type Guards = {
   /** Undefined: everybody is let in. */
   readonly authenticator: Authenticator | undefined;
   readonly trail: { add(record: AuditRecord): void };

@@ -62,7 +62,7 @@ const form: Schema = {
 };
 
 /** Fields of a form; the first is the file, with its name. */
-export const exampleArtifact = { file: '{"answer":42};filename=answer.json', type: 'report', tags: 'daily,sums', public: 'true' };
+const exampleArtifact = { file: '{"answer":42};filename=answer.json', type: 'report', tags: 'daily,sums', public: 'true' };
 
 const binary = { content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } as Schema } } };
 

@@ -114,7 +114,7 @@ const throttlers = (): ThrottlerOptions[] => [
   ),
 ];
 
-export type RateOptions = {
+type RateOptions = {
   readonly storage: ThrottlerStorage;
   readonly policies: TenantPolicies;
   /** For requests without any of their own. */

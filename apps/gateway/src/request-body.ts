@@ -158,7 +158,7 @@ export const parseFork = (value: unknown): { readonly atSequence?: number; reado
   };
 };
 
-export type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };
+type ControlRequest = { readonly reason?: string; readonly mode: CancelMode };
 
 /** The optional body of pause, resume and cancel. Throws Problem BODY_INVALID. */
 export const parseControlRequest = (value: unknown, verb: 'pause' | 'resume' | 'cancel'): ControlRequest => {

@@ -183,9 +183,9 @@ export const parseEventsQuery = (query: Query): { readonly after: EventPosition;
 };
 
 /** How output is answered: as JSON, or as the bytes that were written, for a reader or for a file. */
-export type OutputForm = 'json' | 'text' | 'bytes';
+type OutputForm = 'json' | 'text' | 'bytes';
 
-export type OutputQuery = {
+type OutputQuery = {
   readonly task: string | undefined;
   readonly stream: string | undefined;
   readonly after: number;

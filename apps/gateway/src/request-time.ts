@@ -7,7 +7,7 @@ const WITHIN_MS = 30_000;
 const SILENCE_MS = 30_000;
 const FILE_WITHIN_MS = 6 * 3_600_000;
 
-export type RequestTimes = { readonly withinMs: number; readonly silenceMs: number; readonly fileWithinMs: number };
+type RequestTimes = { readonly withinMs: number; readonly silenceMs: number; readonly fileWithinMs: number };
 
 const times: RequestTimes = { withinMs: WITHIN_MS, silenceMs: SILENCE_MS, fileWithinMs: FILE_WITHIN_MS };
 

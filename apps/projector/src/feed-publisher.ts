@@ -7,7 +7,7 @@ const BATCH_MESSAGES = 300;
 const BATCH_BYTES = 512 * 1024;
 /** Milliseconds until publishing begins anew. */
 const defaultPauses = { fenced: 3_000, fault: 500, otherLog: 15_000 };
-export type Pauses = typeof defaultPauses;
+type Pauses = typeof defaultPauses;
 
 type Place = { readonly sequence: number; readonly index: number };
 

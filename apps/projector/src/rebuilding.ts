@@ -5,7 +5,7 @@ import type { Hears, Replica } from './replica.js';
 import { type Digests, type Snapshot, differing, digestOf } from './snapshot.js';
 
 /** The live rows while a rebuild is under way. */
-export type Live = {
+type Live = {
   readonly replica: Replica;
   /** Ends following: the rows stay as they are until resume(). */
   pause(): Promise<void>;

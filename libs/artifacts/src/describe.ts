@@ -10,7 +10,7 @@ export const MAX_TAGS = 16;
 export const tagForm = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 /** What is said of an artifact beside what its bytes are. */
-export type Describing = {
+type Describing = {
   readonly artifactId: string;
   readonly name: string;
   /** Default: what its bytes and its name look like. */

@@ -1,3 +1,3 @@
-export { type Describing, MAX_DESCRIPTION, MAX_NAME, MAX_TAGS, artifactOf, nameOf, tagForm } from './describe.js';
+export { MAX_DESCRIPTION, MAX_NAME, MAX_TAGS, artifactOf, nameOf, tagForm } from './describe.js';
 export { ArtifactTooLarge, type Kept, keepBytes, mayBeNamed } from './keep.js';
 export { mediaTypeOf, typeOf } from './media-type.js';

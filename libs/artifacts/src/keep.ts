@@ -28,7 +28,7 @@ const NAMED_WITHIN_MS = 5 * 60_000;
 /** Whether an event may still name the bytes. */
 export const mayBeNamed = ({ keptAt }: Kept): boolean => Date.now() - keptAt <= NAMED_WITHIN_MS;
 
-export type Keeping = {
+type Keeping = {
   readonly name: string;
   readonly maxBytes: number;
 };

@@ -2,7 +2,7 @@ export type { AuditRecord } from './audit.js';
 export { BULK, type BulkAction, type BulkInput, type Selection } from './bulk.js';
 export { harmless } from './harmless.js';
 export { type Json, type JsonObject, type Refine, type Wire } from './json.js';
-export { type Backoff, type OnFailure, type OnLost, type Plan, type PlanTask, type RetryPolicy } from './plan.js';
+export { type Plan, type PlanTask, type RetryPolicy } from './plan.js';
 export {
   type ArtifactType,
   type CancelMode,
@@ -41,5 +41,5 @@ export {
   shardOf,
 } from './subjects.js';
 export { type ExecutionStatus, type StepStatus, type TaskStatus } from './statuses.js';
-export { type SchemaFault, schemaFault } from './schema.js';
+export { schemaFault } from './schema.js';
 export { parseTime } from './time.js';

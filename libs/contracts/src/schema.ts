@@ -1,7 +1,7 @@
 import { messages } from './generated/schema.js';
 
 /** Where a value is not what the contract says, and what it should be. `path` is a JSON pointer; '' is the value itself. */
-export type SchemaFault = { readonly path: string; readonly message: string };
+type SchemaFault = { readonly path: string; readonly message: string };
 
 type Fields = { readonly [name: string]: unknown };
 type Messages = { readonly [name: string]: { readonly [field: string]: string } };

@@ -6,7 +6,7 @@ type Asked = EventData['ClarificationRequested'];
 
 /** Who said what; `at` is RFC 3339. */
 export type Answer = { readonly by: string; readonly decision: string; readonly reason: string | undefined; readonly at: string };
-export type Delegation = { readonly from: string; readonly to: string };
+type Delegation = { readonly from: string; readonly to: string };
 
 /** What a task asks people, and what they have said. It stays with the task when that has ended. */
 export type Clarification = {
@@ -17,7 +17,7 @@ export type Clarification = {
 };
 
 /** Who answers, as their credentials say. */
-export type Responder = { readonly actor: string; readonly roles: readonly string[] };
+type Responder = { readonly actor: string; readonly roles: readonly string[] };
 
 /** Without authentication everybody is: nobody can be told from who requested the execution. */
 const ANYBODY = 'anonymous';

@@ -4,7 +4,7 @@ import type { Listener, Signal } from './signals.js';
 import { TaskTable } from './task-table.js';
 
 /** The plan's edges, computed once. */
-export type Graph = {
+type Graph = {
   readonly task: GrowingMap<PlanTask>;
   readonly dependents: GrowingMap<readonly string[]>;
   /** True where a task may wait for its start for so long only. */
@@ -14,13 +14,13 @@ export type Graph = {
 };
 
 /** Tasks in the order to run them. */
-export type Undo = { readonly id: string; readonly next: Undo } | undefined;
+type Undo = { readonly id: string; readonly next: Undo } | undefined;
 
 /** When, milliseconds since the epoch, and by whom. */
 export type Deletion = { readonly at: number; readonly by: string; readonly reason: string | undefined };
 
 /** An artifact that is there: neither deleted nor expired. Times are milliseconds since the epoch. */
-export type ArtifactState = { readonly expiresAt: number | undefined };
+type ArtifactState = { readonly expiresAt: number | undefined };
 
 /** An execution as its events tell it. `status` is undefined before the first event. */
 export type State = {

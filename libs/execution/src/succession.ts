@@ -8,7 +8,7 @@ import { type State, initial } from './state.js';
 import { endedWell, isTerminal } from './task-state.js';
 
 /** An execution as far as its successor is to know it: all events up to `sequence`, the log sequence of the last commit that counts. */
-export type Predecessor = { readonly execution: string; readonly sequence: number; readonly events: readonly Event[] };
+type Predecessor = { readonly execution: string; readonly sequence: number; readonly events: readonly Event[] };
 
 /**
  * How it is carried on. retry: what did not end well runs anew. rerun: so does `task`, with all that depends on it. fork: the successor goes its

@@ -1,3 +1,3 @@
 export { ExpressionError } from './expression-error.js';
-export { type Analysis, expressionRules } from './rules.js';
+export { expressionRules } from './rules.js';
 export { type Scope, conditionHolds, hasTemplates, renderInput } from './render.js';

@@ -8,7 +8,7 @@ import { fromJson, toJson } from './values.js';
 export type Expr = ReturnType<typeof parse>['expr'];
 
 /** Characters of one expression. */
-export const MAX_LENGTH = 2_000;
+const MAX_LENGTH = 2_000;
 /** Compiled expressions kept for their next use. */
 const MAX_COMPILED = 1_000;
 /** Functions of our own that no text can name: of one value, which they return. */

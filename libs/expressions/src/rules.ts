@@ -4,7 +4,7 @@ import { tasksIn } from './references.js';
 import { mapTexts, templateOf } from './template.js';
 
 /** One expression of a plan, or a text with several. */
-export type Analysis = {
+type Analysis = {
   /** JSON pointer from where it was looked for. */
   readonly path: string;
   readonly length: number;

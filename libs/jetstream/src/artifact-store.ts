@@ -22,7 +22,7 @@ const ANSWER_MS = 10_000;
 export type StoredBytes = { readonly size: number; readonly sha256: string };
 
 /** An object and what its bytes are for: by it they are recognised when nothing in the log names them. */
-export type ObjectRef = { readonly tenant: string; readonly object: string };
+type ObjectRef = { readonly tenant: string; readonly object: string };
 
 /** Pieces of exactly CHUNK_BYTES, but for the last. */
 async function* chunksOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -35,7 +35,7 @@ const mayProvision = async (nats: Nats, options: ProvisionOptions): Promise<bool
   }
 };
 
-export type AwaitOptions = ProvisionOptions & {
+type AwaitOptions = ProvisionOptions & {
   /** Told once when it has to wait, with what for. */
   readonly waiting?: (message: string) => void;
 };

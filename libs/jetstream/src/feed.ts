@@ -19,7 +19,7 @@ export type FeedMessage = {
  * The feed's end: its last sequence, and what its last message carries; undefined where no message is left, be it that none was
  * ever published (sequence 0) or that the feed was purged to be built anew.
  */
-export type FeedHead = { readonly sequence: number; readonly position: string | undefined; readonly commit: string | undefined };
+type FeedHead = { readonly sequence: number; readonly position: string | undefined; readonly commit: string | undefined };
 
 /** Messages of one publish() at most. */
 export const FEED_BATCH_MAX = 300;

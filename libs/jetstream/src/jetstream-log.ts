@@ -25,7 +25,7 @@ import { toStored } from './stored.js';
 const HEADER_BYTES = 1_024;
 
 /** A message of the log that is no commit. */
-export type Unreadable = { readonly sequence: number; readonly subject: string; readonly unreadable: string };
+type Unreadable = { readonly sequence: number; readonly subject: string; readonly unreadable: string };
 
 /** The event log on JetStream's stream LOG; provision() has made it. */
 export class JetStreamLog implements LogStore, LogPurge {

@@ -9,7 +9,7 @@ import { untilAnswered } from './until-answered.js';
 const BEAT_MS = 1_000;
 const SUBJECT = '$KV.members.';
 
-export type MembershipOptions = { readonly incarnation: string; readonly details: Readonly<Record<string, unknown>> };
+type MembershipOptions = { readonly incarnation: string; readonly details: Readonly<Record<string, unknown>> };
 
 /**
  * Who is alive. Each member beats every second: a put of its key, which lapses after 3 s. Beats are heard on the key's subject,

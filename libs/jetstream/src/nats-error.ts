@@ -1,6 +1,6 @@
 import { AuthorizationError, PermissionViolationError, TimeoutError } from '@nats-io/transport-node';
 
-export type NatsErrorCode =
+type NatsErrorCode =
   /** No server there, or none that speaks NATS. */
   | 'NATS_UNREACHABLE'
   /** The server does not take these credentials, or wants some. */

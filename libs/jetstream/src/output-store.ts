@@ -7,7 +7,7 @@ import { purgeSubject } from './purge.js';
 import { type DirectMessage, directLastUpTo, directRange, leaderGet } from './read.js';
 
 /** A piece of a task's output; see OutputChunk in commands.proto. */
-export type OutputPiece = {
+type OutputPiece = {
   readonly attempt: number;
   readonly stream: 'stdout' | 'stderr';
   readonly chunk: number;

@@ -4,7 +4,7 @@ const DEAF_MS = 2_500;
 const RETURN_MS = 2_000;
 const FORGET_MS = 86_400_000;
 
-export type PresenceOptions = {
+type PresenceOptions = {
   readonly self: string;
   /** Silence that counts as absence, in milliseconds. */
   readonly ttlMs: number;

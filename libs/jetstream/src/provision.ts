@@ -7,7 +7,7 @@ import type { Nats } from './connection.js';
 import { AUDIT_DAYS, OUTPUT_DAYS, type Wanted, binding, buckets, metadataKeys, streams, unset } from './streams.js';
 import { untilAnswered } from './until-answered.js';
 
-export type ProvisioningCode =
+type ProvisioningCode =
   | 'JETSTREAM_MISSING'
   | 'SERVER_TOO_OLD'
   /** A stream is there, but not as it must be. */

@@ -5,7 +5,7 @@ import { isToken } from '#libs/contracts';
 import { type Permissions, natsUsers, permissionsOf, tenantObserver } from './users.js';
 
 /** How a server knows a user: by an nkey's public half, or by a password that is the value of a variable of its environment. */
-export type ServerUser = { readonly nkey: string } | { readonly user: string; readonly passwordVariable: string };
+type ServerUser = { readonly nkey: string } | { readonly user: string; readonly passwordVariable: string };
 
 const list = (subjects: readonly string[]): string => `[${subjects.map((subject) => JSON.stringify(subject)).join(', ')}]`;
 

@@ -4,7 +4,7 @@ import { ChainAudit } from './chain-audit.js';
 import { LogHoles } from './log-holes.js';
 import type { StoredCommit } from './store.js';
 
-export type FaultCode =
+type FaultCode =
   /** A message of the log is no commit. */
   | 'COMMIT_UNREADABLE'
   /** Log sequences hold nothing. */

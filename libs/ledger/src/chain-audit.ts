@@ -2,7 +2,7 @@ import { type ExecutionRef, isTombstone, logSubject } from '#libs/contracts';
 import { hashOf } from './chain.js';
 import type { StoredCommit } from './store.js';
 
-export type ChainFault = {
+type ChainFault = {
   readonly code: 'VERSION_GAP' | 'VERSION_OUT_OF_ORDER' | 'HASH_MISMATCH';
   readonly sequence: number;
   readonly version: number;

@@ -1,4 +1,4 @@
-export { Audit, type Fault, type FaultCode, type KnownHead, type KnownHeads } from './audit.js';
+export { Audit, type Fault, type KnownHead, type KnownHeads } from './audit.js';
 export {
   BrokenHistory,
   type Execution,

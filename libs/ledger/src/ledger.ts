@@ -80,7 +80,7 @@ const decideParts = (execution: Execution, command: ClientCommand, context: Cont
   return command.type === 'RequestExecution' ? inCommits(execution, decided) : [decided];
 };
 
-export type Submitted = { readonly execution: Execution; readonly events: readonly Event[] };
+type Submitted = { readonly execution: Execution; readonly events: readonly Event[] };
 
 /**
  * The one way a client's command changes anything: read, decide, append; after a conflict again on what is new. Of a request that one commit

@@ -1,5 +1,5 @@
 /** Sequences that hold nothing, `missing` of which no tombstone accounts for. */
-export type Hole = { readonly from: number; readonly to: number; readonly missing: number };
+type Hole = { readonly from: number; readonly to: number; readonly missing: number };
 
 /**
  * The sequences of a log that hold nothing, against those that its tombstones say were purged. Each purged commit was one message before

@@ -5,4 +5,4 @@ export { type NatsSettings, readNatsSettings } from './nats-settings.js';
 export type { Environment } from './setting-readers.js';
 export { SettingsError } from './settings-error.js';
 export { type Settings, readSettings } from './settings.js';
-export { type LimitName, type Rate, type RateName, type TenantPolicies, type TenantPolicy, type VerbClass } from './tenant-policies.js';
+export { type LimitName, type Rate, type TenantPolicies, type TenantPolicy, type VerbClass } from './tenant-policies.js';

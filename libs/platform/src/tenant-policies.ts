@@ -4,19 +4,19 @@ import { type Environment, integer } from './setting-readers.js';
 import { SettingsError } from './settings-error.js';
 
 /** What a request does, as far as its rate goes. */
-export const verbClasses = ['start', 'control', 'read', 'manage'] as const;
+const verbClasses = ['start', 'control', 'read', 'manage'] as const;
 export type VerbClass = (typeof verbClasses)[number];
 
 /** So many in a window of this length. */
 export type Rate = { readonly limit: number; readonly windowMs: number };
 /** Of a tenant, and of each of its workspaces. */
-export type RateName = VerbClass | `workspace.${VerbClass}`;
+type RateName = VerbClass | `workspace.${VerbClass}`;
 
-export const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'artifactBytes', 'streams'] as const;
+const limitNames = ['activeExecutions', 'queuedTasks', 'planBytes', 'storageBytes', 'artifactBytes', 'streams'] as const;
 export type LimitName = (typeof limitNames)[number];
 
-export const retentionNames = ['days', 'executions'] as const;
-export type RetentionName = (typeof retentionNames)[number];
+const retentionNames = ['days', 'executions'] as const;
+type RetentionName = (typeof retentionNames)[number];
 
 /** What one tenant may; what is undefined is not limited. Retention: how long executions that have ended are kept, and how many. */
 export type TenantPolicy = {

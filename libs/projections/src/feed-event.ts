@@ -1,7 +1,7 @@
 import { type Event, type ExecutionRef, eventId, feedSubject } from '#libs/contracts';
 
 /** A commit as the log holds it, as far as the feed needs it. */
-export type Committed = {
+type Committed = {
   readonly ref: ExecutionRef;
   readonly sequence: number;
   readonly commit: { readonly version: number; readonly events: readonly Event[] };

@@ -16,7 +16,7 @@ export {
   artifactOf,
   artifactQueries,
 } from './artifacts.js';
-export { type Committed, feedEvent } from './feed-event.js';
+export { feedEvent } from './feed-event.js';
 export { ExecutionView } from './execution-view.js';
 export { type Moment } from './moments.js';
 export {
@@ -53,7 +53,7 @@ export {
   queries,
 } from './queries.js';
 export { type Row, clarificationOf, detailOf, summaryOf, tasksOf } from './rows.js';
-export { type Counted, type Minute, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
+export { type Counted, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';
 export { type EndedBy, type Wait } from './wait.js';
 export { type Why, whyOf } from './why.js';

@@ -3,7 +3,7 @@ import { childIds } from '#libs/execution';
 
 /** What is counted: executions and tasks over all, tasks by runner, executions by label. */
 export type Scope = 'execution' | 'task' | 'runner' | 'label';
-export type Minute = 'requested' | 'completed' | 'failed' | 'cancelled';
+type Minute = 'requested' | 'completed' | 'failed' | 'cancelled';
 
 /** An execution (task: '') or task as it is counted: what its next event, or its deletion, takes off again. Times are milliseconds since the epoch. */
 export type Counted = {

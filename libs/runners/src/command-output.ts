@@ -11,7 +11,7 @@ const STDERR_TAIL_BYTES = 2 * 1024;
 const MIN_SINK_MS = 1_000;
 
 /** What a command wrote, for its result. */
-export type OutputSummary = {
+type OutputSummary = {
   /** Of both streams, also what was dropped. */
   readonly outputBytes: number;
   readonly truncated: boolean;
@@ -20,7 +20,7 @@ export type OutputSummary = {
 };
 
 /** Where a command's markers go. */
-export type Marking = {
+type Marking = {
   /** The real path of its working directory. */
   readonly directory: string;
   /** The command is to end, as a step has failed. */

@@ -6,7 +6,7 @@ import type { Redaction } from '#libs/secrets';
 import { AddressRefused, isPublicAddress } from './addresses.js';
 
 /** One request: where to, what, and within which bounds. */
-export type Exchange = {
+type Exchange = {
   readonly url: URL;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;

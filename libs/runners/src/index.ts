@@ -7,7 +7,6 @@ export {
   type InputProblem,
   type Outcome,
   type OutputChunk,
-  type OutputSink,
   type OutputStream,
   type Progress,
   type Runner,
@@ -18,7 +17,7 @@ export { type HttpInput } from './http-input.js';
 export { type InputCheck } from './input.js';
 export { runnerInputs } from './runner-inputs.js';
 export { type SecretSource } from './with-secrets.js';
-export { createRunners, type RunnerOptions } from './runners.js';
+export { createRunners } from './runners.js';
 export { waitInput } from './wait-input.js';
 export { limitBounds, plannedLimits } from './command-limits.js';
 export { type CommandPolicy } from './command-policy.js';

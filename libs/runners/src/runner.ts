@@ -55,7 +55,7 @@ export type OutputChunk = {
 };
 
 /** Where output goes. Resolves once stored; rejects when it can't be, which never fails the task. */
-export type OutputSink = (chunk: OutputChunk) => Promise<void>;
+type OutputSink = (chunk: OutputChunk) => Promise<void>;
 
 /** Where signs of life go: without any for as long as the plan allows, the attempt is ended. */
 export type Heartbeat = {

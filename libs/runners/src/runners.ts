@@ -6,7 +6,7 @@ import { noop } from './noop.js';
 import type { Runner } from './runner.js';
 import { type SecretSource, withSecrets } from './with-secrets.js';
 
-export type RunnerOptions = CommandOptions & HttpOptions & {
+type RunnerOptions = CommandOptions & HttpOptions & {
   /** Where the values of secrets come from; without it, tasks that refer to any fail. */
   readonly secrets?: SecretSource;
 };

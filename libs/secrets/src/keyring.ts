@@ -8,7 +8,7 @@ const TAG_BYTES = 16;
 const ID_LENGTH = 16;
 
 /** What a sealed value belongs to: it can be opened as nothing else. */
-export type SealedAs = { readonly tenant: string; readonly name: string; readonly version: number };
+type SealedAs = { readonly tenant: string; readonly name: string; readonly version: number };
 
 /** All three as base64 but `keyId`, which is hexadecimal. `data` is the ciphertext and the 16 bytes of its tag. */
 export type Sealed = { readonly keyId: string; readonly nonce: string; readonly data: string };

@@ -11,7 +11,7 @@ type Span = { start: number; end: number };
  * Replaces secrets in bytes that come in pieces, cut anywhere. What may be the beginning of a secret is held back until it is known;
  * everything else passes at once. Any way of cutting gives the same bytes.
  */
-export class RedactingStream {
+class RedactingStream {
   #state = 0;
   #held: Buffer = NOTHING;
   /** Parts of secrets in what is held, in order and apart; positions count from its start. */

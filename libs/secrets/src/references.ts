@@ -1,7 +1,7 @@
 import { type Json, type JsonObject, isToken } from '#libs/contracts';
 
 /** A fault in a reference; path is a JSON pointer. */
-export type ReferenceFault = { readonly path: string; readonly message: string };
+type ReferenceFault = { readonly path: string; readonly message: string };
 
 /** Different secrets that one task may refer to. */
 export const MAX_SECRETS = 16;

@@ -1,9 +1,9 @@
 /** Bytes of one secret as UTF-8. */
-export const MAX_SECRET_BYTES = 16 * 1024;
+const MAX_SECRET_BYTES = 16 * 1024;
 /** Of all secrets that one attempt refers to: each byte is searched for in all its forms. */
 export const MAX_ATTEMPT_BYTES = 64 * 1024;
 /** What is shorter can't be told from ordinary output. */
-export const MIN_SECRET_LENGTH = 4;
+const MIN_SECRET_LENGTH = 4;
 
 /** Why a text can't be a secret; undefined when it can. Says nothing about what is in it. */
 export const secretValueFault = (value: unknown): string | undefined => {

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 
 const INTERVAL_MS = 10;
 
-export type EventuallyOptions = {
+type EventuallyOptions = {
   /** Default 5000. */
   readonly timeoutMs?: number;
   /** What is waited for, as the end of the sentence "waited … for". */

@@ -1,4 +1,4 @@
-export { eventually, type EventuallyOptions } from './eventually.js';
+export { eventually } from './eventually.js';
 export { type Log, World, generatedLogs } from './generated-logs.js';
 export { HttpServers } from './http-servers.js';
 export { natsServers, type NatsBinary, type NatsVersion } from './nats-binaries.js';

@@ -3,7 +3,7 @@ import { duration, originText, progressText } from './format.js';
 import { type Style, printable } from './screen.js';
 
 /** What an event says, for people: about what, and what happened to it. */
-export type EventLine = { readonly subject: string; readonly text: string; readonly style: Style | undefined };
+type EventLine = { readonly subject: string; readonly text: string; readonly style: Style | undefined };
 
 const failure = ({ code, message }: { readonly code: string; readonly message: string }): string => `${code}: ${message}`;
 const because = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);

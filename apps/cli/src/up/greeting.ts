@@ -1,7 +1,7 @@
 import type { NatsBinary } from './nats-binary.js';
 import { withoutCredentials } from './nats-process.js';
 
-export type Greeting = {
+type Greeting = {
   readonly url: string;
   readonly natsUrl: string;
   /** Undefined when the NATS servers are somebody else's. */

@@ -9,7 +9,7 @@ const OLDEST = [2, 14] as const;
 
 export type NatsBinary = { readonly file: string; readonly version: string };
 
-export type Machine = {
+type Machine = {
   readonly path: string;
   readonly platform: string;
   /** The binary that npm brought along, where there is one. */

@@ -11,7 +11,7 @@ const READY_MS = 60_000;
 /** Every app reports what all of them see; what follows a report within this time is about the same broker. */
 const SAME_REPORT_MS = 5_000;
 
-export type SupervisorOptions = {
+type SupervisorOptions = {
   readonly home: Home;
   readonly env: Environment;
   /** Undefined when the broker is somebody else's. */

@@ -1,4 +1,4 @@
-export type UpErrorCode =
+type UpErrorCode =
   | 'SETTING_INVALID'
   | 'HOME_UNUSABLE'
   | 'ALREADY_UP'

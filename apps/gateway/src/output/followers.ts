@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Principal } from '#libs/access';
 import { Problem } from '../problem.js';
 
-export type FollowersOptions = {
+type FollowersOptions = {
   /** So many at this gateway, and of one tenant. */
   readonly streams: number;
   readonly streamsOf: (tenant: string) => number;

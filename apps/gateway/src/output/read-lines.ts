@@ -12,7 +12,7 @@ const FOLLOW_MS = 10 * 60_000;
 export const MAX_IN_VAIN = 64 * 1024 * 1024;
 const BEAT_MS = 15_000;
 
-export type LinesReader = {
+type LinesReader = {
   readonly signal: AbortSignal;
   /** Whether who follows may still read. */
   readonly counts: () => boolean;
