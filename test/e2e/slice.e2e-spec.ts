@@ -194,8 +194,10 @@ describe('a sleeping command', () => {
 
 describe('kill -9 of every process, one after another, while a plan runs', () => {
   it('loses nothing that was accepted, completes the run, leaves no command behind and feeds each event once', async () => {
+    // None ends before all that is to be killed has been.
+    const morning = join(root, 'morning');
     const naps = Array.from({ length: 5 }, (_, i) =>
-      command(`nap-${i}`, 'sleep 3.5; echo rested', i === 0 ? {} : { dependsOn: [`nap-${i - 1}`] }),
+      command(`nap-${i}`, `until [ -e ${morning} ]; do sleep 0.1; done; echo rested`, i === 0 ? {} : { dependsOn: [`nap-${i - 1}`] }),
     );
     const id = await request(platform, { plan: { name: 'survivor', tasks: naps } });
     await untilTask(platform, id, 'nap-0', 'running');
@@ -205,6 +207,7 @@ describe('kill -9 of every process, one after another, while a plan runs', () =>
     await platform.killAndAwaitReturn('apps/executor/');
     await platform.killAndAwaitReturn('apps/projector/');
     await platform.killAndAwaitReturn('nats-server.conf');
+    writeFileSync(morning, '');
     await untilStatus(platform, id, 'completed', 120_000);
     await untilStatus(platform, duringOutage, 'completed');
     for (const task of (await tasksOf(platform, id)).values()) expect(task.status).toBe('completed');
