@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ArtifactRoom } from '#libs/artifacts';
 import type { EventData, ExecutionRef } from '#libs/contracts';
 import { ArtifactStore, OutputStore } from '#libs/jetstream';
 import { LogError, type LogStore } from '#libs/ledger';
@@ -31,7 +32,7 @@ beforeEach(() => {
 afterEach(() => stage.stop());
 
 const making = (more: Partial<LogArtifactsOptions> = {}): Backlog =>
-  logArtifacts({ log: broker.log, output, store, maxBytes: MIB, incarnation: 'x', clock: { ...systemClock, after: (_, callback) => systemClock.after(5, callback) }, warn: (error) => warnings.push(error), ...more });
+  logArtifacts({ log: broker.log, output, store, room: new ArtifactRoom(() => undefined, () => Promise.resolve(undefined)), maxBytes: MIB, incarnation: 'x', clock: { ...systemClock, after: (_, callback) => systemClock.after(5, callback) }, warn: (error) => warnings.push(error), ...more });
 
 const request = async (logArtifact = true): Promise<void> => {
   const plan = { name: 'p', tasks: [task('a', 'noop')], ...(logArtifact && { logArtifact }) };

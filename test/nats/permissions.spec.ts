@@ -33,6 +33,8 @@ const sending: readonly (readonly [subject: string, ...users: string[]])[] = [
   ['runledger.query.status.select', 'gateway', 'executor', 'projector', 'operator'],
   ['runledger.query.status.list', 'gateway', 'projector', 'operator'],
   ['runledger.query.artifacts.due', 'gateway', 'executor', 'projector', 'operator'],
+  ['runledger.query.artifacts.usage', 'gateway', 'executor', 'projector', 'operator'],
+  ['runledger.query.artifacts.list', 'gateway', 'projector', 'operator'],
   ['runledger.query.status.tenants', 'gateway', 'executor', 'projector', 'operator'],
   ['runledger.query.status.expired', 'gateway', 'executor', 'projector', 'operator'],
   ['runledger.projections.rebuild', 'gateway'],

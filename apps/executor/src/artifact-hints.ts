@@ -1,5 +1,6 @@
+import type { Used } from '#libs/artifacts';
 import { type Nats, requestService } from '#libs/jetstream';
-import { type DueAnswer, type KnownAnswer, type QueryRefusal, artifactQueries } from '#libs/projections';
+import { type ArtifactUsage, type DueAnswer, type KnownAnswer, type QueryRefusal, artifactQueries } from '#libs/projections';
 import type { ArtifactHints } from './artifact-keeper.js';
 
 const ask = async <T>(nats: Nats, pattern: string, query: object): Promise<T | undefined> => {
@@ -8,7 +9,8 @@ const ask = async <T>(nats: Nats, pattern: string, query: object): Promise<T | u
 };
 
 /** What the projector says of artifacts. */
-export const artifactHints = (nats: Nats): ArtifactHints => ({
+export const artifactHints = (nats: Nats): ArtifactHints & { readonly usage: (tenant: string) => Promise<Used | undefined> } => ({
+  usage: (tenant) => ask<ArtifactUsage>(nats, artifactQueries.usage, { tenant }),
   due: (query) => ask<DueAnswer>(nats, artifactQueries.due, query),
   known: async (tenant, objects, minSeq) => {
     const answer = await ask<KnownAnswer>(nats, artifactQueries.known, { tenant, objects, minSeq });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ArtifactRoom } from '#libs/artifacts';
 import { BULK } from '#libs/contracts';
 import { ArtifactStore, Checkpoints, FeedStream, JetStreamLog, Members, OutputStore, SecretStore, awaitStreams, connectNats } from '#libs/jetstream';
 import { watchWrites } from '#libs/ledger';
@@ -47,10 +48,12 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const members = await Members.join(nats, { incarnation, details: { node: settings.node, pid: process.pid } });
   const log = watchWrites(stored, () => nats.connected, () => reportStuckWrites(logger));
   const artifactStore = new ArtifactStore(nats, { maxBytes: settings.provisioning.artifactBucketBytes });
+  const hints = artifactHints(nats);
+  const room = new ArtifactRoom((tenant) => settings.tenants.of(tenant).limits.artifactBytes, hints.usage);
   const keeper = new ArtifactKeeper({
     log,
     store: artifactStore,
-    hints: artifactHints(nats),
+    hints,
     owns: (ref) => owner.owns(ref),
     incarnation,
     clock: systemClock,
@@ -59,7 +62,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
   const bulk = bulkRunner({ log, clock: systemClock, select: (query) => select(nats, query) });
   const owner: Owner = new Owner({
     log,
-    host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk), keep: keepFiles(artifactStore, settings.artifactMaxBytes) },
+    host: { runners: new Map([...runners, [BULK, bulk]]), output: (ref, taskId, chunk) => output.append(ref, taskId, chunk), keep: keepFiles(artifactStore, room, settings.artifactMaxBytes) },
     members,
     checkpoints: await Checkpoints.open(nats),
     purge: stored,
@@ -78,6 +81,7 @@ export const startExecutor = async (settings: Settings, logger: Logger): Promise
       log,
       output,
       store: artifactStore,
+      room,
       maxBytes: settings.artifactMaxBytes,
       incarnation,
       clock: systemClock,

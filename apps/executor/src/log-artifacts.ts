@@ -1,4 +1,4 @@
-import { artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
+import { type ArtifactRoom, artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
 import type { ExecutionRef } from '#libs/contracts';
 import { LOG_ARTIFACT, Refused, lacksLog } from '#libs/execution';
 import type { ArtifactStore, OutputStore } from '#libs/jetstream';
@@ -13,6 +13,7 @@ export type LogArtifactsOptions = {
   readonly log: LogStore;
   readonly output: Pick<OutputStore, 'read' | 'lastSequence'>;
   readonly store: Pick<ArtifactStore, 'put' | 'delete'>;
+  readonly room: ArtifactRoom;
   /** Bytes of one. */
   readonly maxBytes: number;
   readonly incarnation: string;
@@ -24,11 +25,12 @@ export type LogArtifactsOptions = {
  * Makes artifacts of the output of executions that have ended, where their plans ask for it, one of each: bytes first, the event after, by
  * compare-and-set. Whoever dies in between leaves bytes that nobody sees, and another one makes it.
  */
-export const logArtifacts = ({ log, output, store, maxBytes, incarnation, clock, warn }: LogArtifactsOptions): Backlog => {
+export const logArtifacts = ({ log, output, store, room, maxBytes, incarnation, clock, warn }: LogArtifactsOptions): Backlog => {
   const work = async (ref: ExecutionRef, _: number, signal: AbortSignal): Promise<boolean> => {
     const { state } = await load(log, ref);
     if (!lacksLog(state)) return true;
-    const kept = await keepBytes(store, ref, logText(output, ref, { maxBytes, signal }), { name: NAME, maxBytes });
+    const claim = await room.claim(ref.tenant);
+    const kept = await keepBytes(store, ref, claim.counted(logText(output, ref, { maxBytes, signal })), { name: NAME, maxBytes }).finally(() => claim.release());
     const drop = (): Promise<void> => store.delete({ tenant: ref.tenant, object: kept.object }).catch(() => undefined);
     if (!mayBeNamed(kept)) return drop().then(() => false);
     const artifactId = derivedId(ref.tenant, `${LOG_ARTIFACT} ${ref.execution}`);
@@ -48,5 +50,5 @@ export const logArtifacts = ({ log, output, store, maxBytes, incarnation, clock,
       return true;
     }
   };
-  return new Backlog({ work, atOnce: 2, retryMs: 10_000, clock, warn });
+  return new Backlog({ work, atOnce: 2, retryMs: 30_000, clock, warn });
 };

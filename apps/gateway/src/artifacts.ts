@@ -1,11 +1,9 @@
 import type { Readable } from 'node:stream';
-import { type Kept, artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
+import { type ArtifactRoom, type Claim, type Kept, artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
 import type { ExecutionRef } from '#libs/contracts';
 import type { NewArtifact } from '#libs/execution';
 import type { ArtifactStore } from '#libs/jetstream';
 import { LogError, type LogStore, derivedId, uuid7 } from '#libs/ledger';
-import type { TenantPolicies } from '#libs/platform';
-import type { ArtifactUsage } from '#libs/projections';
 import { type ArtifactForm, parseArtifactForm } from './artifact-form.js';
 import type { Caller, Controlled, Executions } from './executions.js';
 import { type Fields, readForm } from './multipart.js';
@@ -28,23 +26,32 @@ export class Artifacts {
     private readonly log: LogStore,
     private readonly store: Pick<ArtifactStore, 'put' | 'delete'>,
     private readonly executions: Pick<Executions, 'control'>,
-    private readonly limits: {
-      readonly maxBytes: number;
-      readonly policies: Pick<TenantPolicies, 'of'>;
-      readonly usage: (tenant: string) => Promise<ArtifactUsage>;
-    },
+    private readonly room: ArtifactRoom,
+    /** Of one artifact. */
+    private readonly maxBytes: number,
   ) {}
 
-  /** Throws Problem, Refused, ArtifactTooLarge, ArtifactError, LogError; then nothing of it is to be seen, unless that stays unknown. */
-  async upload(ref: ExecutionRef, { payload, contentType, callerOf }: Upload): Promise<Uploaded> {
-    const maxBytes = await this.room(ref.tenant);
+  /** Throws Problem, Refused, ArtifactTooLarge, NoRoomForArtifact, ArtifactError, LogError; then nothing of it is to be seen, unless that stays unknown. */
+  async upload(ref: ExecutionRef, upload: Upload): Promise<Uploaded> {
+    const claim = await this.room.claim(ref.tenant);
+    try {
+      return await this.take(ref, upload, claim);
+    } finally {
+      claim.release();
+    }
+  }
+
+  private async take(ref: ExecutionRef, { payload, contentType, callerOf }: Upload, claim: Claim): Promise<Uploaded> {
     const take = async ({ filename, bytes }: { filename: string; bytes: AsyncIterable<Uint8Array> }): Promise<Taken> => ({
       filename,
-      kept: await keepBytes(this.store, ref, bytes, { name: filename, maxBytes }),
+      kept: await keepBytes(this.store, ref, claim.counted(bytes), { name: filename, maxBytes: this.maxBytes }),
     });
     const { fields, taken } = await readForm(payload, contentType, take, ({ kept }) => this.drop(ref, kept));
     try {
-      return await this.add(ref, taken, fields, callerOf);
+      await claim.confirm();
+      const uploaded = await this.add(ref, taken, fields, callerOf);
+      if (!uploaded.replayed) claim.named(uploaded.sequence);
+      return uploaded;
     } catch (error) {
       // Where nobody knows whether the event is stored the bytes have to stay; sweeping finds out.
       if (!(error instanceof LogError && error.code === 'OUTCOME_UNKNOWN')) await this.drop(ref, taken.kept);
@@ -82,16 +89,6 @@ export class Artifacts {
   /** Bytes that nothing names. What can't be removed now is swept. */
   private async drop({ tenant }: ExecutionRef, { object }: Kept): Promise<void> {
     await this.store.delete({ tenant, object }).catch(() => undefined);
-  }
-
-  /** Bytes that one more artifact of the tenant may have; while that can't be asked only the server's limit counts. Throws Problem TENANT_LIMIT. */
-  private async room(tenant: string): Promise<number> {
-    const { maxBytes, policies, usage } = this.limits;
-    const limit = policies.of(tenant).limits.artifactBytes;
-    if (limit === undefined) return maxBytes;
-    const used = await usage(tenant).then(({ bytes }) => bytes, () => 0);
-    if (used < limit) return Math.min(maxBytes, limit - used);
-    throw new Problem(413, 'TENANT_LIMIT', `your tenant has artifacts of ${used} bytes, and may have ${limit}; delete some, or ask whoever runs this server for more`);
   }
 }
 

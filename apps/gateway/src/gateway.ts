@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { ClientProxyFactory, Transport } from '@nestjs/microservices';
 import { type ApiKey, Authenticator, JwtVerifier, type Principal } from '#libs/access';
+import { ArtifactRoom } from '#libs/artifacts';
 import { ArtifactStore, AuditTrail, Catalog, FeedReader, JetStreamLog, Members, OutputStore, RateCounters, SecretStore, awaitStreams, connectNats, connectionOptions, readAudit } from '#libs/jetstream';
 import { watchWrites } from '#libs/ledger';
 import { type Logger, type Settings, SettingsError, announceReady, reportStuckWrites } from '#libs/platform';
@@ -152,9 +153,9 @@ export const startGateway = async (
   const hub = new FeedHub(log, feed, (ref) => reads.labels(ref), hubOptions(settings), alarm);
   const executions = new Executions(watchWrites(log, () => nats.connected, () => reportStuckWrites(logger)), () => room.isNearlyFull, new TenantLimits(settings.tenants, (tenant) => readModels.usage(tenant)));
   const artifactStore = new ArtifactStore(nats, { maxBytes: settings.provisioning.artifactBucketBytes });
-  const limits = { maxBytes: settings.artifactMaxBytes, policies: settings.tenants, usage: (tenant: string) => readModels.artifactUsage(tenant) };
+  const artifactRoom = new ArtifactRoom((tenant) => settings.tenants.of(tenant).limits.artifactBytes, (tenant) => readModels.artifactUsage(tenant).catch(() => undefined));
   const parts: Parts = {
-    artifacts: new Artifacts(log, artifactStore, executions, limits),
+    artifacts: new Artifacts(log, artifactStore, executions, artifactRoom, settings.artifactMaxBytes),
     artifactStore,
     lookup: new ArtifactLookup(readModels, log),
     executions,

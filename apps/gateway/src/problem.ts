@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { type AccessCode, AccessError } from '#libs/access';
-import { ArtifactTooLarge } from '#libs/artifacts';
+import { ArtifactTooLarge, NoRoomForArtifact } from '#libs/artifacts';
 import { Refused, type RefusalCode } from '#libs/execution';
 import { ArtifactError, type ArtifactErrorCode } from '#libs/jetstream';
 import { BrokenHistory, LogError, type LogErrorCode } from '#libs/ledger';
@@ -117,7 +117,7 @@ const ofClient = (status: number, message: string): Problem => {
 export const problemOf = (error: unknown): Problem | undefined => {
   if (error instanceof Problem) return error;
   if (error instanceof Refused) return new Problem(ofRefusal[error.code], error.code, error.message, { cause: error });
-  if (error instanceof ArtifactTooLarge) return new Problem(413, error.code, error.message);
+  if (error instanceof ArtifactTooLarge || error instanceof NoRoomForArtifact) return new Problem(413, error.code, error.message);
   if (error instanceof ArtifactError) return new Problem(ofArtifact[error.code], error.code, error.message, { cause: error });
   if (error instanceof SecretError) return new Problem(ofSecret[error.code], error.code, error.message, { cause: error });
   if (error instanceof AccessError) return ofAccess[error.code](error);

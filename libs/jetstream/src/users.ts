@@ -105,6 +105,7 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         api('STREAM.NAMES'),
         'runledger.query.artifacts.due',
         'runledger.query.artifacts.known',
+        'runledger.query.artifacts.usage',
         'log.>',
         direct('LOG'),
         leader('LOG'),
