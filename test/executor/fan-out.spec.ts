@@ -45,7 +45,7 @@ describe('a task for each item', () => {
   });
 
   it.each([
-    ['that are no list', '{{ tasks.find.status }}', 'forEach/items results in "completed", which is no list; let it be one template of a list, with nothing beside it'],
+    ['that are no list', '{{ tasks.find.status }}', 'forEach/items results in text, which is no list; let it be one template of a list, with nothing beside it'],
     ['that can not be found', '{{ tasks.find.result.none }}', 'forEach/items '],
   ])('of items %s fails for good and says where', async (_, items, message) => {
     const { of } = await ended([task('find', 'noop'), task('a', 'noop', { dependsOn: ['find'], retry: { maxAttempts: 3 }, forEach: { items } })]);

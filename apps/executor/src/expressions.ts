@@ -49,10 +49,13 @@ type Verdict =
   | { readonly kind: 'skip' }
   | { readonly kind: 'fail'; readonly error: Failure };
 
+/** Never the value: it may be nobody's but its owner's, and what failed is read by others. */
+const kindOf = (value: Json | undefined): string => (typeof value === 'string' ? 'text' : typeof value === 'object' && value !== null ? 'an object' : String(value === null ? null : `a ${typeof value}`));
+
 const itemsOf = (items: Json, scope: Scope): readonly Json[] => {
   const { items: list } = renderInput({ items }, scope, 'forEach');
   if (Array.isArray(list)) return list as readonly Json[];
-  throw new ExpressionError(`forEach/items results in ${JSON.stringify(list).slice(0, 60)}, which is no list; let it be one template of a list, with nothing beside it`);
+  throw new ExpressionError(`forEach/items results in ${kindOf(list)}, which is no list; let it be one template of a list, with nothing beside it, such as {{ tasks.<id>.result.<name> }}`);
 };
 
 /** A condition is asked once, before the first attempt. */

@@ -8,6 +8,8 @@ export type Expression = {
   readonly length: number;
   /** Tasks that it refers to. */
   readonly tasks: readonly string[];
+  /** What it results in, in words, as far as that is known. */
+  readonly kind?: string | undefined;
   readonly fault: string | undefined;
 };
 

@@ -11,6 +11,10 @@ const MAX_ID = 64;
 /** Where in the plan an expression of a task names another one. */
 export type Reference = { readonly path: string; readonly task: string; readonly named: string };
 
+const NAMED = 10;
+
+const namesOf = (tasks: readonly LooseTask[]): string => `the plan has ${tasks.slice(0, NAMED).map(({ id }) => id).join(', ')}${tasks.length > NAMED ? ` and ${tasks.length - NAMED} more` : ''}`;
+
 /** Items and iterations are tasks, whose ids nothing else may have. */
 const checkChildIds = (faults: PlanFaults, tasks: readonly LooseTask[], index: ReadonlyMap<unknown, number>): void => {
   const longest = MAX_ID - childId('', MAX_ITEMS - 1).length;
@@ -34,7 +38,7 @@ const checkDependencies = (faults: PlanFaults, tasks: readonly LooseTask[]): voi
     const dependencies: readonly unknown[] = task.dependsOn ?? [];
     dependencies.forEach((dependency, j) => {
       const path = `/tasks/${i}/dependsOn/${j}`;
-      if (!index.has(dependency)) faults.add(path, `unknown task ${JSON.stringify(dependency)?.slice(0, 80)}`);
+      if (!index.has(dependency)) faults.add(path, `unknown task ${JSON.stringify(dependency)?.slice(0, 80)}; ${namesOf(tasks)}`);
       else if (seen.has(dependency)) faults.add(path, `${JSON.stringify(dependency)} is listed twice`);
       seen.add(dependency);
     });
@@ -60,7 +64,7 @@ const checkCompensations = (faults: PlanFaults, tasks: readonly LooseTask[]): vo
     const path = `/tasks/${i}/compensates`;
     const target = known.get(compensates);
     const first = undone.get(compensates);
-    if (!target) faults.add(path, `unknown task ${JSON.stringify(compensates).slice(0, 80)}`);
+    if (!target) faults.add(path, `unknown task ${JSON.stringify(compensates).slice(0, 80)}; ${namesOf(tasks)}`);
     else if (target.id === own || target.compensates !== undefined) faults.add(path, `'${compensates}' is itself one that undoes a task`);
     else if (first !== undefined) faults.add(path, `/tasks/${first} undoes '${compensates}' already`);
     undone.set(compensates, first ?? i);
@@ -76,7 +80,7 @@ const checkReferences = (faults: PlanFaults, tasks: readonly LooseTask[], refere
   };
   for (const { path, task, named } of references) {
     if (!known.has(named)) {
-      faults.add(path, `names task '${named}', which there is not; an id with a dash is written tasks['an-id']`);
+      faults.add(path, `names task '${named}', which there is not; ${namesOf(tasks)}, and an id with a dash is written tasks['an-id']`);
     } else if (!comesAfter(before, task, named)) {
       faults.add(path, `names task '${named}', on which '${task}' does not depend: its result may not be there yet`);
     }

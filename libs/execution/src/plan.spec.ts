@@ -140,6 +140,7 @@ describe('items and iterations', () => {
     ['no items at once', each({ items: [], concurrency: 0 }), '/tasks/1/forEach/concurrency must be an integer from 1 to 1000'],
     ['a failFast that is no truth', each({ items: [], failFast: 'yes' }), '/tasks/1/forEach/failFast must be true or false'],
     ['another field', each({ items: [], parallel: 1 }), '/tasks/1/forEach/parallel unknown field; known are items, concurrency, failFast'],
+    ['items of items', each({ items: [], forEach: { items: [] } }), '/tasks/1/forEach/forEach there is no fan-out within a fan-out; make one list of all with an expression, or let each item be an execution of its own'],
     ['items and iterations together', each({ items: [] }, { loop: { until: 'a', maxIterations: 1 } }), '/tasks/1/forEach is not for a task with a loop'],
     ['a loop without a bound', loop({ until: 'a' }), '/tasks/1/loop/maxIterations is required: 1 to 1000'],
     ['a loop without an end', loop({ maxIterations: 3 }), '/tasks/1/loop/until must be an expression as text'],
@@ -238,7 +239,7 @@ describe('the plan of a child', () => {
       problems: [{ path: '/tasks/1/input/plan/tasks/1/input/ok', message: 'must be true' }],
     });
     expect(parsePlan(plan([noop('y'), runs(plan([noop('x', { dependsOn: ['y'] })]))]), runners)).toEqual({
-      problems: [{ path: '/tasks/1/input/plan/tasks/0/dependsOn/0', message: 'unknown task "y"' }],
+      problems: [{ path: '/tasks/1/input/plan/tasks/0/dependsOn/0', message: 'unknown task "y"; the plan has x' }],
     });
   });
 

@@ -15,6 +15,8 @@ const MAX_PATTERNS = 20;
 // The rule of subject tokens: a task's id is one in its output's subject.
 const id = /^[A-Za-z0-9_-]{1,64}$/;
 
+const EACH_AN_EXECUTION = "let each item be an execution of its own: the runner execution, with a plan that does the rest and an input of {{ item }}";
+
 class Parser {
   readonly faults = new PlanFaults();
   private expressionLength = 0;
@@ -59,9 +61,10 @@ class Parser {
 
   forEach(path: string, { id: task, forEach, loop }: Fields): void {
     if (forEach === undefined) return;
-    if (loop !== undefined) this.faults.add(path, 'is not for a task with a loop; let the items be a task of their own');
+    if (loop !== undefined) this.faults.add(path, `is not for a task with a loop; ${EACH_AN_EXECUTION}`);
     if (!isObject(forEach)) return this.faults.add(path, 'must be an object with items');
-    this.faults.only(path, forEach, ['items', 'concurrency', 'failFast']);
+    if ('forEach' in forEach) this.faults.add(at(path, 'forEach'), `there is no fan-out within a fan-out; make one list of all with an expression, or ${EACH_AN_EXECUTION}`);
+    else this.faults.only(path, forEach, ['items', 'concurrency', 'failFast']);
     const { items, concurrency, failFast = false } = forEach;
     const place = at(path, 'items');
     this.faults.integer(at(path, 'concurrency'), concurrency, 1, MAX_ITEMS);
@@ -72,7 +75,11 @@ class Parser {
     const templates = typeof items === 'string' || Array.isArray(items) ? this.expressions.templates({ items } as JsonObject) : [];
     for (const template of templates) this.expression(path + template.path, task, template);
     if (!Array.isArray(items)) {
-      if (templates.length === 0) this.faults.add(place, 'must be a list, or a text with a template that results in one');
+      const [template] = templates;
+      if (!template) this.faults.add(place, 'must be a list, or a text with a template that results in one');
+      else if (template.kind !== undefined && template.kind !== 'a list') {
+        this.faults.add(place, `results in ${template.kind}, and must in a list; let it be one template and nothing beside it, such as {{ tasks.<id>.result.<name> }}`);
+      }
     } else if (items.length > MAX_ITEMS) this.faults.add(place, `${items.length} items; at most ${MAX_ITEMS} are allowed`);
     else if (bytesOf(items as Json) > MAX_ITEMS_BYTES) this.faults.add(place, `more than ${MAX_ITEMS_BYTES} bytes`);
   }

@@ -91,7 +91,7 @@ describe('a condition', () => {
   it('is true or false', () => {
     expect(conditionHolds("tasks.build.result.n > 2 && execution.labels.team == 'red'", scope)).toBe(true);
     expect(conditionHolds('input.price == 3', scope)).toBe(false);
-    expect(failure(() => conditionHolds('input.price', scope))).toBe('when results in neither true nor false');
+    expect(failure(() => conditionHolds('input.price', scope))).toBe('when results in neither true nor false; compare it with something');
   });
 
   it('can ask what became of a task, and whether there is a value', () => {
@@ -122,7 +122,7 @@ describe('what can be seen in a plan already', () => {
   });
 
   it('are the tasks that it refers to', () => {
-    const { tasks, fault } = expressionRules.condition("tasks.a.result.n > 1 && tasks['b-c'].status == 'x' && input.l.all(t, t == tasks.d.result)");
+    const { tasks, fault } = expressionRules.condition("tasks.a.result.n > 1 && tasks['b-c'].status == 'skipped' && input.l.all(t, t == tasks.d.result)");
     expect([fault, tasks]).toEqual([undefined, ['a', 'b-c', 'd']]);
     expect(expressionRules.condition('input.l.all(tasks, tasks.x)').fault).toBeUndefined();
   });
@@ -141,6 +141,68 @@ describe('what can be seen in a plan already', () => {
       ['/a~1b', undefined],
       ['/open', expect.stringContaining('{{ without }}')],
     ]);
+  });
+});
+
+describe('what can be seen to go wrong in a plan already', () => {
+  it.each([
+    ['tasks.a.status', 'results in text, and must in true or false; compare it with something'],
+    ['attempt + 1', 'results in a whole number, and must in true or false; compare it with something'],
+    ["tasks.a.status == 'success'", "compares a status with 'success', which it never is; it is one of completed, failed, skipped, cancelled"],
+    ["tasks.a.status in ['done', 'skipped']", "compares a status with 'done', which it never is; it is one of completed, failed, skipped, cancelled"],
+    ['tasks.a.status > 3', "can't apply > to text and a whole number; convert with string(), int() or double(), or name a value that fits"],
+    ['tasks.a.result > 3', "can't apply > to an object and a whole number; convert with string(), int() or double(), or name a value that fits"],
+    ["tasks.a.result == 'ok'", "can't apply == to an object and text; convert with string(), int() or double(), or name a value that fits: they are never equal"],
+    ["execution.name + 1 == 'x'", "can't apply + to text and a whole number; convert with string(), int() or double(), or name a value that fits"],
+    ['attempt && true', 'joins a whole number by &&, which is for true or false; compare it with something'],
+    ['attempt ? true : false', 'needs true or false before ?, and has a whole number; compare it with something'],
+    ['input.l.all(x, attempt.startsWith(x))', undefined],
+    ["input.l.all(x, attempt.startsWith('x'))", "can't apply startsWith() to a whole number and text; convert with string(), int() or double(), or name a value that fits"],
+    ['x = 1', 'is no expression: at 1:3: found =; compare with =='],
+    ['input.a and input.b', 'is no expression: at 1:9: found a; write && for and, || for or, ! for not'],
+    ['input.n >', 'is no expression: at 1:9: found >; what follows it is missing, or not complete'],
+    ['secrets.token == 1', 'names \'secrets\', which there is not; there are input, tasks, execution and attempt; a secret is no part of an expression: an input names it, {"$secret": "name"}'],
+  ])('%s', (text, fault) => {
+    expect(expressionRules.condition(text).fault).toBe(fault);
+  });
+
+  it.each(['has(input.x)', 'input.x', 'input.x == 1', 'attempt == 1.0', 'tasks.a.result == null', "tasks.a.status == 'skipped' || tasks.a.result.n > 1", 'input.l.exists(t, t > 1)', "size(tasks.a.result) > 0 && 'n' in tasks.a.result", '!has(tasks.a.result.x)', "execution.labels.team == 'red'", 'attempt / 2 == 1', 'input.x ? true : input.y', "type(input.x) == int"])(
+    'nothing, in %s',
+    (text) => expect(expressionRules.condition(text).fault).toBeUndefined(),
+  );
+
+  it('what a template that is the whole text results in, where that is known', () => {
+    const kinds = ['{{ tasks.a.result }}', '{{ tasks.a.status }}', '{{ tasks.a.result.l }}', '{{ [1, 2] }}', 'x{{ 1 }}'].map((a) => expressionRules.templates({ a })[0]?.kind);
+    expect(kinds).toEqual(['an object', 'text', undefined, 'a list', 'text']);
+  });
+
+  it('the kinds of what an iteration knows', () => {
+    expect(expressionRules.condition('iteration > result', ['iteration', 'result']).fault).toMatch(/^can't apply > to a whole number and an object/);
+    expect(expressionRules.condition('iteration >= 3 && result.ready', ['iteration', 'result']).fault).toBeUndefined();
+    expect(expressionRules.templates({ a: "{{ index + 'x' }}" }, ['item', 'index'])[0]?.fault).toMatch(/^can't apply \+ to a whole number and text/);
+  });
+});
+
+describe('why there is no value', () => {
+  it.each([
+    ['{{ input.nope.deep }}', 'finds no input.nope; name what is there, or test for it first: has(input.nope)'],
+    ["{{ tasks['a-b'].result.nope }}", "finds no tasks['a-b'].result.nope; name what is there, or test for it first: has(tasks['a-b'].result.nope)"],
+    ["{{ input[input.name] }}", 'asks for a key that is not there; test for it first with in'],
+    ['{{ tasks.build.result.list[7] }}', 'asks for [7] of a list that ends before it; items are counted from 0: test size() first'],
+    ['{{ input.name + 1 }}', "can't apply + to text and a whole number; convert with string(), int() or double(), or name a value that fits"],
+    ['{{ input.price / 0 }}', 'divides by zero; test the divisor first: d == 0 ? 0 : n / d'],
+    ['{{ int(input.name) }}', 'converts a text that is not of that kind; test it first with matches()'],
+    ['{{ input.name.matches(input.name + "(") }}', "has a pattern that RE2 can't take (missing closing )); see github.com/google/re2/wiki/Syntax"],
+    ['{{ timestamp(input.name) > timestamp(input.name) }}', "makes a time of a text that is none; write it as '2026-11-20T00:00:00Z'"],
+    ['{{ duration(input.name) }}', "makes a duration of a text that is none; write it as '90s' or '1h30m'"],
+    ['{{ input.price.map(x, x) }}', 'goes through a whole number as if it were a list; name a list'],
+    ['{{ uint(input.name) }}', 'converts a text that is not of that kind; test it first with matches()'],
+    ['{{ double(input.name) }}', 'results in no finite number, and JSON has no other; test for it first'],
+    ['{{ bool(input.name) }}', 'converts a text that is not of that kind; test it first with matches()'],
+    ['{{ input.price + 9223372036854775807 }}', 'results in a whole number of more than 64 bits; compute with double()'],
+  ])('%s says what to do, and never a value', (text, message) => {
+    expect(failure(() => render(text))).toBe(`input/text ${message}`);
+    expect(message).not.toContain('Ada');
   });
 });
 

@@ -2,8 +2,8 @@ import type { CelInput } from '@bufbuild/cel';
 import type { Json, JsonObject } from '#libs/contracts';
 import { withBudget } from './budget.js';
 import { ExpressionError } from './expression-error.js';
-import { evaluate, inputOf } from './language.js';
-import { tasksIn } from './references.js';
+import { evaluate, inputOf, parsed } from './language.js';
+import { tasksOf } from './references.js';
 import { type Part, mapTexts, templateOf } from './template.js';
 
 /** What expressions can name. */
@@ -22,7 +22,7 @@ export type Scope = {
 const MAX_CHARACTERS = 256 * 1024;
 
 const valueOf = (text: string, { input, execution, attempt, names = {}, task }: Scope): Json => {
-  const tasks = tasksIn(text, Object.keys(names)).flatMap((id): [string, CelInput][] => {
+  const tasks = tasksOf(parsed(text), Object.keys(names)).flatMap((id): [string, CelInput][] => {
     const known = task(id);
     return known ? [[id, new Map([['result', inputOf(known.result)], ['status', known.status]])]] : [];
   });
@@ -43,7 +43,7 @@ const at = <T>(place: string, work: () => T): T => {
 export const conditionHolds = (text: string, scope: Scope, place = 'when'): boolean =>
   at(place, () => {
     const value = valueOf(text, scope);
-    if (typeof value !== 'boolean') throw new ExpressionError('results in neither true nor false');
+    if (typeof value !== 'boolean') throw new ExpressionError('results in neither true nor false; compare it with something');
     return value;
   });
 
@@ -68,7 +68,7 @@ export const renderInput = (input: JsonObject, scope: Scope, place = 'input'): J
       if (!parts) return text;
       const value = rendered(parts, scope);
       characters += JSON.stringify(value).length;
-      if (characters > MAX_CHARACTERS) throw new ExpressionError(`makes the input longer than ${MAX_CHARACTERS} characters`);
+      if (characters > MAX_CHARACTERS) throw new ExpressionError(`makes the input longer than ${MAX_CHARACTERS} characters; name only what is needed, or hand on a file`);
       return value;
     });
   return withBudget(() => mapTexts(input, render)) as JsonObject;

@@ -14,7 +14,7 @@ export const fromJson = (value: Json): CelInput => {
 };
 
 const number = (value: number): number => {
-  if (!Number.isFinite(value)) throw new ExpressionError('results in no finite number');
+  if (!Number.isFinite(value)) throw new ExpressionError('results in no finite number, and JSON has no other; test for it first');
   return value;
 };
 
@@ -25,7 +25,7 @@ const integer = (value: bigint): number => {
 };
 
 const keyOf = (key: unknown): string => {
-  if (typeof key !== 'string') throw new ExpressionError('results in an object with a key that is no text');
+  if (typeof key !== 'string') throw new ExpressionError('results in an object with a key that is no text; make it text with string()');
   // Who renders a template decides where a secret goes; what is put in from outside does not.
   if (key === '$secret' || key === '$join') throw new ExpressionError(`results in an object with the key ${key}: a secret is named by the plan itself`);
   if (key === '__proto__') throw new ExpressionError('results in an object with the key __proto__');
@@ -35,7 +35,7 @@ const keyOf = (key: unknown): string => {
 /** The value as JSON, a step for each part of it. Throws BudgetSpent, and ExpressionError for what JSON can't hold, and for what would pass as a reference to a secret. */
 export const toJson = (value: CelValue, depth = 0): Json => {
   spend(1);
-  if (depth > MAX_DEPTH) throw new ExpressionError(`results in something nested deeper than ${MAX_DEPTH} levels`);
+  if (depth > MAX_DEPTH) throw new ExpressionError(`results in something nested deeper than ${MAX_DEPTH} levels; name a part of it`);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'number') return number(value);
   if (typeof value === 'bigint') return integer(value);
