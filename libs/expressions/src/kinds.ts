@@ -88,11 +88,18 @@ export const kindOf = (expr: Expr, names: ReadonlySet<string>, own: ReadonlySet<
     case 'structExpr':
       return 'map';
     case 'callExpr':
-      break;
-    default:
+      return ofExpression(value, kinds);
+    case 'selectExpr':
+    case 'comprehensionExpr':
+    case 'identExpr':
+    case undefined:
       return undefined;
   }
-  const { function: name, args, target } = value;
+};
+
+type Call = Extract<Expr['exprKind'], { readonly case: 'callExpr' }>['value'];
+
+const ofExpression = ({ function: name, args, target }: Call, kinds: readonly (Kind | undefined)[]): Kind | undefined => {
   if (name === '_&&_' || name === '_||_') mustBeBool(name, kinds);
   if (name === '_?_:_') {
     mustBeBool(name, kinds.slice(0, 1));
