@@ -28,11 +28,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const upload = async (bytes: number, fields: Readonly<Record<string, string>> = {}): Promise<Answer> => {
+const upload = async (bytes: number, fields: Readonly<Record<string, string>> = {}, headers: Record<string, string> = {}): Promise<Answer> => {
   const body = new FormData();
   for (const [field, value] of Object.entries(fields)) body.append(field, value);
   body.append('file', new Blob([Buffer.alloc(bytes)]), 'x');
-  const answer = await fetch(`${service.url}${executions}/${execution}/artifacts`, { method: 'POST', body });
+  const answer = await fetch(`${service.url}${executions}/${execution}/artifacts`, { method: 'POST', body, headers });
   return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Json };
 };
 
@@ -66,6 +66,15 @@ describe('the bytes that artifacts of a tenant may have', () => {
     await service.delete(`${artifacts}/${String(first.body['id'])}`);
     await listed();
     expect((await upload(LIMIT - 10)).status).toBe(201);
+  });
+
+  it('do not keep an upload from being answered again that came through', async () => {
+    const headers = { 'idempotency-key': 'all' };
+    const first = await upload(LIMIT, {}, headers);
+    expect(first.status).toBe(201);
+    expect(await upload(LIMIT, {}, headers)).toMatchObject({ status: 201, body: first.body });
+    expect(await upload(LIMIT + 1, {}, headers)).toMatchObject({ status: 409, body: { code: 'IDEMPOTENCY_KEY_REUSED' } });
+    expect(await objects()).toBe(1);
   });
 
   it('are never passed by uploads at once', async () => {

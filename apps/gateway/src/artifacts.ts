@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { type ArtifactRoom, type Claim, type Kept, artifactOf, keepBytes, mayBeNamed } from '#libs/artifacts';
+import { type ArtifactRoom, type Claim, type Kept, artifactOf, keepBytes, mayBeNamed, unlimited } from '#libs/artifacts';
 import type { ExecutionRef } from '#libs/contracts';
 import type { NewArtifact } from '#libs/execution';
 import type { ArtifactStore } from '#libs/jetstream';
@@ -33,12 +33,18 @@ export class Artifacts {
 
   /** Throws Problem, Refused, ArtifactTooLarge, NoRoomForArtifact, ArtifactError, LogError; then nothing of it is to be seen, unless that stays unknown. */
   async upload(ref: ExecutionRef, upload: Upload): Promise<Uploaded> {
-    const claim = await this.room.claim(ref.tenant);
+    const claim = (await this.isRepeated(ref, upload)) ? unlimited : await this.room.claim(ref.tenant);
     try {
       return await this.take(ref, upload, claim);
     } finally {
       claim.release();
     }
+  }
+
+  /** What was stored before is answered as it was then, whatever room there is now. */
+  private async isRepeated(ref: ExecutionRef, { callerOf }: Upload): Promise<boolean> {
+    const key = callerOf({}).idempotency?.key;
+    return key !== undefined && (await this.created(ref, artifactIdOf(ref, key))) !== undefined;
   }
 
   private async take(ref: ExecutionRef, { payload, contentType, callerOf }: Upload, claim: Claim): Promise<Uploaded> {
