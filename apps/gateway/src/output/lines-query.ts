@@ -71,9 +71,8 @@ export const isBehind = (after: EventPosition, line: OutputLine): boolean => {
   return sequence > after.sequence || (sequence === after.sequence && index > after.index);
 };
 
-/** Whether a line is behind the cursor, and what is wanted. */
-export const isWanted = ({ after, stream, level, search, case: letters }: LinesQuery, line: OutputLine): boolean => {
-  if (!isBehind(after, line)) return false;
+/** Whether a line that is behind the cursor is what is wanted. */
+export const isWanted = ({ stream, level, search, case: letters }: LinesQuery, line: OutputLine): boolean => {
   if (stream !== undefined && line.stream !== stream) return false;
   if (levels.indexOf(line.level) < levels.indexOf(level)) return false;
   return search === undefined || (letters === 'exact' ? line.text : line.text.toLowerCase()).includes(search);

@@ -11,6 +11,8 @@ import { PAGE, type Source } from './output-pages.js';
 const WINDOW = { first: 8, growth: 4 } as const;
 /** Of more tasks more lines could be open than are held, and then where a line ends depends on all that was before. */
 const MAX_TASKS = 250;
+/** Then it is others' turn: a chunk may be 32 Ki lines, none of which is wanted. */
+export const LINES_A_TURN = 500;
 
 type Output = Source['output'];
 
@@ -81,17 +83,21 @@ const readWindow = async (reads: Reads, { from, upTo, before, lines }: Window): 
   const { query, signal } = reads;
   const reader = new LineReader();
   for (const chunk of before) if (chunk.endsLines !== true) await takeOpenLines(reads, reader, chunk);
-  let last: EventPosition | undefined;
+  let last: OutputLine | undefined;
+  let looked = 0;
   let wholeUpTo = reader.isAtStartOfLine ? from - 1 : undefined;
   for await (const chunk of chunksOf(reads, query.task, from - 1, upTo)) {
     if (signal.aborted) break;
     for (const line of reader.take(chunk)) {
-      if (isBehind(query.after, line)) last = positionOf(line);
+      if (++looked % LINES_A_TURN === 0) await othersTurn();
+      // Behind the first that is all are.
+      if (!last && !isBehind(query.after, line)) continue;
+      last = line;
       if (isWanted(query, line)) lines.add(line);
     }
     if (reader.isAtStartOfLine) wholeUpTo = chunk.sequence;
   }
-  return { reader, lines, last, wholeUpTo };
+  return { reader, lines, last: last && positionOf(last), wholeUpTo };
 };
 
 /** Makes a reader hold the lines that are open behind a task's chunk, as if it had read everything. */
@@ -118,7 +124,6 @@ async function* chunksOf({ output, ref }: Reads, task: string | undefined, after
     const { chunks, more } = await output.read(ref, task, { afterSequence, limit: PAGE });
     for (const chunk of chunks) {
       if (chunk.sequence > upTo) return;
-      // A chunk may be 32 Ki lines, none of which is wanted.
       await othersTurn();
       yield chunk;
       afterSequence = chunk.sequence;

@@ -41,8 +41,8 @@ class Stored implements Source {
 
 const answer = async (source: Source, query: Record<string, string>, counts = (): boolean => true): Promise<string[]> => {
   const pieces: string[] = [];
-  for await (const piece of readLines(source, ref, parseLinesQuery(query), { signal: new AbortController().signal, counts })) if (piece.trim() !== '') pieces.push(piece);
-  return pieces;
+  for await (const piece of readLines(source, ref, parseLinesQuery(query), { signal: new AbortController().signal, counts })) pieces.push(piece);
+  return pieces.join('').split(/(?<=\n)/).filter((line) => line.trim() !== '');
 };
 const parsed = (pieces: readonly string[]): (OutputLine & { next?: string })[] => pieces.map((piece) => JSON.parse(piece) as OutputLine & { next?: string });
 
@@ -170,6 +170,25 @@ describe('an answer of lines', () => {
     const deleted = { output: source.output, hasEnded: () => (looks.length > 0 ? Promise.resolve(looks.pop() === true) : Promise.reject(new Refused('EXECUTION_DELETED', 'gone'))) };
     expect(parsed(await answer(deleted, { follow: 'true' }))).toMatchObject([{ text: 'x' }, { next: '1/0@1' }]);
     await expect(answer(deleted, {})).rejects.toThrow('gone');
+  });
+
+  it.each([{ search: 'y' }, { search: 'y', tail: '5' }])('lets others have their turn within a chunk of lines that nobody wants, %j', async (query) => {
+    let turns = 0;
+    const count = (): void => {
+      turns++;
+      timer = setImmediate(count);
+    };
+    let timer = setImmediate(count);
+    await answer(new Stored([chunk(1, '\n'.repeat(32 * 1024))]), query);
+    clearImmediate(timer);
+    expect(turns).toBeGreaterThan(50);
+  });
+
+  it('comes in pieces, not line by line', async () => {
+    let pieces = 0;
+    const source = new Stored([chunk(1, 'line\n'.repeat(6_000))]);
+    for await (const _ of readLines(source, ref, parseLinesQuery({ format: 'text' }), { signal: new AbortController().signal, counts: () => true })) pieces++;
+    expect(pieces).toBe(1);
   });
 
   it('has a million lines one after the other, and the last of them', async () => {

@@ -4,13 +4,15 @@ import { LineReader, type OutputLine } from '#libs/output';
 import type { LastLines } from './last-lines.js';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
 import { type Source, outputPages } from './output-pages.js';
-import { readEnd } from './read-end.js';
+import { LINES_A_TURN, readEnd } from './read-end.js';
 
 /** Who follows is sent away after this time, and comes back with a cursor. */
 const FOLLOW_MS = 10 * 60_000;
 /** Output in which one answer looks in vain, in bytes; what is asked for paces itself by whoever reads it. */
 export const MAX_IN_VAIN = 64 * 1024 * 1024;
 const BEAT_MS = 15_000;
+/** Characters handed on at once: lines one by one would cost more to send than to find. */
+const PIECE = 32 * 1024;
 
 type LinesReader = {
   readonly signal: AbortSignal;
@@ -37,7 +39,10 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
   let tail: LastLines | undefined;
   let cursor = query.after;
   let readFrom = cursor.readFrom;
-  let [given, inVain, beatenAt] = [0, 0, Date.now()];
+  let [given, looked, inVain, beatenAt] = [0, 0, 0, Date.now()];
+  let piece = '';
+  let last: OutputLine | undefined;
+  const behind = (): LinesCursor => (last ? { ...positionOf(last), readFrom: cursor.readFrom } : cursor);
   let wasOver = false;
   // Who follows silence has the head of the answer all the same.
   if (follow) yield '';
@@ -48,25 +53,39 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
     const before = given;
     // Behind the last chunk comes what has no end of line.
     for (const chunk of isOver ? [...chunks, undefined] : chunks) {
-      // A chunk may be 32 Ki lines, none of which is wanted.
       await othersTurn();
       for (const line of chunk ? reader.take(chunk) : reader.end()) {
-        if (isBehind(query.after, line)) cursor = { ...positionOf(line), readFrom: cursor.readFrom };
+        if (++looked % LINES_A_TURN === 0) await othersTurn();
+        // Behind the first that is all are.
+        if (!last && !isBehind(query.after, line)) continue;
+        last = line;
         if (!isWanted(query, line)) continue;
         if (tail) {
           tail.add(line);
           continue;
         }
-        yield written(form, line);
-        if (++given >= limit) return yield goOn(form, cursor);
+        piece += written(form, line);
+        if (++given >= limit) return yield piece + goOn(form, behind());
+        if (piece.length < PIECE) continue;
+        yield piece;
+        piece = '';
       }
+      if (piece !== '') yield piece;
+      piece = '';
       if (chunk && reader.isAtStartOfLine) cursor = { ...cursor, readFrom: chunk.sequence };
       inVain = given > before ? 0 : inVain + (chunk?.bytes.length ?? 0);
       // Only where the next answer begins behind where this one has.
-      if (!tail && !follow && inVain > MAX_IN_VAIN && cursor.readFrom > query.after.readFrom && chunk) return yield goOn(form, cursor);
+      if (!tail && !follow && inVain > MAX_IN_VAIN && cursor.readFrom > query.after.readFrom && chunk) return yield goOn(form, behind());
     }
     if (isRead && tail) {
-      for (const line of tail.lines) yield written(form, line);
+      for (const line of tail.lines) {
+        piece += written(form, line);
+        if (piece.length < PIECE) continue;
+        yield piece;
+        piece = '';
+      }
+      if (piece !== '') yield piece;
+      piece = '';
       tail = undefined;
     }
     // A line of nothing keeps what lies between from taking silence for the end.
@@ -77,5 +96,5 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
     }
     wasOver = isOver;
   }
-  if (follow && !wasOver && !signal.aborted) yield goOn(form, cursor);
+  if (follow && !wasOver && !signal.aborted) yield goOn(form, behind());
 }
