@@ -1,7 +1,8 @@
 import { type FollowHandler, type Follower, LogError, type Position, type StoredCommit, hashOf } from '#libs/ledger';
 import type { Nats } from './connection.js';
-import { type Delivered, OrderedPull } from './pull.js';
+import { OrderedPull } from './pull.js';
 import { toStored } from './stored.js';
+import type { Read, Reading } from './tail.js';
 
 const BATCH_MAX = 500;
 const RETRY_MS = 250;
@@ -25,6 +26,8 @@ type Options = {
   readonly subjects: readonly string[];
   readonly from: Position | undefined;
   readonly handler: FollowHandler;
+  /** Once it is at the end: what to read on with in place of its own pull. */
+  readonly abreast?: ((own: OrderedPull, after: number) => Reading) | undefined;
   readonly alarm: (message: string) => void;
 };
 
@@ -37,7 +40,7 @@ export class LogFollower implements Follower {
   private stopped = false;
   private toldCaughtUp = false;
   private toCatchUp = { messages: 0, sequence: 0 };
-  private pull: OrderedPull | undefined;
+  private pull: Reading | undefined;
   private endPause: () => void = () => undefined;
   private running: Promise<void> = Promise.resolve();
 
@@ -68,7 +71,7 @@ export class LogFollower implements Follower {
   private async run(): Promise<void> {
     while (!this.stopped) {
       try {
-        if (this.pull ?? (await this.open())) await this.deliver(this.pull!);
+        if (this.pull ?? (await this.open())) await this.deliver();
       } catch {
         // The broker is away, or the consumer was lost with it: made anew until stop().
       }
@@ -124,23 +127,24 @@ export class LogFollower implements Follower {
     return there && hashOf(there.data) !== hash ? `another commit stands at ${sequence}` : undefined;
   }
 
-  private async deliver(pull: OrderedPull): Promise<void> {
-    while (!this.stopped) {
-      const messages = await pull.next(BATCH_MAX);
+  private async deliver(): Promise<void> {
+    while (!this.stopped && this.pull) {
+      const messages = await this.pull.next(BATCH_MAX);
       if (this.stopped) return;
       await this.hand(messages);
       this.toCatchUp.messages -= messages.length;
       const last = messages[messages.length - 1];
       // An empty batch is the broker's word that nothing is left; what was to come may have been purged.
       if (!last || last.pending === 0 || this.toCatchUp.messages <= 0) this.caughtUp();
+      if (this.toldCaughtUp && this.pull instanceof OrderedPull) this.pull = this.options.abreast?.(this.pull, this.last.sequence) ?? this.pull;
     }
   }
 
-  private async hand(messages: readonly Delivered[]): Promise<void> {
+  private async hand(messages: readonly Read[]): Promise<void> {
     const { handler, alarm } = this.options;
     const commits: StoredCommit[] = [];
     for (const message of messages) {
-      const stored = toStored(message);
+      const stored = message.stored ?? toStored(message);
       if ('unreadable' in stored) handler.unreadable?.(message.sequence, message.subject, stored.unreadable);
       else commits.push(stored);
     }

@@ -19,10 +19,13 @@ import { LogFollower, type LogInfo } from './follow.js';
 import { type Timing, defaultTiming } from './publish.js';
 import { purgeSubject } from './purge.js';
 import { type LeaderMessage, directPages, directRange, jetStreamApi, leaderGet } from './read.js';
+import type { OrderedPull } from './pull.js';
 import { toStored } from './stored.js';
+import { type Reading, Tail } from './tail.js';
 
 /** Room for a commit's headers below the broker's limit for a message. */
 const HEADER_BYTES = 1_024;
+const WHOLE = 'log.>';
 
 /** A message of the log that is no commit. */
 type Unreadable = { readonly sequence: number; readonly subject: string; readonly unreadable: string };
@@ -30,6 +33,7 @@ type Unreadable = { readonly sequence: number; readonly subject: string; readonl
 /** The event log on JetStream's stream LOG; provision() has made it. */
 export class JetStreamLog implements LogStore, LogPurge {
   private readonly queue: AppendQueue;
+  private tail: Tail | undefined;
 
   /** `alarm` hears of what must not happen: it means a bug or a foreign publisher. */
   constructor(
@@ -79,13 +83,21 @@ export class JetStreamLog implements LogStore, LogPurge {
   }
 
   async follow(from: Position | undefined, handler: FollowHandler, shards?: readonly number[]): Promise<Follower> {
-    const subjects = shards === undefined || shards.length === SHARDS ? ['log.>'] : shards.map(shardFilter);
+    const subjects = shards === undefined || shards.length === SHARDS ? [WHOLE] : shards.map(shardFilter);
     const { nats, alarm } = this;
     // A consumer without any filter would get everything.
     if (subjects.length === 0) return await this.followNothing(handler);
-    const follower = new LogFollower({ nats, log: this, subjects, from, handler, alarm });
+    const abreast = subjects.length === 1 && subjects[0] === WHOLE ? (own: OrderedPull, after: number) => this.abreast(own, after) : undefined;
+    const follower = new LogFollower({ nats, log: this, subjects, from, handler, abreast, alarm });
     await follower.start();
     return follower;
+  }
+
+  private abreast(own: OrderedPull, after: number): Reading {
+    if (!this.tail || this.tail.hasEnded) this.tail = new Tail(own, after);
+    else if (!this.tail.covers(after)) return own;
+    else own.close();
+    return this.tail.join(after);
   }
 
   private async followNothing(handler: FollowHandler): Promise<Follower> {
