@@ -3,7 +3,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import { FEED_START, type FeedPlace, FeedReader, FeedStream, isBehind, provision } from '#libs/jetstream';
 import { feedEvent } from '#libs/projections';
 import { eventually } from '#libs/testing';
-import { appendChain } from './commits.js';
+import { appendChain, commitFor, sequenceOf } from './commits.js';
 import { type Broker, MIB, startBroker } from './servers.js';
 
 const EVENTS = 12;
@@ -143,6 +143,31 @@ it('says of every position behind which something was discarded that it is too o
   await api('STREAM.PURGE.FEED');
   await publish();
   expect(await reader.reachesBack(places[1] as FeedPlace)).toBe(true);
+});
+
+it('hands over no more at once than so many bytes, and all of it page by page', async () => {
+  const wide = ref(92);
+  let sequence = 0;
+  for (let version = 1; version <= 9; version++) sequence = sequenceOf(await broker.log.append(commitFor(wide, sequence, { version, padding: 90_000 })));
+  await publish();
+  const sizes: number[] = [];
+  const positions: (string | undefined)[] = [];
+  for (let after: FeedPlace = FEED_START; ; ) {
+    const page = await reader.page(tenant, after, 1_000);
+    if (!page || page.bodies.length === 0) break;
+    sizes.push(page.bodies.reduce((sum, { length }) => sum + length, 0));
+    positions.push(...page.bodies.map(positionOf));
+    after = page.upTo;
+  }
+  expect(positions).toEqual([...all, ...Array.from({ length: 9 }, (_, n) => `${EVENTS + 1 + n}/0`)]);
+  expect(Math.max(...sizes)).toBeLessThan(400_000);
+  expect(sizes.length).toBeGreaterThan(2);
+});
+
+it('answers a thousand who come back at once', async () => {
+  await discardAllBut(4);
+  const answers = await Promise.all(Array.from({ length: 1_000 }, (_, n) => reader.reachesBack(places[n % EVENTS] as FeedPlace)));
+  expect(answers).toEqual(answers.map((_, n) => n % EVENTS >= EVENTS - 4));
 });
 
 it('finds its place also among messages that are none of the feed', async () => {

@@ -2,7 +2,7 @@ import { LogError } from '#libs/ledger';
 import type { Nats } from './connection.js';
 import { FeedTroubles } from './feed-troubles.js';
 import { OrderedPull } from './pull.js';
-import { type LeaderMessage, directRange, jetStreamApi, leaderGet } from './read.js';
+import { type LeaderMessage, directPage, jetStreamApi, leaderGet } from './read.js';
 
 /** A place in the log: sequence of a commit and index of one of its events. */
 export type FeedPlace = { readonly sequence: number; readonly index: number };
@@ -14,6 +14,10 @@ export const isBehind = (a: FeedPlace, b: FeedPlace): boolean => a.sequence > b.
 
 const RETRY_MS = 250;
 const BATCH_MAX = 500;
+/** What is read and can't be sent on for the moment is read again: twice what waits for a client. */
+const PAGE_BYTES = 256 * 1024;
+/** Places of which the sequence in FEED is remembered. */
+const KNOWN = 5_000;
 
 
 /** Undefined for what the feed's publisher has not written. */
@@ -37,8 +41,15 @@ export type FeedFollowing = {
   readonly take: (bodies: readonly Uint8Array[]) => Promise<void>;
 };
 
+type State = { readonly first_seq: number; readonly last_seq: number; readonly messages: number };
+
+const keyOf = ({ sequence, index }: FeedPlace): string => `${sequence}/${index}`;
+
 /** Reads the public feed: stream FEED, one CloudEvent a message, in the order of their places in the log. */
 export class FeedReader {
+  private readonly known = new Map<string, number>();
+  private asked: Promise<FeedPlace | undefined> | undefined;
+
   /** `alarm` hears of what keeps a follower from going on, once each time, unless it is that there is no broker. */
   constructor(
     private readonly nats: Nats,
@@ -56,6 +67,7 @@ export class FeedReader {
         try {
           const { next, from } = await this.begin(following.place(), following.backlog);
           pull = await OrderedPull.open(this.nats, 'FEED', ['events.>'], next);
+          await this.mustStillBegin(next);
           await troubles.within(following.opened(from));
           while (!stopped) {
             const messages = await pull.next(BATCH_MAX);
@@ -89,35 +101,57 @@ export class FeedReader {
   }
 
   /**
-   * A tenant's events behind a place, in order, at least one page of them where there are that many; and the place up to which none
-   * is missing. Undefined where the feed no longer holds what came behind that place. Throws LogError LOG_UNAVAILABLE.
+   * The next of a tenant's events behind a place, in order: at most `limit`, and 256 KiB and one more. And the place up to which none is
+   * missing. Undefined where the feed no longer holds what came behind that place. Throws LogError LOG_UNAVAILABLE.
    */
   async page(tenant: string, after: FeedPlace, limit: number): Promise<{ readonly bodies: readonly Uint8Array[]; readonly upTo: FeedPlace } | undefined> {
     const end = await this.end();
     const { next, from } = await this.begin(after, 0);
     if (isBehind(from, after)) return undefined;
-    const { messages, more } = await directRange(this.nats, 'FEED', `events.${tenant}.>`, { from: next, limit });
-    const upTo = messages.map((message) => placeOf(message.header('Runledger-Position'))).findLast((place) => place !== undefined) ?? after;
-    return { bodies: messages.map(({ data }) => data), upTo: more || !isBehind(end, upTo) ? upTo : end };
+    const { messages, pending } = await directPage(this.nats, 'FEED', { seq: next, next_by_subj: `events.${tenant}.>`, batch: limit, max_bytes: PAGE_BYTES });
+    await this.mustStillBegin(next);
+    const placed = messages.map((message) => ({ place: placeOf(message.header('Runledger-Position')), sequence: message.sequence }));
+    const last = placed.findLast(({ place }) => place !== undefined) ?? { place: after, sequence: undefined };
+    const reached = pending > 0 || !end.place || !isBehind(end.place, last.place ?? after) ? last : end;
+    if (reached.place && reached.sequence !== undefined) this.remember(reached.place, reached.sequence);
+    return { bodies: messages.map(({ data }) => data), upTo: reached.place ?? after };
   }
 
-  /** Whether the feed holds all that came behind a place. Throws LogError LOG_UNAVAILABLE. */
+  /** Whether the feed holds all that came behind a place. Those who ask at once get one answer. Throws LogError LOG_UNAVAILABLE. */
   async reachesBack(place: FeedPlace): Promise<boolean> {
-    return !isBehind((await this.begin(place, 0)).from, place);
+    this.asked ??= this.floor().finally(() => (this.asked = undefined));
+    const floor = await this.asked;
+    return floor === undefined || !isBehind(floor, place);
   }
 
-  /** Place of the last event. */
-  private async end(): Promise<FeedPlace> {
+  /** The first place behind which all is there; undefined: all ever was. */
+  private async floor(): Promise<FeedPlace | undefined> {
+    const { first_seq: first, messages } = await this.state();
+    return messages === 0 || (await this.beginsWithTheLog(first)) ? undefined : await this.placeAt(first);
+  }
+
+  /** The last event. */
+  private async end(): Promise<{ readonly place: FeedPlace | undefined; readonly sequence: number | undefined }> {
     const last = await leaderGet(this.nats, 'FEED', { last_by_subj: 'events.>' });
-    return (last && placeIn(last)) ?? FEED_START;
+    return { place: last && placeIn(last), sequence: last?.sequence };
+  }
+
+  private async state(): Promise<State> {
+    const { state } = await jetStreamApi<{ readonly state?: State }>(this.nats, 'FEED', 'STREAM.INFO.FEED', undefined);
+    if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there; provision the broker first');
+    return state;
+  }
+
+  /** Who reads page by page comes back with this place. */
+  private remember(place: FeedPlace, sequence: number): void {
+    this.known.set(keyOf(place), sequence);
+    const [oldest] = this.known.keys();
+    if (this.known.size > KNOWN && oldest !== undefined) this.known.delete(oldest);
   }
 
   /** The sequence of FEED to read from, and the place that this is behind of. */
   private async begin(after: FeedPlace | undefined, backlog: number): Promise<{ readonly next: number; readonly from: FeedPlace }> {
-    type Info = { readonly state?: { readonly first_seq: number; readonly last_seq: number; readonly messages: number } };
-    const { state } = await jetStreamApi<Info>(this.nats, 'FEED', 'STREAM.INFO.FEED', undefined);
-    if (!state) throw new LogError('LOG_UNAVAILABLE', 'stream FEED is not there; provision the broker first');
-    const { first_seq: first, last_seq: last, messages } = state;
+    const { first_seq: first, last_seq: last, messages } = await this.state();
     // It is to be built anew, from the start.
     if (messages === 0) return { next: last + 1, from: after ?? FEED_START };
     const next = after === undefined ? Math.max(first, last + 1 - backlog) : await this.firstBehind(after, first, last);
@@ -125,8 +159,19 @@ export class FeedReader {
     return { next: first, from: (await this.beginsWithTheLog(first)) ? (after ?? FEED_START) : later((await this.placeAt(first)) ?? FEED_START, after) };
   }
 
+  /** What was discarded while it was read would be passed over. */
+  private async mustStillBegin(next: number): Promise<void> {
+    const { first_seq: first, messages } = await this.state();
+    if (first > next && messages > 0) throw new LogError('LOG_UNAVAILABLE', 'stream FEED has discarded messages while it was read; try again in a moment');
+  }
+
   /** By halves: places only grow. */
   private async firstBehind(after: FeedPlace, first: number, last: number): Promise<number> {
+    const known = this.known.get(keyOf(after));
+    const there = known !== undefined && known >= first && (await leaderGet(this.nats, 'FEED', { seq: known }));
+    const place = there ? placeIn(there) : undefined;
+    // Still the same feed, so nothing behind the place stands before it.
+    if (there && place && keyOf(place) === keyOf(after)) return there.sequence + 1;
     let [low, high] = [first, last + 1];
     while (low < high) {
       const middle = Math.floor((low + high) / 2);

@@ -11,6 +11,7 @@ import { ExecutionLabels } from './labels.js';
 import type { Sink } from './sink.js';
 import { Seats } from './seats.js';
 import { type Page, type Past, Subscription, type Wanted } from './subscription.js';
+import { together } from './together.js';
 import { Window } from './window.js';
 
 export type HubOptions = {
@@ -56,12 +57,13 @@ export class FeedHub {
   private readonly window: Window;
   private readonly labels: ExecutionLabels;
   private readonly slots = new Slots(READS);
+  private readonly pages = new Map<string, Promise<Page | undefined>>();
   /** By tenant, or by tenant and execution: who may want an event. */
   private readonly audiences = new Map<string, Set<Subscription>>();
   private readonly seats: Seats;
   private readonly past: Past = {
     recent: (place) => this.window.after(place),
-    page: (filter, place) => this.slots.take(() => this.page(filter, place)),
+    page: (filter, place) => together(this.pages, `${keyOf(filter.tenant, filter.execution)} ${cursorOf(place)}`, () => this.slots.take(() => this.page(filter, place))),
     learn: (frames) => this.labels.learn(frames),
   };
   /** Digests of what was told of. */

@@ -6,6 +6,7 @@ import { mustNotBeDeleted } from '../execution-reads.js';
 import type { ReadModels } from '../read-models.js';
 import { endsExecution } from './filter.js';
 import { cursorOf } from './frame.js';
+import { together } from './together.js';
 
 /** What there is, and the place it stands for: what comes behind it is not in it. */
 export type Snapshot = {
@@ -57,13 +58,5 @@ export class Snapshots {
     return { place, endedAt, body: bodyOf(place, { execution: view.execution, tasks: view.taskViews }) };
   }
 }
-
-const together = <T>(reading: Map<string, Promise<T>>, name: string, read: () => Promise<T>): Promise<T> => {
-  const known = reading.get(name);
-  if (known) return known;
-  const begun = read().finally(() => reading.delete(name));
-  reading.set(name, begun);
-  return begun;
-};
 
 const bodyOf = (place: FeedPlace, content: object): Buffer => Buffer.from(JSON.stringify({ position: cursorOf(place), ...content }));
