@@ -122,6 +122,17 @@ describe('a WebSocket', () => {
     await client.until('the end', ({ closed }) => closed?.code === 1009);
   });
 
+  it('ends with 1008 for who sends and sends, read or not', async () => {
+    const [client, deaf] = [await open('/api/v1/stream'), await open('/api/v1/stream')];
+    deaf.socket.pause();
+    for (let n = 0; n < 200; n++) for (const { socket } of [client, deaf]) socket.send('x');
+    await client.until('the end', ({ closed }) => closed !== undefined);
+    expect([1006, 1008]).toContain(client.closed?.code);
+    expect(client.received.filter(({ data }) => data['code'] === 'MESSAGE_UNEXPECTED').length).toBeLessThan(100);
+    deaf.socket.resume();
+    await deaf.until('the end', ({ closed }) => closed !== undefined);
+  });
+
   it('ends when the credentials expire, or are revoked', async () => {
     const soon = await keys.of('viewer', { ...acme, expiresAt: new Date(Date.now() + 2_500).toISOString() });
     const expiring = await open('/api/v1/stream', soon);

@@ -20,10 +20,15 @@ const unexpected = JSON.stringify({
   detail: 'what this stream shows is said by its address; open another one for something else',
 });
 
+/** Nobody needs to send anything: who sends so many between two heartbeats is sent away. */
+const MESSAGES = 100;
+
 /** JSON messages: `snapshot`, `event`, `heartbeat`, `dropped`, each with the position to come back with. */
 export class WebSocketStream implements Sink {
   private written = 0;
   private isAlive = true;
+  /** Messages since the last heartbeat. */
+  private heard = 0;
 
   constructor(
     private readonly webSocket: WebSocket,
@@ -33,7 +38,10 @@ export class WebSocketStream implements Sink {
     webSocket.on('pong', () => (this.isAlive = true));
     webSocket.on('message', () => {
       this.isAlive = true;
-      if (!this.isFull) this.send(unexpected);
+      this.heard += 1;
+      if (this.heard > MESSAGES) this.webSocket.terminate();
+      else if (this.heard === MESSAGES) this.webSocket.close(1008, 'MESSAGE_UNEXPECTED');
+      else if (!this.isFull) this.send(unexpected);
     });
   }
 
@@ -69,6 +77,7 @@ export class WebSocketStream implements Sink {
     // Whose machine is gone does not say so.
     if (!this.isAlive) return this.webSocket.terminate();
     this.isAlive = false;
+    this.heard = 0;
     this.webSocket.ping();
     this.send(JSON.stringify({ type: 'heartbeat', position: cursorOf(place) }));
   }
