@@ -1,19 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import { type NatsUser, connectionOptions, seedFile } from '#libs/jetstream';
 import { eventually } from '#libs/testing';
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
+import { freePort } from '../../apps/cli/src/up/ports.js';
 
 /** A process that belongs to this platform: one of its own, or a command it runs. */
 export type Process = { readonly pid: number; readonly command: string };

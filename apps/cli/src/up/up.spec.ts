@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JetStreamLog, connectNats } from '#libs/jetstream';
 import { eventually, natsServers, startNatsServer, transpile } from '#libs/testing';
+import { freePort } from './ports.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const APPS = ['gateway', 'executor', 'projector'];
@@ -421,11 +422,4 @@ function listening(port: number, greeting = ''): Promise<Server> {
     const server = createServer((socket) => socket.on('error', () => undefined).write(greeting)).once('error', reject);
     server.listen(port, '127.0.0.1', () => resolve(server));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = await listening(0);
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
