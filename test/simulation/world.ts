@@ -85,11 +85,12 @@ class World {
     for (const move of moves) if (move.kind === 'command') this.move(move);
     this.heal();
     const until = scheduler.now + HEALED_WITHIN_MS;
-    await this.stepWhile(() => scheduler.now < until && !this.isSettled());
-    const settledAt = scheduler.now;
-    await this.stepWhile(() => scheduler.now < settledAt + STAYS_FOR_MS);
-    // Who has just taken shards over looks at what was deleted once more.
-    await this.stepWhile(() => scheduler.now < until && !this.isSettled());
+    do {
+      await this.stepWhile(() => scheduler.now < until && !this.isSettled());
+      const settledAt = scheduler.now;
+      await this.stepWhile(() => scheduler.now < settledAt + STAYS_FOR_MS);
+      // What was on its way has arrived meanwhile, and who has just taken shards over looks at what was deleted once more.
+    } while (this.violations.length === 0 && scheduler.now < until && !this.isSettled());
     if (this.violations.length > 0) return;
     for (const violation of finalViolations(this)) this.violated(violation);
   }

@@ -39,7 +39,7 @@ export const inputOf = (ref: ExecutionRef, state: State, task: PlanTask, attempt
   if (!hasTemplates(own)) return task.input;
   const input = { ...task.input, ...renderInput(own, scopeOf(ref, state, attempt, namesOf(state, task.id))) };
   const [problem] = runnerInputs.get(task.runner)?.(input) ?? [];
-  if (problem) throw new ExpressionError(`input${problem.path} results in what ${task.runner} can't take: ${problem.message}`);
+  if (problem) throw new ExpressionError(`input${problem.path} results in what ${task.runner} can't take: ${problem.message}; a template that is the whole text keeps the type of its value, which string(), int() and double() convert`);
   return input;
 };
 

@@ -117,7 +117,7 @@ export const decideLoop = (state: State, { taskId, isOver }: { readonly taskId: 
   const progress = progressOf(state, task);
   if (isOver) return [{ type: 'TaskCompleted', data: { taskId, attempt, result: progress } }];
   if (progress.count >= maxIterations) {
-    const message = `not over after ${maxIterations} iterations, as this is still false: ${until}`;
+    const message = `not over after ${maxIterations} iterations, as this is still false: ${until}; allow for more with maxIterations`;
     return [failed(taskId, attempt, { code: 'LOOP_EXHAUSTED', message, retryable: false }, progress)];
   }
   if (ending) return [cancelled(task, ending)];

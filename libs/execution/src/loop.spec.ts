@@ -39,7 +39,7 @@ describe('a loop', () => {
     const exhausted = given(...twice).when(again('poll'));
     exhausted.decidesTypes('TaskFailed', 'TaskSkipped', 'ExecutionFailed');
     expect(exhausted.state().tasks.get('poll')).toMatchObject({
-      error: { code: 'LOOP_EXHAUSTED', message: 'not over after 3 iterations, as this is still false: result.ready', retryable: false },
+      error: { code: 'LOOP_EXHAUSTED', message: 'not over after 3 iterations, as this is still false: result.ready; allow for more with maxIterations', retryable: false },
       result: { count: 3, result: { n: 2 } },
     });
   });

@@ -82,7 +82,7 @@ const checkReferences = (faults: PlanFaults, tasks: readonly LooseTask[], refere
     if (!known.has(named)) {
       faults.add(path, `names task '${named}', which there is not; ${namesOf(tasks)}, and an id with a dash is written tasks['an-id']`);
     } else if (!comesAfter(before, task, named)) {
-      faults.add(path, `names task '${named}', on which '${task}' does not depend: its result may not be there yet`);
+      faults.add(path, `names task '${named}', on which '${task}' does not depend: its result may not be there yet; list it in dependsOn`);
     }
   }
 };

@@ -252,7 +252,7 @@ describe('the plan of a child', () => {
   it('stands at most seven plans deep', () => {
     expect(parsePlan(within(7), runners)).toHaveProperty('plan');
     const { problems } = parsePlan(within(8), runners) as { problems: PlanProblem[] };
-    expect(problems).toEqual([{ path: `${'/tasks/0/input/plan'.repeat(8)}`, message: 'more than 8 plans within one another' }]);
+    expect(problems).toEqual([{ path: `${'/tasks/0/input/plan'.repeat(8)}`, message: expect.stringMatching(/^more than 8 plans within one another; let/) }]);
   });
 
   it('has templates of its own, of which the outer one knows nothing', () => {

@@ -47,7 +47,7 @@ class Parser {
   /** The plan of a sub-execution, which knows its own tasks only. */
   subPlan(path: string, { runner, input }: Fields): void {
     if (!isSubExecution({ runner: String(runner) }) || !isObject(input) || !isObject(input['plan'])) return;
-    if (this.depth >= MAX_PLAN_DEPTH) return this.faults.add(path, `more than ${MAX_PLAN_DEPTH} plans within one another`);
+    if (this.depth >= MAX_PLAN_DEPTH) return this.faults.add(path, `more than ${MAX_PLAN_DEPTH} plans within one another; let the tasks of the innermost be tasks of the one around it`);
     const parser = new Parser(this.runners, this.expressions, this.depth + 1);
     parser.plan(input['plan']);
     for (const problem of parser.faults.problems) this.faults.add(path + problem.path, problem.message);
@@ -80,7 +80,7 @@ class Parser {
       else if (template.kind !== undefined && template.kind !== 'a list') {
         this.faults.add(place, `results in ${template.kind}, and must in a list; let it be one template and nothing beside it, such as {{ tasks.<id>.result.<name> }}`);
       }
-    } else if (items.length > MAX_ITEMS) this.faults.add(place, `${items.length} items; at most ${MAX_ITEMS} are allowed`);
+    } else if (items.length > MAX_ITEMS) this.faults.add(place, `${items.length} items; at most ${MAX_ITEMS} are allowed: have each of them stand for several`);
     else if (bytesOf(items as Json) > MAX_ITEMS_BYTES) this.faults.add(place, `more than ${MAX_ITEMS_BYTES} bytes`);
   }
 
