@@ -6,6 +6,7 @@ import { Clients } from './clients.js';
 import { runledger } from './command-line.js';
 import { Effects } from './effects.js';
 import { Faults } from './faults.js';
+import { type ArtifactsJudged, ofArtifacts, ofUploads } from './artifact-judgement.js';
 import { type BulkJudged, ofBulk } from './bulk-judgement.js';
 import { ofDeletions } from './deletion-judgement.js';
 import { Following, type History } from './history.js';
@@ -29,6 +30,8 @@ export type Result = {
   readonly effects: ReturnType<Effects['all']>;
   readonly bulk: BulkJudged['operations'];
   readonly dryRuns: number;
+  readonly artifacts: ArtifactsJudged;
+  readonly downloads: number;
   readonly retries: number;
   readonly whys: number;
   readonly folder: string;
@@ -62,7 +65,7 @@ export class Chaos {
     await platform.start({ gateways: 2, executors: random.int(2, 3) });
     const plays = playsOf(random.fork(), durationMs, effects);
     const planned = faultsOf(random.fork(), durationMs, platform.victims.map(({ name }) => name));
-    const bulk = bulkPlaysOf(random.fork(), durationMs);
+    const bulkPlays = bulkPlaysOf(random.fork(), durationMs);
     const clients = this.clients();
     const nats = await platform.connect('operator');
     const following = new Following(nats);
@@ -71,8 +74,8 @@ export class Chaos {
     const faults = new Faults(platform.victims, (what) => this.tell(what));
     this.faults = faults;
     faults.begin(planned);
-    const timers = [...plays.map((play) => setTimeout(() => clients.play(play), play.atMs)), ...bulk.map((play) => setTimeout(() => clients.playBulk(play), play.atMs))];
-    const asking = setInterval(() => void settling.askWhy(), ASK_WHY_EVERY_MS);
+    const timers = [...plays.map((play) => setTimeout(() => clients.play(play), play.atMs)), ...bulkPlays.map((play) => setTimeout(() => clients.playBulk(play), play.atMs))];
+    const asking = setInterval(() => void Promise.all([settling.askWhy(), clients.artifacts.look()]), ASK_WHY_EVERY_MS);
     await new Promise((resolve) => setTimeout(resolve, durationMs));
     for (const timer of timers) clearTimeout(timer);
     await faults.end();
@@ -82,12 +85,13 @@ export class Chaos {
     following.stop();
     await followed;
     const recovery = recoveryOf(following.commits, faults.done, this.incarnations);
-    const judged = ofBulk(following, clients.dryRuns);
-    for (const what of judged.violations) this.violated(what);
+    const bulk = ofBulk(following, clients.dryRuns);
+    for (const what of bulk.violations) this.violated(what);
     await this.judge(following, clients, faults, recovery);
+    const artifacts = await this.judgeArtifacts(following, clients);
     await nats.close();
-    const result = { violations: this.violations, natsServer: platform.natsServer, history: following, faults: faults.done, recovery, bulk: judged.operations };
-    return { ...result, dryRuns: clients.dryRuns.length, effects: effects.all(), retries: clients.gateways.retries, whys: settling.whys, folder: platform.folder };
+    const result = { violations: this.violations, natsServer: platform.natsServer, history: following, faults: faults.done, recovery, bulk: bulk.operations, artifacts };
+    return { ...result, dryRuns: clients.dryRuns.length, downloads: clients.artifacts.downloads, effects: effects.all(), retries: clients.gateways.retries, whys: settling.whys, folder: platform.folder };
   }
 
   /** Keeps the folder where something was wrong. */
@@ -133,6 +137,17 @@ export class Chaos {
     await this.judgeByCommandLine(history);
     for (const { pid, command } of platform.others()) if (command.includes('effect.sh')) this.violated(`process ${pid} is left: ${command}`);
     for (const { name } of platform.victims) this.judgeLog(name);
+  }
+
+  private async judgeArtifacts(history: History, clients: Clients): Promise<ArtifactsJudged> {
+    for (const what of ofUploads(history, clients.artifacts.uploads)) this.violated(what);
+    const executor = await this.platform.connect('executor');
+    const judging = ofArtifacts(history, clients, executor);
+    for (;;) {
+      const { done, value } = await judging.next();
+      if (done) return await executor.close().then(() => value);
+      this.violated(value);
+    }
   }
 
   private async judgeByCommandLine(history: Following): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ClientCommand } from '#libs/execution';
 import type { Answer } from '../simulation/client.js';
+import { ArtifactClient } from './artifact-client.js';
 import { type Around, Gateways, type Reply, pause, toldBy } from './gateways.js';
 import type { Ask, Askable, BulkPlay, Play, Successor } from './program.js';
 
@@ -15,10 +16,12 @@ export class Clients {
   readonly answers: Answer[] = [];
   readonly dryRuns: DryRun[] = [];
   readonly gateways: Gateways;
+  readonly artifacts: ArtifactClient;
   private readonly playing: Promise<void>[] = [];
 
   constructor(private readonly around: Around) {
     this.gateways = new Gateways(around);
+    this.artifacts = new ArtifactClient(this.gateways, around);
   }
 
   /** Executions whose acceptance has been heard of. */
@@ -36,7 +39,10 @@ export class Clients {
 
   /** Resolves when every client knows all that it wanted to know. */
   async finish(): Promise<void> {
-    await Promise.all(this.playing);
+    for (let known = 0; known < this.playing.length; ) {
+      known = this.playing.length;
+      await Promise.all(this.playing);
+    }
   }
 
   async ask(execution: string, command: Askable, key: string): Promise<Reply> {
@@ -53,12 +59,14 @@ export class Clients {
     this.playing.push(playing.catch((error: unknown) => this.around.violated(`a client broke: ${String(error)}`)));
   }
 
-  private async follow({ key, plan, labels, asks, successor, deletion }: Play): Promise<void> {
+  private async follow({ key, plan, labels, asks, uploads, successor, deletion }: Play): Promise<void> {
     const command: ClientCommand = { type: 'RequestExecution', plan, name: plan.name, labels, input: {}, dialect: 'canonical' };
     const request = { path: '/api/v1/executions', key, json: { plan, labels } };
     const reply = await this.gateways.send(request);
     const execution = this.isRequested(reply, command, key);
     if (execution === undefined) return this.around.violated(`${key} was not accepted: ${JSON.stringify(reply.body)}`);
+    // Beside all else: what takes long keeps nothing waiting.
+    for (const [index, upload] of uploads.entries()) this.goOn(this.artifacts.upload(execution, `${key}-file-${index + 1}`, upload));
     for (const [index, ask] of asks.entries()) await this.askFor(execution, ask, `${key}-${index + 1}`);
     if (successor) await this.carryOn(execution, command, successor, `${key}-on`);
     for (const [index, afterMs] of deletion.entries()) {

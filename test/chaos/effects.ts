@@ -21,16 +21,21 @@ export type Effect = {
 
 /**
  * Notes its beginning and its end, each in one write. A lock that the kernel takes back, whatever the process dies of, tells whether another one is under way. The
- * first argument says what becomes of each attempt, the second how many seconds that takes.
+ * first argument says what becomes of each attempt, the second how many seconds that takes, the third what the names of its files begin with: one
+ * that a marker names, and one that is there at the end.
  */
 const SCRIPT = `key=$RUNLEDGER_IDEMPOTENCY_KEY; attempt=$RUNLEDGER_ATTEMPT
 exec 9>> "$RUNLEDGER_ROOT/$(echo "$key" | tr / .).lock"
 if flock -n 9; then how=alone; else how=beside; fi
 printf 'begin %s %s %s %s %s\\n' "$key" "$attempt" "$RUNLEDGER_EXECUTOR" "$how" "$(date +%s%3N)" >> "$RUNLEDGER_ROOT/effects"
 echo STEP_START:work
+made() { mkdir -p files; { echo "$key $attempt"; head -c 200000 /dev/zero | tr '\\0' x; } > "$1"; }
+name=$(echo "$key" | tr / .)-$attempt
+if [ -n "$3" ]; then made "files/marked-$3-$name"; echo "ARTIFACT:files/marked-$3-$name:by attempt $attempt"; fi
 fate=$(echo "$1," | cut -d, -f"$attempt"); took=$(echo "$2," | cut -d, -f"$attempt")
 sleep "\${took:-0}"
 echo STEP_COMPLETE:work
+if [ -n "$3" ]; then made "files/found-$3-$name"; fi
 printf 'end %s %s %s %s %s\\n' "$key" "$attempt" "$RUNLEDGER_EXECUTOR" "$how" "$(date +%s%3N)" >> "$RUNLEDGER_ROOT/effects"
 [ "\${fate:-ok}" = ok ]
 `;
@@ -79,8 +84,10 @@ export class Effects {
     const fates = attempts.map(({ fate }) => fate).join();
     const seconds = attempts.map((attempt) => attempt.seconds).join();
     const { bulk } = task.input;
+    const files = random.chance(0.2) ? String(random.int(0, 1e9)) : '';
+    const argv = ['sh', join(this.folder, 'effect.sh'), fates, seconds, files];
     return random.chance(0.7)
-      ? { ...task, runner: 'command', input: { argv: ['sh', join(this.folder, 'effect.sh'), fates, seconds], cwd: this.folder, markers: true, ...(bulk !== undefined && { stdin: bulk }) } }
+      ? { ...task, runner: 'command', ...(files !== '' && { artifacts: [`files/found-${files}-*`] }), input: { argv, cwd: this.folder, markers: true, ...(bulk !== undefined && { stdin: bulk }) } }
       : { ...task, runner: 'http', input: this.request(fates, seconds, task.input) };
   }
 

@@ -36,6 +36,11 @@ export class Gateways {
     }
   }
 
+  /** Whatever becomes of it. */
+  async sendOnce(path: string, init: RequestInit): Promise<void> {
+    await replied(this.any(path), init).catch(() => undefined);
+  }
+
   async send({ method = 'POST', path, key, body, json }: Sent): Promise<Reply> {
     for (;;) {
       const url = this.any(path);

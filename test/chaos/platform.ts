@@ -56,7 +56,7 @@ export class Platform {
     nats.start();
     await until(async () => (await natsInfo('127.0.0.1', port)).includes('"jetstream":true'), 'nats-server');
     const provisioner = await this.connect('provisioner');
-    await provision(provisioner, { auditDays: 90, logMaxBytes: 0 });
+    await provision(provisioner, { auditDays: 90, logMaxBytes: 0, tenants: ['default'] });
     await provisioner.close();
     for (let i = 1; i <= gateways; i++) this.urls.push(await this.addGateway(i));
     for (let i = 1; i <= executors; i++) this.addApp('executor', `executor-${i}`, i === 1 ? UNSANDBOXED : {});

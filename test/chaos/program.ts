@@ -22,6 +22,16 @@ export type Ask = {
 /** What is asked for once it has ended: another one that carries it on. */
 export type Successor = 'retry' | 'rerun' | 'fork';
 
+/** A file that is sent to an execution, so long after the one before. */
+export type Upload = {
+  readonly afterMs: number;
+  readonly size: number;
+  readonly expiresInMs: number | undefined;
+  /** Cut off in the middle. */
+  readonly isTorn: boolean;
+  readonly deletedAfterMs: number | undefined;
+};
+
 /** An execution that is asked for so long after the beginning, and what its client wants of it. */
 export type Play = {
   readonly atMs: number;
@@ -29,6 +39,7 @@ export type Play = {
   readonly plan: Plan;
   readonly labels: Readonly<Record<string, string>>;
   readonly asks: readonly Ask[];
+  readonly uploads: readonly Upload[];
   readonly successor: Successor | undefined;
   /** Deleted so long after all that: tried that often, as it may not have ended. */
   readonly deletion: readonly number[];
@@ -75,12 +86,22 @@ export const playsOf = (random: Random, durationMs: number, effects: Effects): r
       plan,
       labels: { team: random.pick(teams) },
       asks,
+      uploads: Array.from({ length: random.pick([0, 0, 0, 0, 1, 2]) }, () => uploadOf(random)),
       successor: random.pick([undefined, undefined, 'retry', 'rerun', 'fork']),
       deletion: random.chance(0.2) ? [random.int(500, 5_000), random.int(2_000, 10_000)] : [],
     });
   }
   return plays;
 };
+
+/** Of one chunk or several, as they are stored. */
+const uploadOf = (random: Random): Upload => ({
+  afterMs: random.int(0, 1_500),
+  size: random.pick([4, random.int(10, 5_000), random.int(100_000, 400_000), random.int(1_000_000, 3_000_000)]),
+  expiresInMs: random.chance(0.2) ? random.int(1_000, 20_000) : undefined,
+  isTorn: random.chance(0.15),
+  deletedAfterMs: random.chance(0.2) ? random.int(0, 4_000) : undefined,
+});
 
 export const bulkPlaysOf = (random: Random, durationMs: number): readonly BulkPlay[] => {
   const plays: BulkPlay[] = [];

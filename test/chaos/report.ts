@@ -13,7 +13,7 @@ const counted = (names: readonly string[]): string => {
 
 /** What a run was, and how it ended, for people. */
 export const reportOf = (seed: number, minutes: number, result: Result): string => {
-  const { violations, history, faults, recovery, effects } = result;
+  const { violations, history, faults, recovery, effects, artifacts } = result;
   const of = (kind: string): string => counted(faults.filter((fault) => fault.kind === kind).map((fault) => fault.of));
   const attempts = (kind: string): number => effects.filter((effect) => effect.kind === kind).length;
   const again = effects.filter(({ attempt }) => attempt > 1).length;
@@ -28,6 +28,7 @@ export const reportOf = (seed: number, minutes: number, result: Result): string 
     `  log         ${history.commits.length} commits, ${events} events`,
     `  in bulk     ${result.bulk.length} operations, ${result.dryRuns} dry runs; ${counted(result.bulk.flatMap(({ action, commanded }) => Array.from({ length: commanded }, () => action)))}`,
     `  deleted     ${deleted.length} executions, ${history.torn.size} of which were gone before all of them was seen`,
+    `  artifacts   ${artifacts.byTasks} of tasks, ${artifacts.uploaded} uploaded; ${artifacts.deleted} deleted, ${artifacts.expired} expired; ${result.downloads} downloads; ${artifacts.swept} objects that nothing named were swept`,
     `  effects     ${attempts('command')} commands and ${attempts('request')} requests begun, ${again} of them not the first attempt, ${effects.filter(({ isBeside }) => isBeside).length} beside one that was given up`,
     `  clients     ${result.retries} requests sent again; ${result.whys} answers of why`,
     ...[...recovery.commits].map(([kind, times]) => `  recovery    from the kill of ${kind} to the next commit: ${spread(times)}`),
@@ -42,4 +43,31 @@ export const reportOf = (seed: number, minutes: number, result: Result): string 
         ]),
     `  replay      npm run test:chaos -- --seed ${seed} --minutes ${minutes}`,
   ].join('\n');
+};
+
+/** Of a table in Markdown, a row for each seed. */
+export const tableHead = [
+  '| seed | kills | executions | commits | effects | in bulk | artifacts | deleted | kill of nats-server to the next commit: median, worst | worst of any kill |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+];
+
+const number = (n: number): string => n.toLocaleString('en-US');
+
+export const rowOf = (seed: number, { history, faults, recovery, effects, bulk, dryRuns, artifacts }: Result): string => {
+  const killed = ['nats-server', 'executor', 'gateway', 'projector'].map((kind) => faults.filter((fault) => fault.kind === 'kill' && fault.of === kind).length);
+  const attempts = (kind: string): string => number(effects.filter((effect) => effect.kind === kind).length);
+  const ofBroker = recovery.commits.get('nats-server');
+  const columns = [
+    seed,
+    killed.join(' + '),
+    number(history.models.size),
+    number(history.commits.length),
+    `${attempts('command')} + ${attempts('request')}, ${number(effects.filter(({ attempt }) => attempt > 1).length)}`,
+    `${bulk.length} + ${dryRuns}, ${number(bulk.reduce((sum, { commanded }) => sum + commanded, 0))}`,
+    `${artifacts.byTasks} + ${artifacts.uploaded}, ${artifacts.swept}`,
+    number([...history.models.values()].filter(({ isDeleted }) => isDeleted).length),
+    ofBroker ? `${seconds(ofBroker.median)}, ${seconds(ofBroker.worst)}` : 'never',
+    seconds(Math.max(0, ...[...recovery.commits.values()].map(({ worst }) => worst))),
+  ];
+  return `| ${columns.join(' | ')} |`;
 };
