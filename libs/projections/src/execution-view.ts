@@ -1,5 +1,5 @@
 import type { Commit, ExecutionRef } from '#libs/contracts';
-import type { ClarificationView, ExecutionDetail, TaskView } from './queries.js';
+import type { ClarificationView, ExecutionDetail, TaskView } from './views.js';
 import { type Row, clarificationOf, detailOf, tasksOf } from './rows.js';
 import { type StatusChange, statusChanges } from './status.js';
 

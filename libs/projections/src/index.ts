@@ -21,14 +21,10 @@ export { ExecutionView } from './execution-view.js';
 export { type Moment } from './moments.js';
 export {
   type Answer,
-  type AnswerView,
   type AtLeast,
-  type ClarificationView,
   type Durations,
   type ExpiredAnswer,
   type ExpiredQuery,
-  type ExecutionDetail,
-  type ExecutionSummary,
   type Head,
   type HeadsAnswer,
   type HeadsQuery,
@@ -45,13 +41,19 @@ export {
   type RebuildQuery,
   type SelectAnswer,
   type StatsAnswer,
-  type StepView,
-  type TaskView,
   type TenantsAnswer,
   type UsageAnswer,
-  type WaitsFor,
   queries,
 } from './queries.js';
+export {
+  type AnswerView,
+  type ClarificationView,
+  type ExecutionDetail,
+  type ExecutionSummary,
+  type StepView,
+  type TaskView,
+  type WaitsFor,
+} from './views.js';
 export { type Row, clarificationOf, detailOf, summaryOf, tasksOf } from './rows.js';
 export { type Counted, type Scope, type StatsStore, bucketOf, countEvent, msOf } from './stats.js';
 export { type StatusChange, statusChanges } from './status.js';

@@ -1,5 +1,5 @@
 import type { Json, Origin } from '#libs/contracts';
-import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './queries.js';
+import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './views.js';
 
 /** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
 export type Row = { readonly [column: string]: string | number | null };

@@ -1,6 +1,6 @@
 import type { Event, EventData, Failure, JsonObject, Origin, PlanTask } from '#libs/contracts';
 import { childId, childIds } from '#libs/execution';
-import type { WaitsFor } from './queries.js';
+import type { WaitsFor } from './views.js';
 
 type Value = string | number | null;
 type Columns = Readonly<Record<string, Value>>;
