@@ -123,7 +123,7 @@ describe('credentials', () => {
     expect(await service.get(executions, { ...headers, 'x-tenant-id': 'a.b' })).toMatchObject({ status: 400, body: { code: 'TENANT_INVALID' } });
     const { body } = await service.post(executions, { plan }, headers);
     const stranger = bearer(await tokenOf({ tenant: 'other' }));
-    for (const read of ['', '/tasks', '/events', '/why', '/output', '/output/lines']) {
+    for (const read of ['', '/tasks', '/events', '/why', '/output', '/output/lines', '/artifacts']) {
       expect((await service.get(`${executions}/${String(body['id'])}${read}`, stranger)).status).toBe(404);
     }
     expect((await service.post(`${executions}/${String(body['id'])}/cancel`, undefined, stranger)).status).toBe(404);

@@ -146,6 +146,23 @@ describe('a list of artifacts', () => {
     expect((await service.get(next)).body).toMatchObject({ artifacts: [{ id: 'made-by-a' }], next: null });
   });
 
+  it('of an execution is asked of that itself, and says where there is none', async () => {
+    const id = await ended();
+    const all = `${executions}/${id}/artifacts`;
+    expect((await service.get(all)).body['artifacts']).toEqual([]);
+    const [one, two] = [await upload(form('1', 'one', { type: 'log' }), { to: id }), await upload(form('2', 'two'), { to: id })].map(({ body }) => String(body['id']));
+    const idsOf = async (query: string): Promise<unknown[]> => ((await service.get(`${all}?minSeq=${await sequenceNow()}${query}`)).body['artifacts'] as Json[]).map((each) => each['id']);
+    expect(await idsOf('')).toEqual([two, one]);
+    expect(await idsOf('&type=log')).toEqual([one]);
+    const link = /<(.*)>; rel="next"/.exec((await service.get(`${all}?limit=1`)).headers.get('link') ?? '')?.[1] ?? '';
+    expect(link.startsWith(`${all}?`)).toBe(true);
+    expect((await service.get(link)).body).toMatchObject({ artifacts: [{ id: one }], next: null });
+    expect(await service.get(`${all}?execution=${id}`)).toMatchObject({ status: 400, body: { code: 'QUERY_INVALID' } });
+    expect(await service.get(`${executions}/nowhere/artifacts`)).toMatchObject({ status: 404, body: { code: 'EXECUTION_NOT_FOUND' } });
+    await service.delete(`${executions}/${id}`);
+    expect(await service.get(all)).toMatchObject({ status: 410, body: { code: 'EXECUTION_DELETED' } });
+  });
+
   it.each(['?type=video', '?limit=201', '?who=me', '?task=a&task=b', '?cursor=nonsense'])('is refused for %s', async (query) => {
     expect((await service.get(artifacts + query)).status).toBe(400);
   });
@@ -191,6 +208,9 @@ describe('a download', () => {
       expect([status, none.length]).toEqual([304, 0]);
     }
     expect((await download(id, { 'if-none-match': '"other"' })).status).toBe(200);
+    expect((await download(id, { 'if-match': `"other", ${etag}` })).status).toBe(200);
+    const other = await download(id, { 'if-match': '"other"' });
+    expect([other.status, String(other.bytes)]).toEqual([412, expect.stringContaining('PRECONDITION_FAILED')]);
     expect((await download(id, { range: 'bytes=0-1', 'if-range': etag })).status).toBe(206);
     expect((await download(id, { range: 'bytes=0-1', 'if-range': '"other"' })).status).toBe(200);
   });

@@ -37,7 +37,7 @@ const harmless = {
   'cache-control': 'private, no-cache',
 };
 
-/** Answers with the artifact's bytes, or with a range of them, as fast as they are taken. Throws Problem RANGE_NOT_SATISFIABLE. */
+/** Answers with the artifact's bytes, or with a range of them, as fast as they are taken. Throws Problem RANGE_NOT_SATISFIABLE, PRECONDITION_FAILED. */
 export const sendArtifact = async (
   store: Pick<ArtifactStore, 'read'>,
   tenant: string,
@@ -45,9 +45,10 @@ export const sendArtifact = async (
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> => {
-  const { range: wanted, 'if-range': ifRange, 'if-none-match': ifNoneMatch } = request.headers;
+  const { range: wanted, 'if-match': ifMatch, 'if-range': ifRange, 'if-none-match': ifNoneMatch } = request.headers;
   const etag = `"${sha256}"`;
   void reply.headers({ ...harmless, etag });
+  if (ifMatch !== undefined && !listed(ifMatch, etag)) throw new Problem(412, 'PRECONDITION_FAILED', `the artifact is ${etag}, not what If-Match names; it never changes: look whether the id is right`);
   if (listed(ifNoneMatch, etag)) return void (await reply.status(304).send());
   const range = ifRange === undefined || ifRange === etag ? rangeOf(wanted, size) : undefined;
   const { from, to } = range ?? { from: 0, to: size };

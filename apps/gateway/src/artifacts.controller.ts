@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
 import { isToken } from '#libs/contracts';
 import { ArtifactStore } from '#libs/jetstream';
-import { type ArtifactView, type ArtifactsAnswer, type StoredArtifact } from '#libs/projections';
+import type { ArtifactView, ArtifactsAnswer, ArtifactsQuery, AtLeast, StoredArtifact } from '#libs/projections';
 import { Allow } from './access.js';
 import { ArtifactLookup } from './artifact-lookup.js';
 import { sendArtifact } from './artifact-download.js';
@@ -23,9 +23,9 @@ const base = '/api/v1/artifacts';
 const linksOf = (id: string, execution: string): object => ({ self: `${base}/${id}`, download: `${base}/${id}/download`, execution: `/api/v1/executions/${execution}` });
 
 const nextPage = (url: string, cursor: string): string => {
-  const params = new URL(url, 'http://gateway').searchParams;
-  params.set('cursor', cursor);
-  return `${base}?${params.toString()}`;
+  const { pathname, searchParams } = new URL(url, 'http://gateway');
+  searchParams.set('cursor', cursor);
+  return `${pathname}?${searchParams.toString()}`;
 };
 
 /** Files of executions. */
@@ -67,9 +67,23 @@ export class ArtifactsController {
   async list(@Query() query: RequestQuery, @Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<ArtifactsAnswer> {
     const wanted = parseArtifactsQuery(query, tenantOf(request, this.tenant));
     const workspace = actsIn(request);
-    const answer = await this.readModels.artifacts(workspace === undefined ? wanted : { ...wanted, workspace });
-    if (answer.next !== null) void reply.header('link', `<${nextPage(request.url, answer.next)}>; rel="next"`);
-    return answer;
+    return await this.page(workspace === undefined ? wanted : { ...wanted, workspace }, request, reply);
+  }
+
+  @Get('executions/:id/artifacts')
+  @Allow('artifacts.read', { workspaces: true })
+  @describe.listOfExecution()
+  async listOfExecution(
+    @Param('id') id: string,
+    @Query() query: RequestQuery,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<ArtifactsAnswer> {
+    const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
+    const wanted = parseArtifactsQuery(query, ref.tenant, ref.execution);
+    // One without artifacts is an empty list; one that is not there, or is deleted, is not.
+    await this.reads.mustExist(ref);
+    return await this.page(wanted, request, reply);
   }
 
   @Get('artifacts/:id/download')
@@ -105,6 +119,12 @@ export class ArtifactsController {
     const tenant = tenantOf(request, this.tenant);
     const { artifact, object } = await this.visible(tenant, id, request);
     await this.artifacts.delete({ tenant, execution: artifact.execution }, id, object, callerOf(request, `DeleteArtifact ${id}`, {}));
+  }
+
+  private async page(wanted: ArtifactsQuery & AtLeast, request: FastifyRequest, reply: FastifyReply): Promise<ArtifactsAnswer> {
+    const answer = await this.readModels.artifacts(wanted);
+    if (answer.next !== null) void reply.header('link', `<${nextPage(request.url, answer.next)}>; rel="next"`);
+    return answer;
   }
 
   /** Throws Problem ID_INVALID, ARTIFACT_NOT_FOUND, WORKSPACE_FORBIDDEN. */

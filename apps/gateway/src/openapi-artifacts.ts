@@ -1,7 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiParam, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { artifactTypes } from '#libs/contracts';
-import { elsewhere, id, keyed, minSeq, ok, query, refusal, tenant, workspace } from './openapi.js';
+import { deleted, elsewhere, id, keyed, minSeq, ok, query, refusal, tenant, workspace } from './openapi.js';
 import { type Schema, token } from './schema.js';
 
 const text: Schema = { type: 'string' };
@@ -73,15 +73,29 @@ const own = applyDecorators(tenant, workspace) as MethodDecorator;
 const away = refusal(503, 'PROJECTION_UNAVAILABLE, PROJECTION_BEHIND, LOG_UNAVAILABLE: try again after Retry-After seconds');
 const unknown = refusal(404, 'ARTIFACT_NOT_FOUND');
 
+const filters = (): MethodDecorator =>
+  applyDecorators(
+    query('task', 'Made by this task.'),
+    query('step', 'Made in this step, by its id: <task>.<attempt>.<number>.'),
+    query('type', 'One or several, separated by commas or repeated.'),
+    query('tag', 'Repeat it for several, all of which must fit.'),
+    query('limit', '1 to 200, default 50.', 'integer'),
+    query('cursor', '`next` of the page before; also in the Link header.'),
+    minSeq,
+    ok(list),
+  ) as MethodDecorator;
+
 const bytes = (): MethodDecorator =>
   applyDecorators(
     ApiHeader({ name: 'Range', required: false, description: 'bytes=<first>-<last>, bytes=<first>- or bytes=-<how many from the end>; one range.' }),
     ApiHeader({ name: 'If-None-Match', required: false, description: 'An ETag: what has not changed is not sent again.' }),
+    ApiHeader({ name: 'If-Match', required: false, description: 'An ETag: something else is not sent.' }),
     ApiHeader({ name: 'If-Range', required: false, description: 'An ETag: of something else everything is sent, not the range.' }),
     ApiResponse({ status: 200, description: 'Its bytes, to be saved: Content-Disposition is attachment, and nothing in it runs. ETag is its SHA-256.', ...binary }),
     ApiResponse({ status: 206, description: 'The range.', ...binary }),
     ApiResponse({ status: 304, description: 'Not changed.' }),
     unknown,
+    refusal(412, 'PRECONDITION_FAILED: it is not what If-Match names'),
     refusal(416, 'RANGE_NOT_SATISFIABLE: Content-Range says how many bytes there are'),
     refusal(500, 'ARTIFACT_DAMAGED: its bytes are not there, or not all of them'),
     away,
@@ -111,18 +125,13 @@ export const describeArtifacts = {
       'List artifacts, newest first',
       own,
       query('execution', 'Of one execution.'),
-      query('task', 'Made by this task.'),
-      query('step', 'Made in this step.'),
-      query('type', 'One or several, separated by commas or repeated.'),
-      query('tag', 'Repeat it for several, all of which must fit.'),
-      query('limit', '1 to 200, default 50.', 'integer'),
-      query('cursor', '`next` of the page before; also in the Link header.'),
-      minSeq,
-      ok(list),
+      filters(),
       refusal(400, 'TENANT_INVALID, WORKSPACE_INVALID, WORKSPACE_MISSING, QUERY_INVALID, CURSOR_INVALID'),
       elsewhere,
       away,
     ),
+  listOfExecution: () =>
+    artifacts('List the artifacts of an execution, newest first', own, id, filters(), refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID, CURSOR_INVALID'), elsewhere, refusal(404, 'EXECUTION_NOT_FOUND'), deleted, away),
   detail: () =>
     artifacts('Read what is known of an artifact', own, id, minSeq, ok({ type: 'object', properties: { ...artifact, links } }), refusal(400, 'ID_INVALID, TENANT_INVALID, QUERY_INVALID'), elsewhere, unknown, away),
   download: () => artifacts('Download an artifact, or a range of it', own, id, refusal(400, 'ID_INVALID, TENANT_INVALID'), elsewhere, bytes()),

@@ -145,14 +145,14 @@ export const parseDeleteQuery = (query: Query): { readonly reason?: string } => 
   return reason === undefined ? {} : { reason };
 };
 
-/** Throws Problem QUERY_INVALID. */
-export const parseArtifactsQuery = (query: Query, tenant: string): ArtifactsQuery & AtLeast => {
-  known(query, ['execution', 'task', 'step', 'type', 'tag', 'limit', 'cursor', 'minSeq']);
+/** `of`: the execution that is asked, rather than the query naming one. Throws Problem QUERY_INVALID. */
+export const parseArtifactsQuery = (query: Query, tenant: string, of?: string): ArtifactsQuery & AtLeast => {
+  known(query, [...(of === undefined ? ['execution'] : []), 'task', 'step', 'type', 'tag', 'limit', 'cursor', 'minSeq']);
   const types = all(query, 'type').flatMap((value) => value.split(','));
   for (const type of types) if (!(artifactTypes as readonly string[]).includes(type)) invalid('type', `must be among ${artifactTypes.join(', ')}`);
   const tags = all(query, 'tag');
   if (tags.length > 16) invalid('tag', 'may be given 16 times at most');
-  const [execution, task, step, cursor] = [one(query, 'execution'), one(query, 'task'), one(query, 'step'), one(query, 'cursor')];
+  const [execution, task, step, cursor] = [of ?? one(query, 'execution'), one(query, 'task'), one(query, 'step'), one(query, 'cursor')];
   return {
     tenant,
     limit: integer(query, 'limit', 50, 1, 200),
