@@ -47,6 +47,7 @@ const faults: readonly (readonly [string, unknown, string, RegExp])[] = [
   ['a timeout of 0', plan([noop('a', { timeoutMs: 0 })]), '/tasks/0/timeoutMs', /integer/],
   ['a timeout that is no number', plan([noop('a', { timeoutMs: Number.NaN })]), '/tasks/0/timeoutMs', /integer/],
   ['a start within no time', plan([noop('a', { scheduleToStartMs: 0 })]), '/tasks/0/scheduleToStartMs', /integer/],
+  ['a heartbeat of what has none', plan([{ id: 'a', runner: 'execution', input: { plan: plan([noop('b')]) }, heartbeatMs: 100 }]), '/tasks/0/heartbeatMs', /is not for the runner execution.*timeoutMs/],
   ['a heartbeat of a fraction', plan([noop('a', { heartbeatMs: 0.5 })]), '/tasks/0/heartbeatMs', /integer/],
   ['a negative number of attempts', plan([noop('a', { retry: { maxAttempts: -1 } })]), '/tasks/0/retry/maxAttempts', /1 to 100/],
   ['no number of attempts', plan([noop('a', { retry: {} })]), '/tasks/0/retry/maxAttempts', /required/],

@@ -7,6 +7,7 @@ import { type LooseTask, normalPlan } from './plan-normal.js';
 import { checkRetryPolicy } from './retry-policy.js';
 import { isSubExecution, ownInput } from './sub-executions.js';
 import { bytesOf } from './task-state.js';
+import { isWait } from './waits.js';
 
 /** Per runner name, what is wrong with a task's input; paths are JSON pointers from the input. */
 export type RunnerInputs = ReadonlyMap<string, (input: JsonObject) => readonly PlanProblem[]>;
@@ -122,6 +123,9 @@ class Parser {
     this.faults.integer(at(path, 'timeoutMs'), timeoutMs, 1, MAX_DURATION_MS);
     this.faults.integer(at(path, 'scheduleToStartMs'), value['scheduleToStartMs'], 1, MAX_DURATION_MS);
     this.faults.integer(at(path, 'heartbeatMs'), value['heartbeatMs'], 1, MAX_DURATION_MS);
+    if (value['heartbeatMs'] !== undefined && isWait({ runner: String(runner) })) {
+      this.faults.add(at(path, 'heartbeatMs'), `is not for the runner ${String(runner)}, in which nothing runs that could fall silent; bound it by timeoutMs`);
+    }
     this.compensation(path, value);
     this.artifacts(at(path, 'artifacts'), value);
     this.faults.oneOf(at(path, 'onFailure'), onFailure, ['skip', 'stop', 'continue']);

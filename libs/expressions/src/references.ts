@@ -6,7 +6,7 @@ import { type Expr, isFunction, partsOf, pathOf } from './language.js';
 const types = new Set(['bool', 'bytes', 'double', 'int', 'list', 'map', 'null_type', 'string', 'type', 'uint']);
 const ofExecution = new Set(['id', 'name', 'labels']);
 const ofTask = new Set(['result', 'status']);
-const ofItems = '; item and index are for the input of a task with forEach';
+const ofItems = '; item and index are for the input of a task with forEach, and what a plan within it is to know of them its input says';
 const ofLoops = '; iteration and result are for the input of a task with loop, and its until; what came of another task is tasks.<id>.result';
 const noSecret = '; a secret is no part of an expression: an input names it, {"$secret": "name"}';
 /** What somebody who writes such a name may be looking for. */
