@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { eventually } from '#libs/testing';
 import { type Service, startService } from './service.js';
 import { EventStreamClient, WebSocketClient } from './stream-clients.js';
@@ -48,6 +50,30 @@ describe('streams that are opened all at once', () => {
         client.close();
         return client.status === 200;
       }, { what: 'room again' });
+    }
+  });
+
+  it('leave their room where who asked is gone before the answer', async () => {
+    const { body } = await service.post('/api/v1/executions', { plan: { name: 'plan', tasks: [{ id: 'a', runner: 'noop' }] } });
+    const one = `/api/v1/executions/${String(body['id'])}`;
+    for (const path of ['/api/v1/stream', `${one}/stream`, `${one}/output/lines?follow=true`]) {
+      await Promise.all(
+        Array.from({ length: 200 }, async (_, n) => {
+          const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+          socket.on('error', () => undefined);
+          socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n`);
+          await new Promise((resolve) => socket.once('connect', resolve));
+          for (let turns = n % 20; turns > 0; turns -= 1) await othersTurn();
+          socket.resetAndDestroy();
+        }),
+      );
+      const open: EventStreamClient[] = [];
+      await eventually(async () => {
+        const client = await EventStreamClient.open(service.url + path, { accept: '*/*' });
+        if (client.status === 200) open.push(client);
+        return open.length === MOST;
+      }, { what: `room for as many as may be on ${path}` });
+      for (const client of open) client.close();
     }
   });
 

@@ -37,6 +37,8 @@ export class Followers {
     if (this.open.size >= this.options.streams) {
       throw new Problem(503, 'STREAMS_FULL', `this gateway has ${this.open.size} streams, and takes no more; ask another one, or later`, { retryAfterSeconds: 5 });
     }
+    // Gone before it was let in: nobody would say so any more.
+    if (response.closed) return;
     this.open.set(response, tenant);
     response.once('close', () => this.open.delete(response));
   }

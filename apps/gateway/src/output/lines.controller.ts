@@ -36,7 +36,8 @@ export class OutputLinesController {
     await this.output.read(ref, wanted.task, { limit: 1 });
     if (wanted.follow) this.followers.enter(ref.tenant, reply.raw);
     const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
+    if (reply.raw.closed) gone.abort();
+    else reply.raw.once('close', () => gone.abort());
     const principal = principalOf(request);
     const source = { output: this.output, hasEnded: async () => isTerminal((await this.reads.detail(ref)).status) };
     const counts = (): boolean => this.followers.mayGoOn(principal);
