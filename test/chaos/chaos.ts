@@ -11,6 +11,7 @@ import { type BulkJudged, ofBulk } from './bulk-judgement.js';
 import { ofDeletions } from './deletion-judgement.js';
 import { Following, type History } from './history.js';
 import { ofEffects, ofLog, ofLosses, ofReadModels } from './judgement.js';
+import { ofOutput } from './output-judgement.js';
 import { Platform } from './platform.js';
 import { bulkPlaysOf, faultsOf, playsOf } from './program.js';
 import { type Recovery, recoveryOf } from './recovery.js';
@@ -136,7 +137,7 @@ export class Chaos {
     }
     await this.judgeByCommandLine(history);
     for (const { pid, command } of platform.others()) if (command.includes('effect.sh')) this.violated(`process ${pid} is left: ${command}`);
-    for (const { name } of platform.victims) this.judgeLog(name);
+    for (const { name } of platform.victims) for (const what of ofOutput(name, platform.logOf(name))) this.violated(what);
   }
 
   private async judgeArtifacts(history: History, clients: Clients): Promise<ArtifactsJudged> {
@@ -158,11 +159,6 @@ export class Chaos {
     else if (verified.said['commits'] !== held || heads?.compared !== history.models.size) this.violated(`verify has not seen all: ${JSON.stringify(verified.said)}`);
     const rebuilt = await runledger(this.platform, 'rebuild');
     if (rebuilt.code !== 0) this.violated(`rebuilt read models are not the live ones: ${JSON.stringify(rebuilt.said)}`);
-  }
-
-  private judgeLog(name: string): void {
-    const pattern = name === 'nats-server' ? /^.*(violation|panic).*$/gim : /^.*(ALARM|execution halted|"msg":"a bug).*$/gm;
-    for (const [line] of this.platform.logOf(name).matchAll(pattern)) this.violated(`${name} has logged: ${line.slice(0, 500)}`);
   }
 
   /** For whoever looks into what went wrong. */
