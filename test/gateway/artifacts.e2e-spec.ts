@@ -237,7 +237,7 @@ describe('a download', () => {
     const name = '../../x"\r\nSet-Cookie: a=b';
     const { body } = await upload(form('x', 'x', { name: '../../Übersicht "x".txt' }));
     expect((await download(body['id'])).headers.get('content-disposition')).toBe(
-      `attachment; filename=".._..__bersicht _x_.txt"; filename*=UTF-8''..%2F..%2F%C3%9Cbersicht%20%22x%22.txt`,
+      `attachment; filename=".._..__bersicht _x_.txt"; filename*=UTF-8''.._.._%C3%9Cbersicht%20%22x%22.txt`,
     );
     // As browsers write it, and as somebody might who means harm.
     const given = await upload(form('x', name));
@@ -248,7 +248,18 @@ describe('a download', () => {
       const { headers } = await download(one.body['id']);
       expect(headers.get('set-cookie')).toBeNull();
       expect(headers.get('content-disposition')).toMatch(/^attachment; filename="[\w .-]*"; filename\*=UTF-8''[\w%.~!-]*$/);
+      expect(headers.get('content-disposition')).not.toMatch(/%2F|%5C/);
     }
+  });
+
+  it.each([
+    ['..', '_'],
+    ['C:\\x\\y.txt', 'C%3A_x_y.txt'],
+    ['/etc/passwd', '_etc_passwd'],
+    ['.profile', '.profile'],
+  ])('of a file named %j is saved where its reader says, as %s', async (name, saved) => {
+    const { body } = await upload(form('x', 'x', { name }));
+    expect((await download(body['id'])).headers.get('content-disposition')).toMatch(`; filename*=UTF-8''${saved}`);
   });
 });
 

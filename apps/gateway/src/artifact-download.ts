@@ -20,10 +20,11 @@ const rangeOf = (header: string | undefined, size: number): ByteRange | undefine
 const listed = (header: string | undefined, etag: string): boolean =>
   header !== undefined && header.split(',').some((each) => ['*', etag, `W/${etag}`].includes(each.trim()));
 
-/** As people named it, in both forms that RFC 6266 knows; nothing of it can end the header or begin a path. */
+/** As people named it, in both forms that RFC 6266 knows; nothing of it can end the header or be a path, also not to who saves it as it stands. */
 const dispositionOf = (name: string): string => {
-  const ascii = name.replace(/[^A-Za-z0-9 ._-]/g, '_');
-  const encoded = encodeURIComponent(name).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const file = name.replace(/[/\\]/g, '_').replace(/^\.+$/, '_');
+  const ascii = file.replace(/[^A-Za-z0-9 ._-]/g, '_');
+  const encoded = encodeURIComponent(file).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
 };
 
