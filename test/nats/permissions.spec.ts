@@ -47,7 +47,7 @@ const sending: readonly (readonly [subject: string, ...users: string[]])[] = [
   [api('CONSUMER.CREATE.LOG.c'), 'executor', 'projector'],
   [api('CONSUMER.MSG.NEXT.LOG.c'), 'executor', 'projector'],
   [api('DIRECT.GET.LOGS'), 'gateway', 'executor'],
-  [api('STREAM.MSG.GET.LOGS'), 'executor'],
+  [api('STREAM.MSG.GET.LOGS'), 'gateway', 'executor'],
   [api('CONSUMER.CREATE.LOGS.c')],
   [api('STREAM.MSG.GET.FEED'), 'executor', 'projector', 'gateway'],
   [api('CONSUMER.CREATE.FEED.c.events.acme.>'), 'observer'],

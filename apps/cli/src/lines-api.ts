@@ -16,6 +16,9 @@ export type Line = {
   readonly continues?: true;
 };
 
+/** Behind what to go on; `lost` where what was told behind it is gone. */
+type Next = { readonly next: string; readonly lost?: boolean };
+
 export type LinesWanted = Query & { readonly tail?: number; readonly follow?: 'true' };
 
 type LinesReading = {
@@ -27,7 +30,7 @@ type LinesReading = {
 const lost = (error: unknown): CliError => new CliError(EXIT.unavailable, 'CONNECTION_LOST', `the answer broke off (${(error as Error).message})`);
 
 /** One answer, as long as it comes. Throws CliError where it breaks off; what it left half a line is dropped. */
-async function* answer(api: Pick<Api, 'download'>, path: string, query: Query, signal: AbortSignal): AsyncGenerator<Line | { readonly next: string }> {
+async function* answer(api: Pick<Api, 'download'>, path: string, query: Query, signal: AbortSignal): AsyncGenerator<Line | Next> {
   const body = await api.download(path, query);
   const leave = (): void => void body.destroy();
   signal.addEventListener('abort', leave);
@@ -40,7 +43,7 @@ async function* answer(api: Pick<Api, 'download'>, path: string, query: Query, s
       if (piece.done) return;
       const lines = (open + decoder.write(piece.value)).split('\n');
       open = lines.pop() ?? '';
-      for (const text of lines) if (text !== '') yield JSON.parse(text) as Line | { readonly next: string };
+      for (const text of lines) if (text !== '') yield JSON.parse(text) as Line | Next;
     }
   } finally {
     signal.removeEventListener('abort', leave);
@@ -64,6 +67,7 @@ export async function* readLines(api: Pick<Api, 'download'>, id: string, wanted:
         goesOn = 'next' in line;
         query = { ...rest, after: 'next' in line ? line.next : line.position };
         if (!('next' in line)) yield line;
+        else if (line.lost) trouble('the broker has lost the last of the output that was told; what follows was written afterwards');
       }
       signal.throwIfAborted();
       if (!goesOn) return;

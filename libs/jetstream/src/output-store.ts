@@ -44,6 +44,11 @@ const toStored = (message: DirectMessage): StoredOutput => ({
 export class OutputStore {
   constructor(private readonly nats: Nats) {}
 
+  /** Milliseconds since the epoch of the last (re)connect: a broker that was killed may have lost what it has told before. */
+  get connectedSince(): number {
+    return this.nats.connectedSince;
+  }
+
   /** Resolves once the broker has it. Throws LogError LOG_UNAVAILABLE when it did not say so within 5 s. */
   async append(ref: ExecutionRef, task: string, piece: OutputPiece): Promise<void> {
     const all = headers();
@@ -58,6 +63,12 @@ export class OutputStore {
     if (typeof answer !== 'string' && answer.error === undefined) return;
     const why = typeof answer === 'string' ? 'the broker does not answer' : (answer.error?.description ?? 'no reason given');
     throw new LogError('LOG_UNAVAILABLE', `output not stored: ${why}`);
+  }
+
+  /** Of a task or of all the first piece from a sequence on, as the stream's leader knows it. Throws LogError LOG_UNAVAILABLE. */
+  async firstFrom(ref: ExecutionRef, task: string | undefined, sequence: number): Promise<Pick<StoredOutput, 'sequence' | 'storedAt'> | undefined> {
+    const subject = task === undefined ? outputFilter(ref) : outputSubject(ref, task);
+    return await leaderGet(this.nats, 'LOGS', { seq: sequence, next_by_subj: subject });
   }
 
   /** Removes all output of an execution. Throws LogError LOG_UNAVAILABLE. */

@@ -79,6 +79,7 @@ const publishesOf = (user: NatsUser): readonly (string | readonly string[])[] =>
         direct('LOG'),
         leader('LOG'),
         direct('LOGS'),
+        leader('LOGS'),
         // What it hands on to those who follow: it reads the feed, and never publishes.
         direct('FEED'),
         leader('FEED'),

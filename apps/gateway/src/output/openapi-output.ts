@@ -30,6 +30,7 @@ const lines = (): MethodDecorator =>
         'One JSON object a line: position, task, attempt, stream, level, time, text. Colours and other sequences for a terminal are taken out, other control characters stand as visible signs. ' +
         'A line of more than 16 Ki characters comes in pieces that say `continues`. While the execution goes on, what has no end of line yet is left out. ' +
         'Where the answer ends before all was looked at, its last line is {"next": "<after>"}: at `limit`, where 64 MiB were searched in vain, and where following ends before the execution. ' +
+        'With `lost` it says that the broker, which was killed, has lost the last of what was told: `next` is behind what is left of it. ' +
         'An answer that breaks off without its last chunk is to be asked for again, behind the last position. While it is followed an empty line may come, so that it is not taken for dead.',
     }),
     ApiProduces('application/x-ndjson', 'text/plain'),

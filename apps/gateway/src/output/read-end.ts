@@ -5,7 +5,7 @@ import type { EventPosition } from '../request-query.js';
 import { LastLines, MAX_TAIL_CHARACTERS } from './last-lines.js';
 import { LineReader, type OutputLine } from '#libs/output';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
-import { PAGE, type Source } from './output-pages.js';
+import { type KnownChunk, PAGE, type Source } from './output-pages.js';
 
 /** Sequences of the first window, and how much more each one before has. */
 const WINDOW = { first: 8, growth: 4 } as const;
@@ -22,6 +22,7 @@ export type End = {
   readonly tail: LastLines;
   readonly cursor: LinesCursor;
   readonly readFrom: number;
+  readonly known: readonly KnownChunk[];
 };
 
 /**
@@ -32,7 +33,7 @@ export const readEnd = async (output: Output, ref: ExecutionRef, query: LinesQue
   const { task, after } = query;
   const tail = new LastLines(most);
   const lasts = await output.last(ref, task, { tasks: MAX_TASKS });
-  if (lasts === undefined || lasts.length === 0) return { reader: new LineReader(), tail, cursor: after, readFrom: after.readFrom };
+  if (lasts === undefined || lasts.length === 0) return { reader: new LineReader(), tail, cursor: after, readFrom: after.readFrom, known: [] };
 
   const end = Math.max(...lasts.map(({ sequence }) => sequence));
   const found: (readonly OutputLine[])[] = [];
@@ -57,7 +58,7 @@ export const readEnd = async (output: Output, ref: ExecutionRef, query: LinesQue
     upTo = from - 1;
   }
   for (const line of found.flat()) tail.add(line);
-  return { reader, tail, cursor: { ...(last ?? after), readFrom: wholeUpTo ?? after.readFrom }, readFrom: Math.max(end, after.readFrom) };
+  return { reader, tail, cursor: { ...(last ?? after), readFrom: wholeUpTo ?? after.readFrom }, readFrom: Math.max(end, after.readFrom), known: lasts };
 };
 
 type Reads = { readonly output: Output; readonly ref: ExecutionRef; readonly query: LinesQuery; readonly signal: AbortSignal };

@@ -13,15 +13,20 @@ const chunk = (sequence: number, text: string | Buffer, task = 'a'): StoredOutpu
   sequence, task, attempt: 1, stream: 'stdout', chunk: sequence, storedAt: '2026-01-01T00:00:00.000Z', time: '2026-01-01T00:00:00.000Z', truncated: false, bytes: Buffer.from(text),
 });
 
+type Mutable<T> = { -readonly [name in keyof T]: T[name] };
+
 /** As the store answers; counts the bytes that were read. */
 class Stored implements Source {
   bytes = 0;
   ended = true;
   down = 0;
-  constructor(private readonly chunks: readonly StoredOutput[]) {}
+  constructor(public chunks: readonly StoredOutput[]) {}
 
   readonly hasEnded = (): Promise<boolean> => Promise.resolve(this.ended);
-  readonly output: Source['output'] = {
+  readonly output: Mutable<Source['output']> = {
+    connectedSince: 1,
+    lastSequence: () => Promise.resolve(this.chunks[this.chunks.length - 1]?.sequence ?? 0),
+    firstFrom: (_ref, task, sequence) => Promise.resolve(this.chunks.find((each) => each.sequence >= sequence && (task === undefined || each.task === task))),
     read: (_ref, task, range) => {
       const { afterSequence = 0, limit = Infinity } = range ?? {};
       if (this.down-- > 0) return Promise.reject(new LogError('LOG_UNAVAILABLE', 'no connection to the broker'));
@@ -170,6 +175,49 @@ describe('an answer of lines', () => {
     const deleted = { output: source.output, hasEnded: () => (looks.length > 0 ? Promise.resolve(looks.pop() === true) : Promise.reject(new Refused('EXECUTION_DELETED', 'gone'))) };
     expect(parsed(await answer(deleted, { follow: 'true' }))).toMatchObject([{ text: 'x' }, { next: '1/0@1' }]);
     await expect(answer(deleted, {})).rejects.toThrow('gone');
+  });
+
+  describe('of a broker that was killed, and lost the last of it', () => {
+    const again = (each: StoredOutput): StoredOutput => ({ ...each, storedAt: '2026-01-02T00:00:00.000Z' });
+    const told = Array.from({ length: 20 }, (_, i) => chunk(i + 1, `${i + 1}\n`));
+
+    it.each([0, 1, 12, 19])('goes on behind what is left, which are %s chunks, and misses nothing that is there', async (left) => {
+      const source = new Stored(told);
+      source.ended = false;
+      const lines = readLines(source, ref, parseLinesQuery({ follow: 'true' }), { signal: new AbortController().signal, counts: () => true });
+      let seen = '';
+      while (!seen.includes('"20"')) seen += (await lines.next()).value ?? '';
+      source.chunks = [...told.slice(0, left), ...Array.from({ length: 30 }, (_, i) => again(chunk(left + 1 + i, `new ${i}\n`)))];
+      source.output.connectedSince = 2;
+      const { next, lost } = JSON.parse((await lines.next()).value ?? '') as { next: string; lost: boolean };
+      expect([lost, (await lines.next()).done]).toEqual([true, true]);
+      source.ended = true;
+      expect(parsed(await answer(source, { after: next, follow: 'true' })).map(({ text }) => text)).toEqual(Array.from({ length: 30 }, (_, i) => `new ${i}`));
+    });
+
+    it('is followed on where all of it is there', async () => {
+      const source = new Stored(told);
+      source.ended = false;
+      const lines = readLines(source, ref, parseLinesQuery({ follow: 'true', tail: '1' }), { signal: new AbortController().signal, counts: () => true });
+      let seen = '';
+      while (!seen.includes('"20"')) seen += (await lines.next()).value ?? '';
+      source.output.connectedSince = 2;
+      source.chunks = [...told, chunk(21, '21\n')];
+      source.ended = true;
+      expect((await lines.next()).value).toContain('"21"');
+      expect((await lines.next()).done).toBe(true);
+    });
+
+    it.each([{}, { tail: '5' }])('tells who comes back with a place that is gone, %j, behind what to go on', async (more) => {
+      const source = new Stored(told.slice(0, 3));
+      const [told3] = parsed(await answer(source, { after: '9/0@8', ...more })) as unknown as { next: string; lost: boolean }[];
+      expect(told3).toEqual({ next: '3/999999@0', lost: true });
+      source.chunks = [...source.chunks, again(chunk(4, 'new\n'))];
+      expect(parsed(await answer(source, { after: told3!.next })).map(({ text }) => text)).toEqual(['new']);
+      source.chunks = [];
+      expect(parsed(await answer(source, { after: '9/0@8', ...more }))).toEqual([{ next: '0/0@0', lost: true }]);
+      expect(await answer(source, { after: '9/0@8', format: 'text' })).toEqual(['[runledger] the broker has lost the last of it: go on with after=0/0@0\n']);
+    });
   });
 
   it.each([{ search: 'y' }, { search: 'y', tail: '5' }])('lets others have their turn within a chunk of lines that nobody wants, %j', async (query) => {

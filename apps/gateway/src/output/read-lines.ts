@@ -3,7 +3,7 @@ import type { ExecutionRef } from '#libs/contracts';
 import { LineReader, type OutputLine } from '#libs/output';
 import type { LastLines } from './last-lines.js';
 import { type LinesCursor, type LinesQuery, isBehind, isWanted, positionOf } from './lines-query.js';
-import { type Source, outputPages } from './output-pages.js';
+import { type KnownChunk, type Source, outputPages } from './output-pages.js';
 import { LINES_A_TURN, readEnd } from './read-end.js';
 
 /** Who follows is sent away after this time, and comes back with a cursor. */
@@ -11,6 +11,9 @@ const FOLLOW_MS = 10 * 60_000;
 /** Output in which one answer looks in vain, in bytes; what is asked for paces itself by whoever reads it. */
 export const MAX_IN_VAIN = 64 * 1024 * 1024;
 const BEAT_MS = 15_000;
+/** Of lines that end with one chunk. */
+const MAX_INDEX = 999_999;
+const START: LinesCursor = { sequence: 0, index: 0, readFrom: 0 };
 /** Characters handed on at once: lines one by one would cost more to send than to find. */
 const PIECE = 32 * 1024;
 
@@ -22,8 +25,9 @@ type LinesReader = {
 
 const written = (form: LinesQuery['form'], line: OutputLine): string => (form === 'text' ? `${line.text}\n` : `${JSON.stringify(line)}\n`);
 
-const goOn = (form: LinesQuery['form'], { sequence, index, readFrom }: LinesCursor): string => {
+const goOn = (form: LinesQuery['form'], { sequence, index, readFrom }: LinesCursor, lost = false): string => {
   const next = `${sequence}/${index}@${readFrom}`;
+  if (lost) return form === 'text' ? `[runledger] the broker has lost the last of it: go on with after=${next}\n` : `${JSON.stringify({ next, lost })}\n`;
   return form === 'text' ? `[runledger] not all of it: go on with after=${next}\n` : `${JSON.stringify({ next })}\n`;
 };
 
@@ -39,6 +43,7 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
   let tail: LastLines | undefined;
   let cursor = query.after;
   let readFrom = cursor.readFrom;
+  let known: readonly KnownChunk[] = [];
   let [given, looked, inVain, beatenAt] = [0, 0, 0, Date.now()];
   let piece = '';
   let last: OutputLine | undefined;
@@ -47,9 +52,13 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
   // Who follows silence has the head of the answer all the same.
   if (follow) yield '';
   const follows = (): boolean => follow && Date.now() < until && counts() && !signal.aborted;
-  if (query.tail !== undefined) ({ reader, tail, cursor, readFrom } = await readEnd(source.output, ref, query, query.tail, signal));
 
-  for await (const { chunks, isRead, isOver } of outputPages(source, ref, { task, readFrom, follows, signal })) {
+  const beyond = query.after.sequence === 0 ? undefined : await endBefore(source.output, ref, query.after.sequence);
+  if (beyond !== undefined) return yield goOn(form, beyond, true);
+  if (query.tail !== undefined) ({ reader, tail, cursor, readFrom, known } = await readEnd(source.output, ref, query, query.tail, signal));
+
+  for await (const { chunks, isRead, isOver, lostBehind } of outputPages(source, ref, { task, readFrom, known, follows, signal })) {
+    if (lostBehind !== undefined) return yield goOn(form, behindChunk(lostBehind, cursor.readFrom), true);
     const before = given;
     // Behind the last chunk comes what has no end of line.
     for (const chunk of isOver ? [...chunks, undefined] : chunks) {
@@ -98,3 +107,12 @@ export async function* readLines(source: Source, ref: ExecutionRef, query: Lines
   }
   if (follow && !wasOver && !signal.aborted) yield goOn(form, behind());
 }
+
+/** Behind all lines that end with a chunk. */
+const behindChunk = (sequence: number, readFrom: number): LinesCursor => (sequence === 0 ? START : { sequence, index: MAX_INDEX, readFrom: readFrom <= sequence ? readFrom : 0 });
+
+/** Where output ends, if that is before a place that was told: a broker that was killed has lost what was there. */
+const endBefore = async (output: Source['output'], ref: ExecutionRef, sequence: number): Promise<LinesCursor | undefined> => {
+  const end = await output.lastSequence(ref);
+  return end < sequence ? behindChunk(end, 0) : undefined;
+};
