@@ -65,7 +65,7 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
 
   describe('output', () => {
     const chunk = (number: number) =>
-      ({ attempt: 1, stream: number % 2 ? 'stdout' : 'stderr', chunk: number, time: '2026-11-20T12:00:00.000Z', truncated: number === 700, endsLines: true, bytes: bytes(`line ${number}\n`) }) as const;
+      ({ attempt: 1, stream: number % 2 ? 'stdout' : 'stderr', chunk: number, time: '2026-11-20T12:00:00.000Z', truncated: number === 700, otherEnded: true, bytes: bytes(`line ${number}\n`) }) as const;
 
     it('is read as it was written, of one task or of all, in pages', async () => {
       const [output, ref] = [new OutputStore(broker.nats), someone()];
@@ -91,7 +91,7 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
 
     it('has a last piece of each task up to a sequence, unless there are more tasks than are asked for', async () => {
       const [output, ref] = [new OutputStore(broker.nats), someone()];
-      const big = { ...chunk(2), endsLines: false, bytes: new Uint8Array(300_000) };
+      const big = { ...chunk(2), otherEnded: false, bytes: new Uint8Array(300_000) };
       for (const task of ['a', 'b', 'c', 'd', 'e']) await output.append(ref, task, big);
       await output.append(ref, 'b', chunk(3));
       const told = async (task: string | undefined, range: { upTo?: number; tasks: number }): Promise<unknown> => (await output.last(ref, task, range))?.map((piece) => `${piece.task}${piece.chunk}`);
@@ -102,7 +102,7 @@ describe.each(natsServers())('the stores beside the log, on $name', ({ name: ver
       expect(await told('b', { tasks: 1 })).toEqual(['b3']);
       expect(await told('b', { upTo: b!.sequence - 1, tasks: 1 })).toEqual([]);
       expect(await told(undefined, { upTo: 0, tasks: 1 })).toEqual([]);
-      expect((await output.last(ref, 'b', { tasks: 1 }))?.[0]?.endsLines).toBe(true);
+      expect((await output.last(ref, 'b', { tasks: 1 }))?.[0]?.otherEnded).toBe(true);
       for (let i = 0; i < 1_100; i += 100) await Promise.all(Array.from({ length: 100 }, (_, n) => output.append(ref, `t${i + n}`, chunk(1))));
       expect(await told(undefined, { tasks: 5_000 })).toBeUndefined();
     }, 20_000);

@@ -13,8 +13,8 @@ type OutputPiece = {
   readonly chunk: number;
   readonly time: string;
   readonly truncated: boolean;
-  /** Behind it no line of the task is without its end; where that is not known, absent or false. */
-  readonly endsLines?: boolean;
+  /** Behind it no line of the attempt's other stream is without its end; where that is not known, absent or false. */
+  readonly otherEnded?: boolean;
   readonly bytes: Uint8Array;
 };
 
@@ -36,7 +36,7 @@ const toStored = (message: DirectMessage): StoredOutput => ({
   chunk: Number(message.header('Runledger-Chunk')),
   time: message.header('Runledger-Time') ?? message.storedAt,
   truncated: message.header('Runledger-Truncated') === 'true',
-  endsLines: message.header('Runledger-Ends-Lines') === 'true',
+  otherEnded: message.header('Runledger-Other-Ended') === 'true',
   bytes: message.data,
 });
 
@@ -57,7 +57,7 @@ export class OutputStore {
     all.set('Runledger-Chunk', String(piece.chunk));
     all.set('Runledger-Time', piece.time);
     if (piece.truncated) all.set('Runledger-Truncated', 'true');
-    if (piece.endsLines) all.set('Runledger-Ends-Lines', 'true');
+    if (piece.otherEnded) all.set('Runledger-Other-Ended', 'true');
     const subject = outputSubject(ref, task);
     const answer = toAnswer(await this.nats.replies.request(subject, piece.bytes, TIMEOUT_MS, all));
     if (typeof answer !== 'string' && answer.error === undefined) return;

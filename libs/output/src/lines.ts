@@ -39,7 +39,8 @@ const levelOf = (text: string, stream: 'stdout' | 'stderr'): Level => {
   return byGroup[groups.findIndex((group) => group !== undefined)] ?? (stream === 'stderr' ? 'error' : 'info');
 };
 
-type Open = { readonly chunk: StoredOutput; readonly decoder: StringDecoder; text: string; time: string };
+/** What of a line was read; `chunk` is the one that it began in. */
+type Open = { chunk: StoredOutput; readonly decoder: StringDecoder; text: string };
 
 /** Up to where a piece of a long line goes: no character is cut in two. */
 const endOfPiece = (text: string, from: number): number => {
@@ -61,38 +62,41 @@ export class LineReader {
 
   /** Lines that end with this chunk. */
   *take(chunk: StoredOutput): Generator<OutputLine, void, void> {
-    const { task, attempt, stream, sequence, time } = chunk;
+    const { task, attempt, stream, sequence } = chunk;
     if (sequence !== this.sequence) this.ended = 0;
     this.sequence = sequence;
     const key = `${task}/${attempt}/${stream}`;
-    // What an attempt has not ended, its successor does not go on with; nor does anybody where a chunk says that none is open.
-    for (const [otherKey, other] of this.open) {
-      if (other.chunk.task === task && otherKey !== key && (chunk.endsLines || other.chunk.attempt < attempt)) yield* this.close(otherKey, other);
-    }
-    const open = this.open.get(key) ?? { chunk, decoder: new StringDecoder('utf8'), text: '', time };
+    // What an attempt has not ended, its successor does not go on with; nor does the other stream where a chunk says that none is open there.
+    yield* this.closeAll((other, otherKey) => other.chunk.task === task && otherKey !== key && (chunk.otherEnded === true || chunk.truncated || other.chunk.attempt < attempt));
+    const open = this.open.get(key) ?? { chunk, decoder: new StringDecoder('utf8'), text: '' };
     this.open.set(key, open);
-    if (open.text === '') open.time = time;
+    if (open.text === '') open.chunk = chunk;
     const parts = (open.text + open.decoder.write(Buffer.from(chunk.bytes))).split('\n');
     open.text = parts.pop() ?? '';
     for (const part of parts) {
       yield* this.cut(open, part, chunk.truncated);
-      open.time = time;
+      open.chunk = chunk;
     }
     while (open.text.length > MAX_LINE) {
       const end = endOfPiece(open.text, 0);
       yield this.line(open, open.text.slice(0, end), { continues: true });
       open.text = open.text.slice(end);
     }
-    if (chunk.endsLines) yield* this.close(key, open);
+    if (chunk.truncated) yield* this.close(key, open);
     else if (chunk.bytes[chunk.bytes.length - 1] === NEWLINE) this.open.delete(key);
     if (this.open.size > MAX_OPEN) yield* this.leaveOldest();
   }
 
   /** No more follows: what has no end of its own ends here. */
   *end(): Generator<OutputLine, void, void> {
-    // In the order in which they began, also where they were not read in that one.
-    const inOrder = [...this.open].toSorted(([, one], [, other]) => one.chunk.sequence - other.chunk.sequence);
-    for (const [key, open] of inOrder) yield* this.close(key, open);
+    yield* this.closeAll(() => true);
+  }
+
+  /** In the order in which the lines began, whatever was read before them. */
+  private *closeAll(isOver: (open: Open, key: string) => boolean): Generator<OutputLine, void, void> {
+    const over = [...this.open].filter(([key, open]) => isOver(open, key));
+    if (over.length > 1) over.sort(([, one], [, other]) => one.chunk.sequence - other.chunk.sequence);
+    for (const [key, open] of over) yield* this.close(key, open);
   }
 
   private *close(key: string, open: Open): Generator<OutputLine, void, void> {
@@ -117,7 +121,7 @@ export class LineReader {
     yield this.line(open, text.slice(from).replace(/\r$/, ''), truncated ? { truncated: true } : {});
   }
 
-  private line({ chunk: { task, attempt, stream }, time }: Open, raw: string, more: Pick<OutputLine, 'continues' | 'truncated'>): OutputLine {
+  private line({ chunk: { task, attempt, stream, time } }: Open, raw: string, more: Pick<OutputLine, 'continues' | 'truncated'>): OutputLine {
     const text = harmless(raw);
     return { position: `${this.sequence}/${this.ended++}`, task, attempt, stream, level: levelOf(text, stream), time, text, ...more };
   }

@@ -32,13 +32,13 @@ it('gathers small writes, and keeps the order of the two streams', async () => {
   expect(chunks.map(({ chunk }) => chunk)).toEqual([1, 2, 3]);
 });
 
-it('says of a chunk whether a line is open behind it, in either stream, and that none is behind the last that is kept', async () => {
+it('says of a chunk whether a line of the other stream is open behind it, and that none is behind the last that is kept', async () => {
   const { output, chunks } = recording({ limit: 8 });
   for (const [stream, text] of [['stdout', 'a'], ['stderr', 'b\n'], ['stdout', '\n'], ['stderr', 'c'], ['stdout', 'd\n'], ['stdout', 'ee']] as const) {
     output.write(stream, Buffer.from(text));
   }
   await output.finish(1000);
-  expect(chunks.map(({ endsLines }) => endsLines)).toEqual([false, false, true, false, false, true]);
+  expect(chunks.map(({ otherEnded }) => otherEnded)).toEqual([true, false, true, true, false, true]);
 });
 
 it('sends what it has when no more comes', async () => {

@@ -109,7 +109,7 @@ export class Output {
         time,
         truncated: this.truncated,
         // What was cut off is not gone on with.
-        endsLines: this.truncated || this.#midLine.size === 0,
+        otherEnded: this.truncated || !this.#midLine.has(stream === 'stdout' ? 'stderr' : 'stdout'),
         bytes: piece,
       });
     }

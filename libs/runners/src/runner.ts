@@ -49,8 +49,8 @@ export type OutputChunk = {
   readonly chunk: number;
   readonly time: string;
   readonly truncated: boolean;
-  /** Behind it no line of either stream is without its end. */
-  readonly endsLines: boolean;
+  /** Behind it no line of the other stream is without its end. */
+  readonly otherEnded: boolean;
   readonly bytes: Uint8Array;
 };
 

@@ -83,7 +83,7 @@ type WindowRead = {
 const readWindow = async (reads: Reads, { from, upTo, before, lines }: Window): Promise<WindowRead> => {
   const { query, signal } = reads;
   const reader = new LineReader();
-  for (const chunk of before) if (chunk.endsLines !== true) await takeOpenLines(reads, reader, chunk);
+  for (const chunk of before) if (!endsAllLines(chunk)) await takeOpenLines(reads, reader, chunk);
   let last: OutputLine | undefined;
   let looked = 0;
   let wholeUpTo = reader.isAtStartOfLine ? from - 1 : undefined;
@@ -101,23 +101,33 @@ const readWindow = async (reads: Reads, { from, upTo, before, lines }: Window): 
   return { reader, lines, last: last && positionOf(last), wholeUpTo };
 };
 
+const NEWLINE = 0x0a;
+
+const endsAllLines = ({ bytes, otherEnded, truncated }: StoredOutput): boolean => truncated || (otherEnded === true && bytes[bytes.length - 1] === NEWLINE);
+
+/** True where what is open behind a chunk follows from the chunk. */
+const isKnownBehind = (chunk: StoredOutput): boolean => chunk.truncated || (chunk.otherEnded === true && chunk.bytes.includes(NEWLINE));
+
 /** Makes a reader hold the lines that are open behind a task's chunk, as if it had read everything. */
-const takeOpenLines = async (reads: Reads, reader: LineReader, { task, sequence }: StoredOutput): Promise<void> => {
-  const start = await startOfLines(reads, task, sequence);
-  for await (const chunk of chunksOf(reads, task, start, sequence)) {
+const takeOpenLines = async (reads: Reads, reader: LineReader, last: StoredOutput): Promise<void> => {
+  const start = await lastKnownBehind(reads, last);
+  if (start && !start.truncated) {
+    const bytes = start.bytes.subarray(start.bytes.lastIndexOf(NEWLINE) + 1);
+    if (bytes.length > 0) for (const _ of reader.take({ ...start, bytes }));
+  }
+  for await (const chunk of chunksOf(reads, last.task, start?.sequence ?? 0, last.sequence)) {
     if (reads.signal.aborted) return;
     for (const _ of reader.take(chunk));
   }
 };
 
-/** Sequence of a chunk of the task before this one behind which no line was open; 0 where it has none. */
-const startOfLines = async ({ output, ref }: Reads, task: string, sequence: number): Promise<number> => {
-  for (let [at, step] = [sequence, 1]; ; step *= 2) {
-    const [earlier] = (await output.last(ref, task, { upTo: at - step, tasks: 1 })) ?? [];
-    if (!earlier) return 0;
-    if (earlier.endsLines === true) return earlier.sequence;
-    at = earlier.sequence;
+/** Of the task this chunk, or one before it; undefined where there is none. */
+const lastKnownBehind = async ({ output, ref }: Reads, last: StoredOutput): Promise<StoredOutput | undefined> => {
+  let chunk: StoredOutput | undefined = last;
+  for (let step = 1; chunk && !isKnownBehind(chunk); step *= 2) {
+    [chunk] = (await output.last(ref, last.task, { upTo: chunk.sequence - step, tasks: 1 })) ?? [];
   }
+  return chunk;
 };
 
 async function* chunksOf({ output, ref }: Reads, task: string | undefined, after: number, upTo: number): AsyncGenerator<StoredOutput, void, void> {

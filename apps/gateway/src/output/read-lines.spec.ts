@@ -129,7 +129,7 @@ describe('an answer of lines', () => {
           const mine = open.get(task)!;
           if (text.endsWith('\n')) mine.delete(stream);
           else mine.add(stream);
-          return { ...chunk((sequence += gap), text, task), attempt, stream, ...(isTold && { endsLines: mine.size === 0 }) };
+          return { ...chunk((sequence += gap), text, task), attempt, stream, ...(isTold && { otherEnded: !mine.has(stream === 'stdout' ? 'stderr' : 'stdout') }) };
         });
       });
     const queries = fc.record({ n: fc.integer({ min: 1, max: 60 }), task: fc.option(fc.constantFrom('a', 'b')), search: fc.option(fc.constantFrom('y', 'x')), after: fc.option(fc.nat()) });
@@ -157,15 +157,23 @@ describe('an answer of lines', () => {
 
     it('ends with what was never ended, in the order in which it began', async () => {
       const open = [chunk(1, 'a'), chunk(2, 'b', 'b'), chunk(3, 'a')];
-      const source = new Stored([...open, ...Array.from({ length: 100 }, (_, i) => ({ ...chunk(i + 4, 'c\n', 'c'), endsLines: true }))]);
+      const source = new Stored([...open, ...Array.from({ length: 100 }, (_, i) => ({ ...chunk(i + 4, 'c\n', 'c'), otherEnded: true }))]);
       expect(parsed(await answer(source, { tail: '3' })).map(({ text }) => text)).toEqual(['c', 'aa', 'b']);
     });
 
     it('reads no more than them, also where a line that is open for long has begun at the very beginning', async () => {
-      const open = { ...chunk(1, 'curl says no more'), task: 'b', endsLines: false };
-      const source = new Stored([open, ...Array.from({ length: 20_000 }, (_, i) => ({ ...chunk(i + 2, 'a line\nand one\n'), endsLines: true }))]);
+      const open = { ...chunk(1, 'curl says no more'), task: 'b', otherEnded: true };
+      const source = new Stored([open, ...Array.from({ length: 20_000 }, (_, i) => ({ ...chunk(i + 2, 'a line\nand one\n'), otherEnded: true }))]);
       expect(parsed(await answer(source, { tail: '100' }))).toHaveLength(100);
       expect(source.bytes).toBeLessThan(5_000);
+    });
+
+    it('reads no more than them where chunks are cut in the middle of lines', async () => {
+      const text = 'a line of some length\n'.repeat(100_000);
+      const chunks = Array.from({ length: Math.floor(text.length / 1_000) }, (_, i) => ({ ...chunk(i + 1, text.slice(i * 1_000, (i + 1) * 1_000)), otherEnded: true }));
+      const source = new Stored(chunks);
+      expect(parsed(await answer(source, { tail: '100' }))).toHaveLength(100);
+      expect(source.bytes).toBeLessThan(50_000);
     });
   });
 

@@ -38,7 +38,7 @@ export const messages = {
   ForEach: { items: 'Value', concurrency: 'uint32?', failFast: 'bool?' },
   Loop: { until: 'string', maxIterations: 'uint32', delayMs: 'uint64?' },
   Origin: { execution: 'string', kind: 'string', sequence: 'uint64', task: 'string?' },
-  OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool', endsLines: 'bool' },
+  OutputChunk: { attempt: 'uint32', stream: 'string', chunk: 'uint32', time: 'string', truncated: 'bool', otherEnded: 'bool' },
   Parent: { execution: 'string', task: 'string', attempt: 'uint32', depth: 'uint32' },
   PauseExecution: { reason: 'string?' },
   Plan: { name: 'string', tasks: 'PlanTask[]', concurrency: 'uint32?', timeoutMs: 'uint64?', logArtifact: 'bool?' },

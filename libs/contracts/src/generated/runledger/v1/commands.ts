@@ -65,7 +65,7 @@ export interface DelegateClarification {
 /**
  * OutputChunk is one message of output.<tenant>.<execution>.<task>; the bytes themselves are the message's body. These
  * travel as headers: Runledger-Attempt, Runledger-Stream, Runledger-Chunk, Runledger-Time, Runledger-Truncated,
- * Runledger-Ends-Lines.
+ * Runledger-Other-Ended.
  */
 export interface OutputChunk {
   attempt: number;
@@ -77,6 +77,6 @@ export interface OutputChunk {
   time: string;
   /** True on the last chunk when the byte limit was reached; the rest was read and dropped. */
   truncated: boolean;
-  /** True where behind it no line of either stream is without its end. Whoever begins to read behind such a chunk of each task reads whole lines. */
-  endsLines: boolean;
+  /** True where behind it no line of the attempt's other stream is without its end: with its own bytes it says what is open there. */
+  otherEnded: boolean;
 }
