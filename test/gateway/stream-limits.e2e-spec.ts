@@ -61,8 +61,10 @@ describe('streams that are opened all at once', () => {
         Array.from({ length: 200 }, async (_, n) => {
           const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
           socket.on('error', () => undefined);
-          socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n`);
+          const upgrade = n % 2 === 0 ? '' : 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+          socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n${upgrade}\r\n`);
           await new Promise((resolve) => socket.once('connect', resolve));
+          // Before, while and after it is let in.
           for (let turns = n % 20; turns > 0; turns -= 1) await othersTurn();
           socket.resetAndDestroy();
         }),

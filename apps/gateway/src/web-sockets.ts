@@ -58,6 +58,8 @@ export class WebSockets {
     if (!offer) return Promise.resolve(undefined);
     const { socket, head } = offer;
     void reply.hijack();
+    // Gone meanwhile: nobody would say so any more.
+    if (socket.closed) return Promise.resolve(undefined);
     reply.raw.detachSocket(socket);
     return new Promise((resolve) => {
       socket.once('close', () => resolve(undefined));
