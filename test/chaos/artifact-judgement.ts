@@ -13,8 +13,6 @@ type There = Created & { readonly execution: string };
 
 /** Later than anything is swept that nothing names. */
 const SWEEP_AHEAD_MS = 20 * 60_000;
-/** Executors look every half minute what is overdue. */
-const EXPIRES_WITHIN_MS = 100_000;
 
 export type ArtifactsJudged = { readonly byTasks: number; readonly uploaded: number; readonly deleted: number; readonly expired: number; readonly swept: number };
 
@@ -69,9 +67,8 @@ export async function* ofArtifacts(history: History, { gateways, artifacts }: { 
   const objects = new Set([...there.values()].map(({ object }) => object));
   for (const object of left) if (!objects.has(object)) yield `object ${object} is named by nothing, and was not swept`;
   yield* ofShown(await shown(gateways, history), there);
-  for (const { artifactId: id, sha256, size, expiresAt } of there.values()) {
+  for (const { artifactId: id, sha256, size } of there.values()) {
     if (!(await artifacts.download({ id, sha256, size }))) yield `artifact ${id} is there, and can't be downloaded`;
-    if (expiresAt !== undefined && Date.parse(expiresAt) < Date.now() - EXPIRES_WITHIN_MS) yield `artifact ${id} was to expire at ${expiresAt}, and is there`;
   }
   const count = (type: Event['type']): number => [...gone.values()].filter((each) => each === type).length;
   const byTasks = created.filter(({ taskId }) => taskId !== undefined).length;

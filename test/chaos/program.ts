@@ -98,7 +98,7 @@ export const playsOf = (random: Random, durationMs: number, effects: Effects): r
 const uploadOf = (random: Random): Upload => ({
   afterMs: random.int(0, 1_500),
   size: random.pick([4, random.int(10, 5_000), random.int(100_000, 400_000), random.int(1_000_000, 3_000_000)]),
-  expiresInMs: random.chance(0.2) ? random.int(1_000, 20_000) : undefined,
+  expiresInMs: random.chance(0.2) ? random.int(500, 8_000) : undefined,
   isTorn: random.chance(0.15),
   deletedAfterMs: random.chance(0.2) ? random.int(0, 4_000) : undefined,
 });

@@ -29,7 +29,7 @@ export class Settling {
     }
   }
 
-  /** Resolves once clients know all that they wanted to know, everything has ended, and what is deleted is gone. */
+  /** Resolves once clients know all that they wanted to know, everything has ended, and what is deleted, or whose time is over, is gone. */
   async untilEnded(): Promise<void> {
     const { following, clients } = this;
     const deadline = Date.now() + ENDS_WITHIN_MS;
@@ -39,7 +39,7 @@ export class Settling {
     for (;;) {
       await following.readOn();
       const open = this.open();
-      if (isFinished && open.length === 0 && isPurged(following, await following.held())) return;
+      if (isFinished && open.length === 0 && this.expiring().length === 0 && isPurged(following, await following.held())) return;
       if (Date.now() > deadline) return await this.tellStuck(isFinished, open);
       await this.askWhy(open.slice(0, ASKED_AT_ONCE));
       for (const id of isFinished ? this.toResume(open) : []) {
@@ -60,6 +60,10 @@ export class Settling {
     return [...this.following.models].flatMap(([id, { hasEnded }]) => (hasEnded ? [] : [id]));
   }
 
+  private expiring(): readonly string[] {
+    return [...this.following.models].flatMap(([id, { isExpiring }]) => (isExpiring ? [id] : []));
+  }
+
   /** While a bulk operation goes on it may pause others again. */
   private toResume(open: readonly string[]): readonly string[] {
     const { models } = this.following;
@@ -74,6 +78,7 @@ export class Settling {
       const why = await clients.gateways.read(`/api/v1/executions/${id}/why`);
       this.violated(`${id} is stuck, ${following.models.get(id)?.status}: ${JSON.stringify(why?.body)}`);
     }
-    if (open.length === 0 && isFinished) this.violated('the log does not hold all that was in it but what is deleted, and nothing else');
+    for (const id of this.expiring()) this.violated(`${id} has artifacts that have not expired`);
+    if (!isPurged(following, await following.held())) this.violated('the log does not hold all that was in it but what is deleted, and nothing else');
   }
 }

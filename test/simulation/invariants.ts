@@ -100,8 +100,8 @@ export function* ofAnswers(answers: readonly Answer[], log: History): Generator<
   for (const { ref, command, cause, told } of answers) {
     const isOf = (event: Event): boolean => event.cause === cause || event.cause.startsWith(keyedCause(cause, ''));
     const own = log.filter((stored) => stored.ref.execution === ref.execution && stored.commit.events.some(isOf));
-    // Of one request there may be more commits than one, each with a part of its plan, or of what was done of it before.
-    const applied = own.filter(({ commit }) => !commit.events.every(({ type }) => type === 'ExecutionPlanExtended' || type === 'TaskCarriedOver'));
+    // Of one request there may be more commits than one, behind the first each with a part of its plan, or of what was done of it before.
+    const applied = command.type === 'RequestExecution' ? own.filter(({ commit }) => commit.events.some(({ type }) => type === 'ExecutionRequested')) : own;
     const what = `${command.type} ${cause} of ${ref.execution}`;
     if (applied.length > 1) yield `${what} was applied ${applied.length} times`;
     if (told === 'applied' && applied.length === 0) yield `${what} is told to be applied, and is not in the log`;

@@ -36,6 +36,11 @@ export class Model {
     return endings.includes(this.status);
   }
 
+  /** It has artifacts whose time is to come. */
+  get isExpiring(): boolean {
+    return !this.isDeleted && [...this.artifacts.values()].some((expiresAt) => expiresAt !== Infinity);
+  }
+
   /** What is done by its parts does not run itself. */
   get running(): number {
     return [...this.tasks.values()].filter(({ status, plan }) => status === 'running' && !isWhole(plan)).length;
@@ -181,22 +186,28 @@ export class Model {
       task.notBefore = Date.parse(event.data.at);
     } else if (event.type === 'TaskCarriedOver') {
       this.expect((!this.hasStarted || task.whole !== undefined) && task.status === 'pending' && task.attempt === 0, `${id} is carried over while ${task.status}`);
-      // What was done before the plan was whole is told with its parts.
-      this.missing = Math.max(0, this.missing - 1);
+      this.partCame();
       task.status = event.data.status;
       task.isPassedOver = event.data.status === 'skipped';
       if (task.status === 'completed') this.completed.push(id);
     } else if (event.type === 'TaskSkipped') {
       this.expect(task.status === 'pending', `${id} is skipped while ${task.status}`);
+      if (event.data.kind === 'origin') this.partCame();
       task.status = 'skipped';
       task.isPassedOver = event.data.kind === 'condition';
     }
+  }
+
+  /** What is taken over from another execution is told with the plan, before that is whole. */
+  private partCame(): void {
+    this.missing = Math.max(0, this.missing - 1);
   }
 
   private start(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskStarted' }>): void {
     const { id, dependsOn, compensates } = task.plan;
     // Where items are carried over, what they are items of is begun with the request.
     const isCarriedOver = !this.hasStarted && this.cancel === undefined && task.plan.forEach !== undefined && data.executor === '';
+    if (isCarriedOver) this.partCame();
     if (compensates === undefined) this.expect(this.status === 'running' || isCarriedOver, `${id} starts while ${this.status}`);
     else this.expectUndoing(task);
     const whole = this.tasks.get(task.whole ?? '');
@@ -216,6 +227,7 @@ export class Model {
   }
 
   private expand(task: TaskModel, { data }: Extract<Event, { readonly type: 'TaskExpanded' }>): void {
+    if (!this.hasStarted) this.partCame();
     this.complaints.push(...ofExpansion(task, this.partsOf(task.plan.id), data, this.at));
     for (const plan of partsOf(task.plan, data)) this.tasks.set(plan.id, { ...newTask(plan, task.plan.id), notBefore: timeOf(data.notBefore) ?? 0 });
   }

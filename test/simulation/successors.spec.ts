@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Event } from '#libs/contracts';
-import { type Succession, fold, initial, isTerminal, next, successorOf } from '#libs/execution';
+import { type Succession, decide, fold, inParts, initial, isTerminal, next, successorOf } from '#libs/execution';
 import { World, cancel, generatedLogs, request, start, startEach, succeed, task } from '#libs/testing';
 import { Model } from './model.js';
 
@@ -63,4 +63,20 @@ it('a fan-out of which items are carried over begins with the request, as the mo
   for (const event of log.flat()) model.take(event);
   expect(model.complaints).toEqual([]);
   expect(log[0]?.map(({ type }) => type)).toEqual(['ExecutionRequested', 'TaskStarted', 'TaskExpanded', 'TaskCarriedOver']);
+});
+
+it.each<[string, Succession]>([
+  ['a fork leaves to its origin', { kind: 'fork' }],
+  ['a retry takes over', { kind: 'retry' }],
+])('what %s is counted among the parts of a request, as the model tells it', (_what, how) => {
+  const first = new World();
+  const bulk = { input: { bulk: 'x'.repeat(120_000) } };
+  const tasks = [task('a', bulk), task('b', { ...bulk, forEach: { items: ['x', 'y'] } }), task('undo-a', { ...bulk, compensates: 'a' })];
+  for (const command of [request(tasks), start('a'), succeed('a'), startEach('b', ['x', 'y']), start('b--0'), succeed('b--0'), cancel('immediate')]) first.tell(command);
+  const origin = { execution: 'first', sequence: 7, events: first.log.flat() };
+  const parts = inParts(decide(successorOf(origin, how), initial, { now: first.now, cause: 'again', actor: 'client', correlationId: 'again' }));
+  const model = new Model();
+  for (const event of parts) model.take(event);
+  expect(parts.length).toBeGreaterThan(3);
+  expect([model.missing, model.complaints]).toEqual([0, []]);
 });
