@@ -54,3 +54,20 @@ it('keeps no file that is too large, and none that its tenant has no room for; w
   await expect(keeping(0)(0)).rejects.toThrow(NoRoomForArtifact);
   expect(stored).toEqual([5]);
 });
+
+it('stores nothing of a file that is too large from the start, and of one that grows what it had when it was opened', async () => {
+  const begun: string[] = [];
+  const watched: typeof store = { put: (object, bytes) => (begun.push(object.object), store.put(object, bytes)) };
+  const keep = keepFiles(watched, new ArtifactRoom(() => undefined, () => Promise.resolve(undefined)), 10);
+  const path = join(folder, 'grown');
+  await writeFile(path, 'x'.repeat(11));
+  const handle = await open(path);
+  const of = (bytes: number): Promise<NewArtifact> => keep(ref, { taskId: 'a', attempt: 1 }, { name: 'x', description: '', bytes, handle });
+  try {
+    await expect(of(11)).rejects.toMatchObject({ code: 'ARTIFACT_TOO_LARGE', retryable: false });
+    expect(begun).toEqual([]);
+    expect([(await of(10)).size, (await of(1)).size, (await of(0)).size]).toEqual([10, 1, 0]);
+  } finally {
+    await handle.close();
+  }
+});
