@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { jetstream } from '@nats-io/jetstream';
 import { eventually } from '#libs/testing';
@@ -328,6 +329,17 @@ describe('a form', () => {
     expect(await upload(form(randomBytes(5 * MIB), 'fits'))).toMatchObject({ status: 201 });
     expect(await upload(form(randomBytes(5 * MIB + 1), 'not'))).toMatchObject({ status: 413, body: { code: 'ARTIFACT_TOO_LARGE' } });
     expect(await stored()).toBe(before + 41);
+  });
+
+  it('that says it has more bytes than may be is refused before any of them is sent', async () => {
+    const before = await stored();
+    const headers = { 'content-type': multipart, 'content-length': String(200 * MIB) };
+    const announced = httpRequest(`${service.url}${executions}/${execution}/artifacts`, { method: 'POST', headers });
+    announced.on('error', () => undefined);
+    announced.flushHeaders();
+    const [answer] = (await once(announced, 'response')) as [IncomingMessage];
+    expect([answer.statusCode, await stored()]).toEqual([413, before]);
+    announced.destroy();
   });
 
   it('that its client gives up leaves nothing behind', async () => {

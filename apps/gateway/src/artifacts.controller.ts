@@ -22,6 +22,10 @@ const base = '/api/v1/artifacts';
 
 const linksOf = (id: string, execution: string): object => ({ self: `${base}/${id}`, download: `${base}/${id}/download`, execution: `/api/v1/executions/${execution}` });
 
+/** Of what is compressed nobody knows what it unpacks to. */
+const lengthOf = ({ headers }: FastifyRequest): number | undefined =>
+  headers['content-length'] === undefined || headers['content-encoding'] !== undefined ? undefined : Number(headers['content-length']);
+
 const nextPage = (url: string, cursor: string): string => {
   const { pathname, searchParams } = new URL(url, 'http://gateway');
   searchParams.set('cursor', cursor);
@@ -54,7 +58,8 @@ export class ArtifactsController {
     const ref = await visibleRef(this.reads, tenantOf(request, this.tenant), id, request);
     await this.reads.mustExist(ref);
     const contentType = request.headers['content-type'] ?? '';
-    const { artifact, sequence, replayed } = await this.artifacts.upload(ref, { payload, contentType, callerOf: (asked) => callerOf(request, 'AddArtifact', asked) });
+    const length = lengthOf(request);
+    const { artifact, sequence, replayed } = await this.artifacts.upload(ref, { payload, contentType, length, callerOf: (asked) => callerOf(request, 'AddArtifact', asked) });
     if (replayed) void reply.header('idempotency-replayed', 'true');
     const { artifactId, object: _object, ...said } = artifact;
     void reply.header('location', `${base}/${artifactId}`);

@@ -1,12 +1,12 @@
 import type { Readable } from 'node:stream';
-import { type ArtifactRoom, type Claim, type Kept, artifactOf, keepBytes, mayBeNamed, unlimited } from '#libs/artifacts';
+import { type ArtifactRoom, ArtifactTooLarge, type Claim, type Kept, artifactOf, keepBytes, mayBeNamed, unlimited } from '#libs/artifacts';
 import type { ExecutionRef } from '#libs/contracts';
 import type { NewArtifact } from '#libs/execution';
 import type { ArtifactStore } from '#libs/jetstream';
 import { LogError, type LogStore, derivedId, uuid7 } from '#libs/ledger';
 import { type ArtifactForm, parseArtifactForm } from './artifact-form.js';
 import type { Caller, Controlled, Executions } from './executions.js';
-import { type Fields, readForm } from './multipart.js';
+import { type Fields, MAX_BESIDE_FILE, readForm } from './multipart.js';
 import { Problem } from './problem.js';
 
 type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; readonly replayed: boolean };
@@ -14,6 +14,8 @@ type Uploaded = { readonly artifact: NewArtifact; readonly sequence: number; rea
 export type Upload = {
   readonly payload: Readable;
   readonly contentType: string;
+  /** Bytes of the body, where its client says how many come. */
+  readonly length: number | undefined;
   /** The request's, once it is known what is asked for: the fields and the bytes, by their SHA-256. */
   readonly callerOf: (asked: unknown) => Caller;
 };
@@ -33,6 +35,8 @@ export class Artifacts {
 
   /** Throws Problem, Refused, ArtifactTooLarge, NoRoomForArtifact, ArtifactError, LogError; then nothing of it is to be seen, unless that stays unknown. */
   async upload(ref: ExecutionRef, upload: Upload): Promise<Uploaded> {
+    // Nobody is to send, and no disk to take, gigabytes that are refused in the end.
+    if (upload.length !== undefined && upload.length > this.maxBytes + MAX_BESIDE_FILE) throw new ArtifactTooLarge(this.maxBytes);
     const claim = (await this.isRepeated(ref, upload)) ? unlimited : await this.room.claim(ref.tenant);
     try {
       return await this.take(ref, upload, claim);

@@ -4,6 +4,10 @@ import { Problem } from './problem.js';
 
 const MAX_PARTS = 1_000;
 const MAX_FIELD_BYTES = 16 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** What a form may hold beside its file, bytes. */
+export const MAX_BESIDE_FILE = MAX_PARTS * (MAX_HEADER_BYTES + MAX_FIELD_BYTES);
 
 /** Texts by field, in the order given. */
 export type Fields = ReadonlyMap<string, readonly string[]>;
@@ -24,7 +28,7 @@ async function* bytesOf(stream: BusboyFileStream): AsyncGenerator<Uint8Array> {
 }
 
 const parserOf = (contentType: string): BusboyInstance => {
-  const limits = { parts: MAX_PARTS, fields: MAX_PARTS, files: 1, fieldSize: MAX_FIELD_BYTES, headerPairs: 50, headerSize: 16 * 1024 };
+  const limits = { parts: MAX_PARTS, fields: MAX_PARTS, files: 1, fieldSize: MAX_FIELD_BYTES, headerPairs: 50, headerSize: MAX_HEADER_BYTES };
   try {
     return new Busboy({
       headers: { 'content-type': contentType },
