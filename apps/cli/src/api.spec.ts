@@ -1,5 +1,6 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { Api } from './api.js';
 
 let server: Server;
@@ -78,5 +79,21 @@ describe('the API', () => {
     answer = (_, response) => response.end('<html>');
     await expect(api.get('/x')).rejects.toMatchObject({ exit: 5, code: 'ANSWER_INVALID' });
     await expect(new Api('http://127.0.0.1:1').get('/x')).rejects.toMatchObject({ exit: 5 });
+  });
+
+  it('says how many bytes of a file come, and hears of a refusal before it has sent them', async () => {
+    answer = (request, response) => void request.resume().once('end', () => response.end('{"id":"a"}'));
+    expect(await api.upload('/x', [['tags', 'täglich']], { name: 'ü"\r\n.txt', size: 3, bytes: Readable.from([Buffer.from('abc')]) })).toEqual({ id: 'a' });
+    expect(seen[0]?.headers).not.toHaveProperty('transfer-encoding');
+    answer = problem(413, 'ARTIFACT_TOO_LARGE');
+    let sent = 0;
+    const endless = async function* (): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        sent += 1;
+        yield await Promise.resolve(Buffer.alloc(64 * 1024));
+      }
+    };
+    await expect(api.upload('/x', [], { name: 'x', size: 2 ** 40, bytes: endless() })).rejects.toMatchObject({ exit: 4, code: 'ARTIFACT_TOO_LARGE' });
+    expect([Number(seen[1]?.headers['content-length']) > 2 ** 40, sent < 10_000]).toEqual([true, true]);
   });
 });

@@ -97,17 +97,23 @@ export class Api {
     return Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
   }
 
-  /** A form with fields and a file, which is read as it is sent: it can't be sent again. */
-  async upload<T>(path: string, fields: readonly (readonly [name: string, value: string])[], file: { readonly name: string; readonly bytes: AsyncIterable<Uint8Array> }): Promise<T> {
+  /**
+   * A form with fields and a file of so many bytes, which is read as it is sent: it can't be sent again. The server is told how many come,
+   * and refuses what is too much before it is sent.
+   */
+  async upload<T>(path: string, fields: readonly (readonly [name: string, value: string])[], { name, size, bytes }: { readonly name: string; readonly size: number; readonly bytes: AsyncIterable<Uint8Array> }): Promise<T> {
     const boundary = randomUUID();
-    const part = (name: string, more = ''): string => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${more}\r\n\r\n`;
+    const part = (field: string, more = ''): string => `--${boundary}\r\nContent-Disposition: form-data; name="${field}"${more}\r\n\r\n`;
+    const texts = fields.map(([field, value]) => `${part(field)}${value}\r\n`);
+    const before = Buffer.from([...texts, part('file', `; filename="${name.replace(/["\\\r\n]/g, '_')}"`)].join(''));
+    const behind = Buffer.from(`\r\n--${boundary}--\r\n`);
     async function* form(): AsyncGenerator<Uint8Array> {
-      for (const [name, value] of fields) yield Buffer.from(`${part(name)}${value}\r\n`);
-      yield Buffer.from(part('file', `; filename="${file.name.replace(/["\\\r\n]/g, '_')}"`));
-      yield* file.bytes;
-      yield Buffer.from(`\r\n--${boundary}--\r\n`);
+      yield before;
+      yield* bytes;
+      yield behind;
     }
-    const headers = { 'content-type': `multipart/form-data; boundary=${boundary}`, 'idempotency-key': randomUUID() };
+    const length = before.length + size + behind.length;
+    const headers = { 'content-length': String(length), 'content-type': `multipart/form-data; boundary=${boundary}`, 'idempotency-key': randomUUID() };
     const answer = await this.send('POST', path, headers, { body: ReadableStream.from(form()) });
     const text = await answer.text();
     if (!answer.ok) throw refusal(answer.status, text);

@@ -61,7 +61,7 @@ export const putArtifact = async ({ api, out, json }: Session, execution: string
   const { name = basename(file), type, tag = [], description, public: isPublic, retentionDays } = options;
   const fields = Object.entries({ name, type, tags: tag.length > 0 ? tag.join(',') : undefined, description, public: isPublic ? 'true' : undefined, retentionDays });
   const texts = fields.flatMap(([field, value]) => (value === undefined ? [] : [[field, String(value)] as const]));
-  const artifact = await api.upload<{ readonly id: string; readonly sha256: string }>(`/executions/${execution}/artifacts`, texts, { name, bytes: createReadStream(file) });
+  const artifact = await api.upload<{ readonly id: string; readonly sha256: string }>(`/executions/${execution}/artifacts`, texts, { name, size: found.size, bytes: createReadStream(file, found.size > 0 ? { end: found.size - 1 } : {}) });
   if (json) out.json(artifact);
   else out.line(artifact.id);
   return EXIT.ok;
