@@ -58,6 +58,7 @@ export function readOutput(
       metadata: (key, value) => attempt.metadata?.(key, value),
       artifact: (file) => files?.keep(file),
       excess: (what) => note(`markers: only the first ${what} of an attempt count`),
+      tooLong: (mostBytes) => note(`markers: a line of more than ${mostBytes} bytes is passed over; write each marker on a line of its own`),
       stop: marking.stop,
     });
   let tail = Buffer.alloc(0);

@@ -9,6 +9,7 @@ const telling = (told: Told[]): StepMarkers =>
     metadata: (key, value) => told.push(['metadata', key, value]),
     artifact: ({ name, description, step }) => told.push(['artifact', name, description, ...(step === undefined ? [] : [String(step)])]),
     excess: (what) => told.push(['excess', what]),
+    tooLong: (mostBytes) => told.push(['too long', String(mostBytes)]),
     stop: (name, error) => told.push(['stop', name, error]),
   });
 
@@ -64,9 +65,30 @@ it('reports an end only of a step that is open', () => {
   ]);
 });
 
+it.each([
+  ['in one piece', (line: string) => [line]],
+  ['byte by byte', (line: string) => [...Buffer.from(line)].map((byte) => Buffer.from([byte]))],
+])('tells once that a line with a marker was too long to be looked into, which came %s', (_, cut) => {
+  const long = `x STEP_START:a ${'y'.repeat(8 * 1024)}\n`;
+  expect(stepsIn(...cut(`${long}${long}STEP_START:b\n`))).toEqual([['too long', '8192'], started('b')]);
+  expect(stepsIn(...cut(`${'y'.repeat(8 * 1024)} STEP_START:a\n`))).toEqual([]);
+});
+
 it('passes over lines of more than 8 KiB, and reads the next one', () => {
   const long = `STEP_START:a ${'x'.repeat(8 * 1024)}`;
-  expect(stepsIn(long.slice(0, 5000), long.slice(5000), '\nSTEP_START:b\n')).toEqual([started('b')]);
+  expect(stepsIn(long.slice(0, 5000), long.slice(5000), '\nSTEP_START:b\n')).toEqual([['too long', '8192'], started('b')]);
+});
+
+it.each([
+  ['empty lines, with a marker behind all of them', '\n'.repeat(65_000), 'STEP_COMPLETE:x\n'],
+  ['lines with markers', 'STEP_ERROR\n'.repeat(20_000), ''],
+  ['many lines that all but are markers', 'META\n'.repeat(13_000), 'META:a:b\n'],
+])('looks at each byte a few times, whatever it is among: %s', (_, noise, line) => {
+  const markers = telling([]);
+  const piece = Buffer.from(noise + line);
+  const startedAt = performance.now();
+  for (let i = 0; i < 20; i++) markers.read(piece);
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
 });
 
 it('stays bounded in number and time over a million markers', () => {

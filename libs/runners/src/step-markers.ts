@@ -26,6 +26,15 @@ const markers = [
 /** Quicker than to look for each of them in every line. */
 const anyMarker = /STEP_START:|STEP_COMPLETE:|STEP_ERROR:|ARTIFACT:|META:/i;
 
+const nextMarker = new RegExp(anyMarker, 'gi');
+
+/** Where the next line with a marker begins, or the last line, the end of which is yet to come. `from`: behind the end of a line. */
+const nextLine = (text: string, from: number): number => {
+  nextMarker.lastIndex = from;
+  const at = nextMarker.exec(text)?.index ?? text.length;
+  return text.lastIndexOf('\n', at - 1) + 1;
+};
+
 type Kind = (typeof markers)[number][0];
 
 function markerIn(line: string): readonly [kind: Kind | undefined, rest: string] {
@@ -42,6 +51,8 @@ export type Markers = Required<Pick<Attempt, 'step' | 'metadata'>> & {
   readonly artifact: (file: Named) => void;
   /** Only the first so many of these count: told once of each, when there are more. */
   readonly excess: (what: string) => void;
+  /** A line with a marker is longer than so many bytes, and was not looked into: told once. */
+  readonly tooLong: (mostBytes: number) => void;
   /** A step that was to stop the command where it fails has failed. */
   readonly stop: (name: string, error: string) => void;
 };
@@ -57,7 +68,7 @@ const parted = (text: string): readonly [string, string] => {
 /**
  * Finds `STEP_START:name k=v`, `STEP_COMPLETE:name`, `STEP_ERROR:description`, `ARTIFACT:path:description` and `META:key:value` in what a command
  * writes, anywhere in a line, in any case. At most 1,000 steps, 100 artifacts and 1,000 values are told, of 10,000 lines that have any; lines longer than
- * 8 KiB are passed over.
+ * 8 KiB are passed over; that a marker was in the beginning of one is told.
  * Memory stays below one such line, time is linear in what is read.
  */
 export class StepMarkers {
@@ -69,6 +80,7 @@ export class StepMarkers {
   #artifacts = 0;
   #entries = 0;
   readonly #exceeded = new Set<string>();
+  #hasPassedOver = false;
   #open: { readonly name: string; readonly stopsOnError: boolean } | undefined;
 
   constructor(told: Markers) {
@@ -76,20 +88,16 @@ export class StepMarkers {
   }
 
   read(bytes: Uint8Array): void {
+    // A character for each byte, once: markers are ASCII.
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     let from = 0;
     while (this.#lines < MAX_LINES) {
       const end = bytes.indexOf(NEWLINE, from);
       this.#append(bytes.subarray(from, end < 0 ? undefined : end));
       if (end < 0) return;
       this.end();
-      from = this.#behind(bytes, end + 1);
+      from = nextLine(text, end + 1);
     }
-  }
-
-  /** Where to go on: behind whole lines, where none of them has a marker. */
-  #behind(bytes: Uint8Array, from: number): number {
-    const last = bytes.lastIndexOf(NEWLINE);
-    return last > from && !anyMarker.test(Buffer.from(bytes.buffer, bytes.byteOffset + from, last - from).toString('latin1')) ? last + 1 : from;
   }
 
   /** The line is complete, be it that no more follows. */
@@ -100,9 +108,17 @@ export class StepMarkers {
   }
 
   #append(bytes: Uint8Array): void {
+    const before = this.#lineBytes;
     this.#lineBytes += bytes.length;
-    if (this.#lineBytes <= MAX_LINE_BYTES) this.#line.push(bytes);
-    else this.#line = [];
+    if (this.#lineBytes <= MAX_LINE_BYTES) return void this.#line.push(bytes);
+    if (before <= MAX_LINE_BYTES) this.#passOver(Buffer.concat([...this.#line, bytes.subarray(0, MAX_LINE_BYTES - before)]));
+    this.#line = [];
+  }
+
+  #passOver(beginning: Buffer): void {
+    if (this.#hasPassedOver || !anyMarker.test(beginning.toString('latin1'))) return;
+    this.#hasPassedOver = true;
+    this.#told.tooLong(MAX_LINE_BYTES);
   }
 
   #parse(line: string): void {
