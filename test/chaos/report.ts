@@ -45,8 +45,11 @@ export const reportOf = (seed: number, minutes: number, result: Result): string 
   ].join('\n');
 };
 
-/** Of a table in Markdown, a row for each seed. */
+/** Of a table in Markdown, a row for each seed, with what its columns are. */
 export const tableHead = [
+  'Kills are of nats-server, executors, gateways and the projector. Effects are commands and requests begun, and how many of them were not the first attempt. In bulk are operations, dry runs, and',
+  'the commands that executions had of them. Artifacts are those of tasks, those uploaded, and objects that nothing named and that were swept; deleted are executions.',
+  '',
   '| seed | kills | executions | commits | effects | in bulk | artifacts | deleted | kill of nats-server to the next commit: median, worst | worst of any kill |',
   '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
 ];
