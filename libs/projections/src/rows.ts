@@ -1,4 +1,4 @@
-import type { Json, Origin } from '#libs/contracts';
+import { BULK, type Json, type JsonObject, type Origin } from '#libs/contracts';
 import type { AnswerView, ClarificationView, ExecutionDetail, ExecutionSummary, StepView, TaskView } from './views.js';
 
 /** A row of the status read model, wherever it is kept; a column that was never set is null or absent. */
@@ -49,6 +49,16 @@ const inOrder = (tasks: readonly Row[]): readonly Row[] => {
   return others.flatMap((row) => [row, ...(children.get(text(row, 'id')) ?? [])]);
 };
 
+const ended: ReadonlySet<unknown> = new Set<TaskView['status']>(['completed', 'failed', 'cancelled']);
+
+/** A bulk operation that is ended within a page tells by its result alone what it did of that page. */
+const progressOf = (row: Row): TaskView['progress'] => {
+  const told = json<NonNullable<TaskView['progress']>>(row, 'progress');
+  if (!told || row['runner'] !== BULK || !ended.has(row['status'])) return told;
+  const { done, failed } = json<JsonObject>(row, 'result') ?? {};
+  return typeof done === 'number' && typeof failed === 'number' ? { ...told, done, failed } : told;
+};
+
 /** Rows of `tasks` by position, with the rows of `steps` of the same execution in any order. */
 export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly TaskView[] => {
   const stepsByTask = new Map<string, StepView[]>();
@@ -73,7 +83,7 @@ export const tasksOf = (tasks: readonly Row[], steps: readonly Row[]): readonly 
     waitsFor: json(row, 'waits_for'),
     subExecution: textOrNull(row, 'sub_execution'),
     why: textOrNull(row, 'why'),
-    progress: json(row, 'progress'),
+    progress: progressOf(row),
     carriedFrom: textOrNull(row, 'carried_from'),
     steps: stepsByTask.get(text(row, 'id')) ?? [],
   }));
