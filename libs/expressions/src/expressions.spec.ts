@@ -166,7 +166,7 @@ describe('what can be seen to go wrong in a plan already', () => {
     expect(expressionRules.condition(text).fault).toBe(fault);
   });
 
-  it.each(['has(input.x)', 'input.x', 'input.x == 1', 'attempt == 1.0', 'tasks.a.result == null', "tasks.a.status == 'skipped' || tasks.a.result.n > 1", 'input.l.exists(t, t > 1)', "size(tasks.a.result) > 0 && 'n' in tasks.a.result", '!has(tasks.a.result.x)', "execution.labels.team == 'red'", 'attempt / 2 == 1', 'input.x ? true : input.y', "type(input.x) == int"])(
+  it.each(['has(input.x)', 'input.x', 'input.x == 1', 'attempt == 1.0', 'tasks.a.result == null', "tasks.a.status == 'skipped' || tasks.a.result.n > 1", 'input.l.exists(t, t > 1)', "size(tasks.a.result) > 0 && 'n' in tasks.a.result", '!has(tasks.a.result.x)', "execution.labels.team == 'red'", 'attempt / 2 == 1', 'input.x ? true : input.y', "type(input.x) == int", "input.l.exists(tasks, tasks.a.status == 'open')"])(
     'nothing, in %s',
     (text) => expect(expressionRules.condition(text).fault).toBeUndefined(),
   );

@@ -34,21 +34,21 @@ const kindAt = ([root = '', first, second, ...more]: readonly string[], names: R
 const textOf = ({ exprKind: { case: kind, value } }: Expr): string | undefined =>
   kind === 'constExpr' && value.constantKind.case === 'stringValue' ? value.constantKind.value : undefined;
 
-const isStatus = (expr: Expr): boolean => {
+const isStatus = (expr: Expr, own: ReadonlySet<string>): boolean => {
   const path = pathOf(expr);
-  return path?.[0] === 'tasks' && path[2] === 'status' && path.length === 3;
+  return path?.[0] === 'tasks' && path[2] === 'status' && path.length === 3 && !own.has('tasks');
 };
 
 /** What is wrong with a status is right in type, never true, and seen by nobody. */
-const checkStatus = (expr: Expr, compared: readonly Expr[]): void => {
-  const wrong = isStatus(expr) ? compared.map(textOf).find((text) => text !== undefined && !statuses.includes(text)) : undefined;
+const checkStatus = (expr: Expr, compared: readonly Expr[], own: ReadonlySet<string>): void => {
+  const wrong = isStatus(expr, own) ? compared.map(textOf).find((text) => text !== undefined && !statuses.includes(text)) : undefined;
   if (wrong !== undefined) throw new ExpressionError(`compares a status with '${wrong}', which it never is; it is one of ${statuses.slice(2).join(', ')}`);
 };
 
-const compare = (name: string, [left, right]: readonly Expr[], kinds: readonly (Kind | undefined)[]): void => {
+const compare = (name: string, [left, right]: readonly Expr[], kinds: readonly (Kind | undefined)[], own: ReadonlySet<string>): void => {
   if (!left || !right) return;
-  checkStatus(left, [right]);
-  checkStatus(right, [left]);
+  checkStatus(left, [right], own);
+  checkStatus(right, [left], own);
   const [a, b] = kinds;
   if (!a || !b || a === b || a === 'null_type' || b === 'null_type' || (numbers.has(a) && numbers.has(b))) return;
   throw new ExpressionError(`${noOverload(name, [a, b])}: they are never equal`);
@@ -88,7 +88,7 @@ export const kindOf = (expr: Expr, names: ReadonlySet<string>, own: ReadonlySet<
     case 'structExpr':
       return 'map';
     case 'callExpr':
-      return ofExpression(value, kinds);
+      return ofExpression(value, kinds, own);
     case 'selectExpr':
     case 'comprehensionExpr':
     case 'identExpr':
@@ -99,15 +99,15 @@ export const kindOf = (expr: Expr, names: ReadonlySet<string>, own: ReadonlySet<
 
 type Call = Extract<Expr['exprKind'], { readonly case: 'callExpr' }>['value'];
 
-const ofExpression = ({ function: name, args, target }: Call, kinds: readonly (Kind | undefined)[]): Kind | undefined => {
+const ofExpression = ({ function: name, args, target }: Call, kinds: readonly (Kind | undefined)[], own: ReadonlySet<string>): Kind | undefined => {
   if (name === '_&&_' || name === '_||_') mustBeBool(name, kinds);
   if (name === '_?_:_') {
     mustBeBool(name, kinds.slice(0, 1));
     return kinds[1] === kinds[2] ? kinds[1] : undefined;
   }
-  if (name === '_==_' || name === '_!=_') compare(name, args, kinds);
+  if (name === '_==_' || name === '_!=_') compare(name, args, kinds, own);
   const [first, list] = args;
-  if (name === '@in' && first && list) checkStatus(first, partsOf(list));
+  if (name === '@in' && first && list) checkStatus(first, partsOf(list), own);
   const certain = kinds.filter((found) => found !== undefined);
   if (certain.length < kinds.length) return ['_&&_', '_||_', '_==_', '_!=_', '!_', '@in'].includes(name) ? 'bool' : undefined;
   return target ? ofCall(name, certain[0], certain.slice(1)) : ofCall(name, undefined, certain);
