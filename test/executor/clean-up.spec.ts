@@ -135,3 +135,22 @@ it('says nothing of a result that comes too late for an execution that is delete
   await stage.ended(other);
   expect(await versions(ref)).toHaveLength(1);
 });
+
+it('removes once more what an attempt has written that outlived the deletion, also where another owner has cleaned up', async () => {
+  const { runner, held } = heldRunner({ endsOnAbort: false });
+  const [members, others] = [cluster(), cluster()];
+  const frozen = await stage.startOwner(members.join('one'), 'one', [runner], { clock, belongings: [belongings('output, by one,')] });
+  const ref = await stage.request([task('a', 'held', { timeoutMs: 20 })], 'gone');
+  const attempt = await eventually(() => held.get('gone/a/1'), { what: 'the attempt' });
+  await stage.ended(ref);
+  await stage.startOwner(others.join('two'), 'two', [noop], { clock, belongings: [belongings('output, by two,')] });
+  await stage.submit(ref, { type: 'DeleteExecution' });
+  await untilClean(ref);
+  await eventually(() => frozen.counts.deleted === 0, { what: 'nothing to be left to do for now' });
+  removed = [];
+  attempt.end({ ok: true, result: {} });
+  const { sequence } = await load(log, ref);
+  await eventually(() => removed.length > 0, { what: 'what was written late to be removed' });
+  expect(removed).toEqual([`output, by one, of gone at ${sequence}`]);
+  await eventually(() => frozen.counts.deleted === 0, { what: 'nothing to be left to do' });
+});

@@ -17,20 +17,26 @@ type Options = {
   readonly warn: (error: unknown) => void;
 };
 
-/**
- * Removes what deleted executions leave behind, again and again until nothing is left. Their commits go last: while the log holds any
- * before the tombstone there is something to do, whoever has died over it.
- */
-export const cleanUp = ({ log, belongings, clock, warn }: Options): Backlog => {
+export type CleanUp = {
+  /**
+   * Removes what deleted executions leave behind, again and again until nothing is left. Their commits go last: while the log holds any
+   * before the tombstone there is something to do, whoever has died over it.
+   */
+  readonly left: Backlog;
+  /** The same although the log holds the tombstone alone: for what ran here meanwhile and had something to write yet, as after this process was frozen. */
+  readonly late: Backlog;
+};
+
+export const cleanUp = ({ log, belongings, clock, warn }: Options): CleanUp => {
   const isClean = async (ref: ExecutionRef): Promise<boolean> => {
     const [first] = await log.history(ref, { limit: 1 });
     return first !== undefined && isTombstone(first.commit);
   };
-  const work = async (ref: ExecutionRef, deletedAt: number): Promise<boolean> => {
-    if (await isClean(ref)) return true;
+  const remove = async (ref: ExecutionRef, deletedAt: number): Promise<boolean> => {
     for (const each of belongings) if (!(await each.purge(ref, deletedAt))) return false;
     await log.purge(ref, deletedAt);
     return true;
   };
-  return new Backlog({ work, atOnce: 8, retryMs: 1_000, clock, warn });
+  const backlog = (work: typeof remove): Backlog => new Backlog({ work, atOnce: 8, retryMs: 1_000, clock, warn });
+  return { left: backlog(async (ref, deletedAt) => (await isClean(ref)) || (await remove(ref, deletedAt))), late: backlog(remove) };
 };

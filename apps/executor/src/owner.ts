@@ -7,7 +7,7 @@ import { ActiveExecutions } from './active-executions.js';
 import { Children } from './children.js';
 import { type CheckpointStore, CheckpointWriter, earliest, readCheckpoint } from './checkpoint.js';
 import type { Backlog } from './backlog.js';
-import { type Belongings, cleanUp } from './clean-up.js';
+import { type Belongings, type CleanUp, cleanUp } from './clean-up.js';
 import { type CancelTimer, type Clock, systemClock, until } from './clock.js';
 import { EventWatch } from './event-watch.js';
 import type { ExecutionDriver, Surroundings } from './execution-driver.js';
@@ -68,8 +68,8 @@ export class Owner {
   private assignment: Promise<void> = Promise.resolve();
   private readonly intervals: CancelTimer[] = [];
   private readonly events: EventWatch;
-  private readonly cleanUp: Backlog;
-  /** What there is to do for executions that have ended. */
+  private readonly cleanUp: CleanUp;
+  /** What there is to do for executions of this process that have ended. */
   private readonly backlogs: readonly Backlog[];
   private readonly clock: Clock;
 
@@ -84,7 +84,7 @@ export class Owner {
       clock,
       warn: (error) => this.warn(error, 'what a deleted execution leaves could not be removed; trying again'),
     });
-    this.backlogs = [this.cleanUp, ...(options.logArtifacts ? [options.logArtifacts] : [])];
+    this.backlogs = [this.cleanUp.left, ...(options.logArtifacts ? [options.logArtifacts] : [])];
     this.around = {
       events: this.events,
       children: new Children({ log, clock, incarnation }, (error) => this.warn(error, 'a child can not be looked at; trying again')),
@@ -132,7 +132,7 @@ export class Owner {
     for (const driver of this.active.all()) driver.abandon();
     await this.idle(abandonMs);
     await this.following.stop();
-    await Promise.all(this.backlogs.map((backlog) => backlog.stop()));
+    await Promise.all([...this.backlogs, this.cleanUp.late].map((backlog) => backlog.stop()));
     await this.checkpoint(this.following.position);
     for (const driver of this.active.all()) driver.discard();
     await this.events.stop();
@@ -145,7 +145,7 @@ export class Owner {
 
   /** `deleted`: executions of which something may be left. */
   get counts(): { readonly active: number; readonly deleted: number; readonly running: number; readonly shards: number } {
-    return { active: this.active.size, deleted: this.cleanUp.size, running: this.around.slots.inUse, shards: this.owned.size };
+    return { active: this.active.size, deleted: this.cleanUp.left.size + this.cleanUp.late.size, running: this.around.slots.inUse, shards: this.owned.size };
   }
 
   /** True while the execution's shard is this process's. */
@@ -224,7 +224,7 @@ export class Owner {
       const driver = this.active.get(stored.ref);
       if (driver) driver.delivered(stored);
       else await this.active.meet(stored);
-      if (isTombstone(stored.commit)) this.cleanUp.add(stored.ref, stored.sequence);
+      if (isTombstone(stored.commit)) this.cleanUp.left.add(stored.ref, stored.sequence);
     }
     const last = batch[batch.length - 1];
     if (!last) return;
@@ -236,12 +236,14 @@ export class Owner {
     if (!this.active.forget(driver) || !isTerminal(driver.state.status)) return;
     this.tellParent(driver);
     this.afterEnd(driver);
+    // Whoever owns it has purged it, or will, and does not know what was written from here since.
+    if (driver.state.deleted) this.cleanUp.late.add(driver.ref, driver.sequence);
     if (driver.sequence > this.following.delivered) this.active.hasEnded(driver);
   }
 
   private afterEnd({ ref, state, sequence }: Ended): void {
     if (!this.around.owns(ref)) return;
-    if (state.deleted) this.cleanUp.add(ref, sequence);
+    if (state.deleted) this.cleanUp.left.add(ref, sequence);
     else if (lacksLog(state)) this.options.logArtifacts?.add(ref, sequence);
   }
 
