@@ -3,8 +3,7 @@ import type { StoredCommit } from '#libs/ledger';
 import { Model } from '../simulation/model.js';
 import type { Uploaded } from './artifact-client.js';
 import { ofUploads } from './artifact-judgement.js';
-import type { Done } from './faults.js';
-import { isPurged, lateOutput } from './deletion-judgement.js';
+import { isPurged } from './deletion-judgement.js';
 
 const logOf = (...events: readonly (readonly [type: Event['type'], data: object])[]): readonly StoredCommit[] =>
   events.map(([type, data], index) => ({ ref: { tenant: 'default', execution: 'x' }, sequence: index + 1, commit: { version: index + 1, events: [{ type, data }] } }) as unknown as StoredCommit);
@@ -39,13 +38,4 @@ it('a log is purged when of what is deleted it holds the deletion alone, and of 
   expect(isPurged(deleted, commits.slice(2))).toBe(true);
   expect(isPurged(deleted, commits.slice(1))).toBe(false);
   expect(isPurged({ commits: commits.slice(0, 2), models: new Map([['x', new Model()]]) }, commits.slice(0, 1))).toBe(false);
-});
-
-it('output may come after the purge from an executor that was paused over the deletion, and from no other', () => {
-  const at = (ms: number): string => new Date(ms).toISOString();
-  const commits = logOf(['TaskStarted', { taskId: 'a', attempt: 1, executor: 'first' }], ['TaskStarted', { taskId: 'b', attempt: 1, executor: 'second' }], ['ExecutionDeleted', { status: 'cancelled' }]).map((stored, index) => ({ ...stored, storedAt: at(index * 1_000) }));
-  const incarnations = new Map([['first', 'executor-1'], ['second', 'executor-2']]);
-  const pause = (from: number, until: number): Done => ({ kind: 'pause', victim: 'executor-1', of: 'executor', at: from, until });
-  expect([...lateOutput({ commits }, [pause(500, 4_000)], incarnations)]).toEqual(['output.default.x.a']);
-  expect([...lateOutput({ commits }, [pause(500, 1_500), pause(2_500, 4_000)], incarnations)]).toEqual([]);
 });

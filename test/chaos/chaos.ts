@@ -8,7 +8,7 @@ import { Effects } from './effects.js';
 import { Faults } from './faults.js';
 import { type ArtifactsJudged, ofArtifacts, ofUploads } from './artifact-judgement.js';
 import { type BulkJudged, ofBulk } from './bulk-judgement.js';
-import { lateOutput, ofDeletions } from './deletion-judgement.js';
+import { ofDeletions } from './deletion-judgement.js';
 import { Following, type History } from './history.js';
 import { ofEffects, ofLog, ofLosses, ofReadModels } from './judgement.js';
 import { ofOutput } from './output-judgement.js';
@@ -130,7 +130,7 @@ export class Chaos {
     for (const what of ofLosses(history, faults.done, incarnations)) this.violated(what);
     for await (const what of ofReadModels(history, clients.gateways)) this.violated(what);
     const provisioner = await platform.connect('provisioner');
-    for await (const what of ofDeletions(history, lateOutput(history, faults.done, incarnations), clients.gateways, provisioner)) this.violated(what);
+    for await (const what of ofDeletions(history, clients.gateways, provisioner)) this.violated(what);
     await provisioner.close();
     for (const [kind, { worst }] of recovery.commits) {
       if (worst > RECOVERY_BAR_MS) this.violated(`${worst} ms passed from the kill of ${kind} to the next commit; at most ${RECOVERY_BAR_MS} may`);

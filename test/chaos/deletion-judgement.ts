@@ -1,7 +1,6 @@
-import { isTombstone, outputSubject } from '#libs/contracts';
+import { isTombstone } from '#libs/contracts';
 import type { Nats } from '#libs/jetstream';
 import type { StoredCommit } from '#libs/ledger';
-import type { Done } from './faults.js';
 import type { Gateways } from './gateways.js';
 import type { History } from './history.js';
 
@@ -11,34 +10,15 @@ export const isPurged = ({ commits, models }: Pick<History, 'commits' | 'models'
   return left.length === held.length && left.every(({ sequence }, index) => sequence === held[index]?.sequence);
 };
 
-/**
- * Subjects of the output of tasks whose executor was paused when their execution was deleted: what it still has to say it says when it goes on, after the purge, and that
- * stays for as long as output is kept.
- */
-export const lateOutput = ({ commits }: Pick<History, 'commits'>, faults: readonly Done[], incarnations: ReadonlyMap<string, string>): ReadonlySet<string> => {
-  const ran = new Map<string, { readonly subject: string; readonly victim: string | undefined }[]>();
-  const late = new Set<string>();
-  for (const { ref, storedAt, commit } of commits) {
-    const own = ran.get(ref.execution) ?? [];
-    ran.set(ref.execution, own);
-    for (const { type, data } of commit.events) if (type === 'TaskStarted') own.push({ subject: outputSubject(ref, data.taskId), victim: incarnations.get(data.executor) });
-    if (!isTombstone(commit)) continue;
-    const at = Date.parse(storedAt);
-    const isPaused = (name: string | undefined): boolean => faults.some(({ kind, victim, at: from, until = Infinity }) => kind === 'pause' && victim === name && from <= at && until >= at);
-    for (const { subject, victim } of own) if (isPaused(victim)) late.add(subject);
-  }
-  return late;
-};
-
 const STREAMS = ['LOGS', 'FEED'] as const;
 
 /** Of what is deleted nothing is left but that, wherever it is looked for, and everybody is told so. `nats`: of the provisioning user, who sees all streams. */
-export async function* ofDeletions({ models }: History, late: ReadonlySet<string>, gateways: Gateways, nats: Nats): AsyncGenerator<string> {
+export async function* ofDeletions({ models }: History, gateways: Gateways, nats: Nats): AsyncGenerator<string> {
   const deleted = new Set([...models].flatMap(([name, { isDeleted }]) => (isDeleted ? [name] : [])));
   for (const stream of STREAMS) {
     for (const subject of await subjectsOf(nats, stream)) {
       const [, , execution = '', ...rest] = subject.split('.');
-      const isLeft = deleted.has(execution) && rest.join('.') !== 'execution.deleted' && !late.has(subject);
+      const isLeft = deleted.has(execution) && rest.join('.') !== 'execution.deleted';
       if (isLeft) yield `${execution} is deleted, and ${subject} is left in ${stream}`;
     }
   }
