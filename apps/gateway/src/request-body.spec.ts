@@ -21,7 +21,7 @@ describe('expressions in a requested plan', () => {
 
   it.each([
     [{ when: 'tasks.a.result.n >' }, '/plan/tasks/1/when'],
-    [{ when: 'tasks.z.result' }, "/plan/tasks/1/when: names task 'z'"],
+    [{ when: 'tasks.z.result.ok' }, "/plan/tasks/1/when: names task 'z'"],
     [{ input: { result: { deep: ['{{ process.env }}'] } } }, "/plan/tasks/1/input/result/deep/0: names 'process'"],
     [{ input: { result: { x: '{{ tasks.b.result }}' } } }, "/plan/tasks/1/input/result/x: names task 'b', on which 'b' does not depend"],
   ])('are refused with the path to the fault: %j', (more, detail) => {

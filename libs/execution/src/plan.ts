@@ -79,7 +79,7 @@ class Parser {
       const [template] = templates;
       if (!template) this.faults.add(place, 'must be a list, or a text with a template that results in one');
       else if (template.kind !== undefined && template.kind !== 'a list') {
-        this.faults.add(place, `results in ${template.kind}, and must in a list; let it be one template and nothing beside it, such as {{ tasks.<id>.result.<name> }}`);
+        this.faults.add(place, `results in ${template.kind}, where it must be a list; let it be one template and nothing beside it, such as {{ tasks.<id>.result.<name> }}`);
       }
     } else if (items.length > MAX_ITEMS) this.faults.add(place, `${items.length} items; at most ${MAX_ITEMS} are allowed: have each of them stand for several`);
     else if (bytesOf(items as Json) > MAX_ITEMS_BYTES) this.faults.add(place, `more than ${MAX_ITEMS_BYTES} bytes`);

@@ -146,8 +146,8 @@ describe('what can be seen in a plan already', () => {
 
 describe('what can be seen to go wrong in a plan already', () => {
   it.each([
-    ['tasks.a.status', 'results in text, and must in true or false; compare it with something'],
-    ['attempt + 1', 'results in a whole number, and must in true or false; compare it with something'],
+    ['tasks.a.status', 'results in text, where it must be true or false; compare it with something'],
+    ['attempt + 1', 'results in a whole number, where it must be true or false; compare it with something'],
     ["tasks.a.status == 'success'", "compares a status with 'success', which it never is; it is one of completed, failed, skipped, cancelled"],
     ["tasks.a.status in ['done', 'skipped']", "compares a status with 'done', which it never is; it is one of completed, failed, skipped, cancelled"],
     ['tasks.a.status > 3', "can't apply > to text and a whole number; convert with string(), int() or double(), or name a value that fits"],

@@ -35,7 +35,7 @@ const checked = (text: string, names: readonly string[] = [], isCondition = fals
   const expr = parsed(text);
   const tasks = tasksOf(expr, names);
   const kind = kindOf(expr, new Set(names));
-  if (isCondition && kind !== undefined && kind !== 'bool') throw new ExpressionError(`results in ${kindNamed(kind)}, and must in true or false; compare it with something`);
+  if (isCondition && kind !== undefined && kind !== 'bool') throw new ExpressionError(`results in ${kindNamed(kind)}, where it must be true or false; compare it with something`);
   return { tasks, kind: kind && kindNamed(kind) };
 };
 
