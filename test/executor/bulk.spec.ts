@@ -44,7 +44,7 @@ const sleeping = async (n: number): Promise<void> => {
 const operation = async (action: BulkAction, more: Partial<BulkInput> = {}): Promise<ExecutionRef> => {
   const filter = { status: action === 'retry' ? (['failed'] as const) : (['pending', 'running'] as const) };
   const input: BulkInput = { action, filter, ratePerSecond: 200, actor: 'user:ada', correlationId: 'asked', ...more };
-  const ref = await stage.request([task(BULK, BULK, { input: JSON.parse(JSON.stringify(input)) as JsonObject, retry: { maxAttempts: 5, delayMs: 10 } })]);
+  const ref = await stage.request([task(BULK, BULK, { input: JSON.parse(JSON.stringify(input)) as JsonObject, retry: { maxAttempts: 100, delayMs: 10, maxDelayMs: 100 } })]);
   known.unshift(ref);
   return ref;
 };
@@ -157,6 +157,25 @@ describe('a bulk operation', () => {
       { type: 'TaskCarriedOver', data: { taskId: 'a' } },
       ...Array.from({ length: (await eventsOf(successor)).length - 2 }, () => ({})),
     ]);
+  });
+
+  it('counts a retry that it has made as done although what was retried, or the new execution, has been deleted since', async () => {
+    const [first, second] = [await stage.request([task('a', 'unknown')]), await stage.request([task('a', 'unknown')])];
+    const pages: Select = async (query) => {
+      if (query.cursor === undefined) return { asOfSeq: 0, ids: [first.execution, second.execution], counts: { failed: 2 }, next: 'more' };
+      if (isAway) throw new SelectError('no projector has answered');
+      return { asOfSeq: 0, ids: [], counts: null, next: null };
+    };
+    isAway = true;
+    await stage.startOwner(members.join('one'), 'one', [bulkRunner({ log, select: pages, clock: systemClock })]);
+    await Promise.all([first, second].map((origin) => stage.ended(origin)));
+    const ref = await operation('retry');
+    const successor = { tenant: ref.tenant, execution: derivedId(ref.tenant, `bulk ${ref.execution} ${first.execution}`) };
+    await eventually(async () => (await eventsOf(ref)).some(({ type }) => type === 'TaskFailed'), { what: 'an attempt that has not got to its end' });
+    await stage.ended(successor);
+    for (const gone of [successor, second]) await stage.submit(gone, { type: 'DeleteExecution' });
+    isAway = false;
+    expect(await resultOf(ref)).toEqual({ done: 2, failed: 0, failures: [] });
   });
 
   it('is tried again while nobody says what fits', async () => {

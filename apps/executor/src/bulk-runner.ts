@@ -140,9 +140,11 @@ class BulkRun {
   /** The id of the new execution follows from both, as its cause does. No client's key has a space in it. */
   private async retry(ref: ExecutionRef, name: string): Promise<void> {
     const { log } = this.options;
+    const successor = { tenant: ref.tenant, execution: derivedId(ref.tenant, name) };
+    // Where a page is done again, either may have been deleted since.
+    if ((await log.history(successor, { limit: 1 })).length > 0) return;
     const history = checked(ref, await log.history(ref));
     const predecessor = { execution: ref.execution, sequence: history.at(-1)?.sequence ?? 0, events: history.flatMap(({ commit }) => commit.events) };
-    const successor = { tenant: ref.tenant, execution: derivedId(ref.tenant, name) };
     await submit(log, successor, successorOf(predecessor, { kind: 'retry' }), this.context(name));
   }
 
