@@ -4,7 +4,7 @@ import type { Clients } from './clients.js';
 import { isPurged } from './deletion-judgement.js';
 import type { Following } from './history.js';
 
-/** How long anything may take once nothing goes wrong any more. */
+/** How long anything may take once nothing goes wrong any more and nobody keeps it paused. */
 const ENDS_WITHIN_MS = 90_000;
 const ASKED_AT_ONCE = 8;
 
@@ -32,7 +32,7 @@ export class Settling {
   /** Resolves once clients know all that they wanted to know, everything has ended, and what is deleted, or whose time is over, is gone. */
   async untilEnded(): Promise<void> {
     const { following, clients } = this;
-    const deadline = Date.now() + ENDS_WITHIN_MS;
+    let deadline = Date.now() + ENDS_WITHIN_MS;
     let isFinished = false;
     const finished = clients.finish().then(() => (isFinished = true));
     const resumed = new Set<string>();
@@ -45,6 +45,7 @@ export class Settling {
       for (const id of isFinished ? this.toResume(open) : []) {
         if (resumed.has(id)) continue;
         resumed.add(id);
+        deadline = Date.now() + ENDS_WITHIN_MS;
         await clients.ask(id, { type: 'ResumeExecution' }, `at-last-${id}`);
       }
       await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, 500))]);
