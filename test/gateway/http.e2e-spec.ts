@@ -93,6 +93,15 @@ describe('a request that no ordinary client sends', () => {
     expect(await json(response)).toMatchObject({ code: 'METHOD_NOT_ALLOWED' });
   });
 
+  it('hears that nobody takes it there, before what is wrong with its body', async () => {
+    const body = new FormData();
+    body.set('file', new Blob(['hello']), 'hello.txt');
+    const sent = async (path: string): Promise<unknown> => (await json(await fetch(gateway.url + path, { method: 'POST', body })))['code'];
+    expect(await sent('/api/v1/artifacts')).toBe('METHOD_NOT_ALLOWED');
+    expect(await sent('/api/v1/nothing')).toBe('ROUTE_NOT_FOUND');
+    expect(await sent(executions)).toBe('MEDIA_TYPE_UNSUPPORTED');
+  });
+
   it('may compress its body with gzip', async () => {
     expect((await send(executions, gzipSync(JSON.stringify({ plan })), { 'content-encoding': 'gzip' })).status).toBe(202);
   });

@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common'
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from '#libs/platform';
 import { correlationOf, noteRefusal, urlOf } from './request-context.js';
-import { Problem, problemOf } from './problem.js';
+import { Problem, problemOf, routeNotFound } from './problem.js';
 import type { Routes } from './routes.js';
 
 const titles: Readonly<Record<number, string>> = {
@@ -51,7 +51,7 @@ export class ProblemFilter implements ExceptionFilter {
 
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const correlationId = correlationOf(request);
-    const problem = this.orWrongMethod(problemOf(error) ?? internal(correlationId), request);
+    const problem = this.orNotServed(problemOf(error) ?? internal(correlationId), request);
     noteRefusal(request, problem.code);
     this.log(problem, error, request, correlationId);
     const { problems, retryAfterSeconds, allow, challenge, contentRange } = problem.extra;
@@ -76,9 +76,12 @@ export class ProblemFilter implements ExceptionFilter {
       });
   }
 
-  private orWrongMethod(problem: Problem, { url, method }: FastifyRequest): Problem {
-    const allow = problem.code === 'ROUTE_NOT_FOUND' ? this.routes.methodsOf(url) : [];
-    if (allow.length === 0) return problem;
+  /** What is wrong with the body of a request is nothing that helps where nobody takes one: it is looked at first. */
+  private orNotServed(problem: Problem, request: FastifyRequest): Problem {
+    const { url, method, is404 } = request;
+    const absent = problem.code === 'MEDIA_TYPE_UNSUPPORTED' && is404 ? routeNotFound(`Cannot ${method} ${urlOf(request)}`) : problem;
+    const allow = absent.code === 'ROUTE_NOT_FOUND' ? this.routes.methodsOf(url) : [];
+    if (allow.length === 0) return absent;
     return new Problem(405, 'METHOD_NOT_ALLOWED', `${method} is not served here; use ${allow.join(' or ')}`, { allow });
   }
 

@@ -108,8 +108,10 @@ const ofTransport: Readonly<Record<string, () => Problem>> = {
   Z_BUF_ERROR: () => new Problem(400, 'BODY_NOT_JSON', 'the gzip body ends too early'),
 };
 
+export const routeNotFound = (message: string): Problem => new Problem(404, 'ROUTE_NOT_FOUND', `${message}; the API is described at /docs`);
+
 const ofClient = (status: number, message: string): Problem => {
-  if (status === 404) return new Problem(404, 'ROUTE_NOT_FOUND', `${message}; the API is described at /docs`);
+  if (status === 404) return routeNotFound(message);
   return status === 413 ? tooLarge() : new Problem(status, 'REQUEST_INVALID', message);
 };
 

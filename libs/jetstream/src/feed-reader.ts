@@ -19,7 +19,6 @@ const PAGE_BYTES = 256 * 1024;
 /** Places of which the sequence in FEED is remembered. */
 const KNOWN = 5_000;
 
-
 /** Undefined for what the feed's publisher has not written. */
 const placeOf = (text = ''): FeedPlace | undefined => {
   const [, sequence, index] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
