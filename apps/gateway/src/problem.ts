@@ -108,6 +108,8 @@ const ofTransport: Readonly<Record<string, () => Problem>> = {
   Z_BUF_ERROR: () => new Problem(400, 'BODY_NOT_JSON', 'the gzip body ends too early'),
 };
 
+export const gatewayStopping = (): Problem => new Problem(503, 'GATEWAY_STOPPING', 'this gateway stops; ask another one, or this one again in a moment', { retryAfterSeconds: 1 });
+
 export const routeNotFound = (message: string): Problem => new Problem(404, 'ROUTE_NOT_FOUND', `${message}; the API is described at /docs`);
 
 const ofClient = (status: number, message: string): Problem => {

@@ -4,7 +4,7 @@ import { type FeedPlace, type FeedReader, Slots, isBehind } from '#libs/jetstrea
 import { type LogStore, type StoredCommit } from '#libs/ledger';
 import { feedEvent } from '#libs/projections';
 import type { Settings } from '#libs/platform';
-import { Problem } from '../problem.js';
+import { gatewayStopping } from '../problem.js';
 import type { StreamFilter } from './filter.js';
 import { Frame, cursorOf } from './frame.js';
 import { ExecutionLabels } from './labels.js';
@@ -114,7 +114,7 @@ export class FeedHub {
    * what gives it back. Throws Problem TENANT_LIMIT, STREAMS_FULL, GATEWAY_STOPPING.
    */
   enter(tenant: string): () => void {
-    if (this.isStopped) throw new Problem(503, 'GATEWAY_STOPPING', 'this gateway stops; ask another one, or this one again in a moment', { retryAfterSeconds: 1 });
+    if (this.isStopped) throw gatewayStopping();
     const leave = this.seats.take(tenant);
     this.follow();
     return leave;
